@@ -1,0 +1,115 @@
+"""Assemble the commands; turn every error into one line on stderr and an exit code, here and nowhere else."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from . import __version__
+from .commands.evaluate import evaluate
+from .commands.matte import matte
+from .commands.train import train
+from .console import fail, say
+from .errors import DiffmatteError
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class ErrorBoundary(TyperGroup):
+    """Run the program and end the process with its exit code, whatever happens inside."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
+        """Run on ``args`` (default: the process's own); always raises SystemExit."""
+        argv = list(sys.argv[1:] if args is None else args) or ["--help"]
+        settings["standalone_mode"] = False
+        try:
+            code = super().main(argv, *rest, **settings)
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            code = _exit_code(error, verbose="--verbose" in argv)
+        else:
+            if code == _INTERRUPTED:  # Typer's own answer to Ctrl-C
+                say("interrupted")
+        sys.exit(code or 0)
+
+
+def _exit_code(error: BaseException, *, verbose: bool) -> int:
+    """Print what ended the program, in one line, and choose its exit code."""
+    if isinstance(error, BrokenPipeError):
+        return _reader_gone()
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        say("interrupted")
+        return _INTERRUPTED
+    if isinstance(error, DiffmatteError):
+        fail(str(error))
+        return error.exit_code
+    if hasattr(error, "format_message"):  # a wrong command line, as the parser tells it
+        return _bad_command_line(error)
+    return _bug(error, verbose)
+
+
+def _reader_gone() -> int:
+    # Nobody listens any more: send what is still buffered nowhere, so that Python's own exit stays silent.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    return 1
+
+
+def _bad_command_line(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    where = f" (see {context.command_path} --help)" if context is not None else ""
+    fail(error.format_message().rstrip(".") + where)
+    return int(error.exit_code)
+
+
+def _bug(error: BaseException, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    if isinstance(error, MemoryError):
+        fail("not enough memory: close other programs or take a smaller picture")
+    else:
+        hint = "" if verbose else "; run again with --verbose for the traceback, and please report it"
+        fail(f"unexpected {type(error).__name__}: {error}{hint}")
+    return 1
+
+
+app = typer.Typer(
+    cls=ErrorBoundary,
+    name="diffmatte",
+    help="Cut hair, fur and soft edges out of photographs: photograph and trimap in, alpha matte out.",
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: denser to read, and shown in half the time
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"diffmatte {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+
+
+for _command in (matte, evaluate, train):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="diffmatte")

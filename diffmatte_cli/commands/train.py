@@ -1,0 +1,97 @@
+"""``diffmatte train``: train a model from a configuration file."""
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..console import say
+from ..errors import UsageError
+from .options import DeviceOption, QuietOption
+
+if TYPE_CHECKING:
+    from ..training.loop import Outcome
+
+__all__ = ["train"]
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="Configuration, a TOML file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, weights, logs, previews.")
+    ],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+    init: Annotated[Path | None, typer.Option(help="Start from the weights of this safetensors file.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Stop after this long, with a checkpoint to resume from.", min=0)
+    ] = None,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+) -> None:
+    """Train a model by the paper's Algorithm 1, with the self-aligned strategy if asked for.
+
+    Data are composed on the fly from the folders that the configuration names. Ctrl-C ends
+    the run after the step at hand, with a checkpoint.
+    """
+    if resume and init is not None:
+        raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
+    _need_extra()
+    from ..matting import pick_device
+    from ..training.config import read_config
+    from ..training.loop import CHECKPOINT, Trainer
+
+    settings = read_config(config)
+    if not resume and (output / CHECKPOINT).exists():
+        raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
+    if init is not None and not init.is_file():
+        raise UsageError(f"there is no weights file {init}: check the path of --init")
+    trainer = Trainer(settings, output, pick_device(device), _stopper(max_minutes), progress=not quiet)
+    if resume:
+        trainer.resume()
+    if init is not None:
+        trainer.start_from(init)
+    _make_folder(output)
+    _report(trainer.run())
+
+
+def _need_extra() -> None:
+    try:
+        import cv2  # noqa: F401
+    except ImportError as error:
+        raise UsageError("training needs OpenCV: install it with pip install 'diffmatte[train]'") from error
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {output}: {error.strerror}") from error
+
+
+def _stopper(max_minutes: float | None) -> Callable[[], bool]:
+    """Return a question that turns true when the time is up or somebody asked the run to end."""
+    ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
+    asked = []
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        # A second signal ends the program at once.
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+
+    def stopping() -> bool:
+        return bool(asked) or time.monotonic() > ends
+
+    return stopping
+
+
+def _report(outcome: "Outcome") -> None:
+    if outcome.step < outcome.steps:
+        say(f"stopped at step {outcome.step} of {outcome.steps}; --resume goes on; weights: {outcome.weights}")
+    else:
+        say(f"done, {outcome.steps} steps; weights: {outcome.weights}")

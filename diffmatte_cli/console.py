@@ -1,0 +1,27 @@
+"""Speak to the user: one line a message on stderr, shown as it is."""
+
+__all__ = ["fail", "printable", "say", "warn"]
+
+
+def printable(text: str) -> str:
+    """Escape line breaks, control characters and undecodable bytes (a file name may hold any of them)."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def say(text: str, label: str = "", style: str = "") -> None:
+    """Print one line on stderr, not wrapped nor read as markup; colour follows NO_COLOR and the terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    line = Text.assemble((f"{label}: ", style) if label else "", printable(text))
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning."""
+    say(text, "warning", "bold yellow")
+
+
+def fail(text: str) -> None:
+    """Print an error; the caller chooses the exit code."""
+    say(text, "error", "bold red")

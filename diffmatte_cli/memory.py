@@ -1,0 +1,77 @@
+"""Memory: what a picture needs, what there is, and a plain answer when it does not fit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from .errors import ResourceError
+from .model.config import ModelConfig
+
+__all__ = ["available_bytes", "guard_memory", "needed_bytes"]
+
+FLOAT = 4
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+USES = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+
+
+def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
+    """Estimate the peak of one decoder step in bytes.
+
+    It comes in the last up block: its input enlarged (three times N_d planes) beside two
+    results of N_d planes, at the picture's size, and what every level holds.
+    """
+    planes = 8 * config.decoder_width + 3 * config.condition_channels
+    return planes * FLOAT * height * width
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Return the free memory of a device in bytes, within the process's limits; None when it cannot be told."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu":
+        return None
+    rooms = [_meminfo()] + [_cgroup(limit, use) for limit, use in zip(LIMITS, USES, strict=True)]
+    return min((room for room in rooms if room is not None), default=None)
+
+
+@contextmanager
+def guard_memory(config: ModelConfig, device: torch.device, height: int, width: int) -> Iterator[None]:
+    """Turn a lack of memory, foreseen or met, into a ResourceError that says what would fit."""
+    room = available_bytes(device)
+    if room is not None and needed_bytes(config, height, width) > room:
+        raise ResourceError(_advice(config, device, height, width, room))
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error):
+            raise
+        raise ResourceError(_advice(config, device, height, width, room)) from error
+
+
+def _advice(config: ModelConfig, device: torch.device, height: int, width: int, room: int | None) -> str:
+    need = needed_bytes(config, height, width)
+    start = f"not enough memory on {device}: {width}x{height} pixels need about {need / 2**30:.1f} GiB"
+    if room is None:
+        return f"{start}; use a smaller picture"
+    scale = (0.9 * room / need) ** 0.5
+    smaller = f"{max(1, int(width * scale))}x{max(1, int(height * scale))}"
+    return f"{start} and {room / 2**30:.1f} GiB are free; about {smaller} would fit"
+
+
+def _meminfo() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+
+
+def _cgroup(limit: str, use: str) -> int | None:
+    try:
+        most, used = Path(limit).read_text().strip(), Path(use).read_text().strip()
+    except OSError:
+        return None
+    return int(most) - int(used) if most.isdecimal() else None

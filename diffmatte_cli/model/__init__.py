@@ -1,0 +1,1 @@
+"""The network: encoders, the diffusion decoder, and their composition."""

@@ -1,0 +1,36 @@
+"""Model variants as data: one row each, nothing imported beyond the standard library."""
+
+from dataclasses import dataclass
+
+__all__ = ["SAMPLER_NAMES", "SCHEDULE_NAMES", "VARIANTS", "ModelConfig"]
+
+SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
+SAMPLER_NAMES = ("ddim", "ddpm")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What fixes a network's shape, and the noise process it was trained for.
+
+    ``decoder_width`` is the paper's N_d, ``feature_channels`` N_F, ``feature_stride`` the factor
+    between picture and encoder feature (16 or 32). With ``priors`` the condition also carries the
+    seven colour-prior planes of ``diffmatte_cli.priors`` and the decoder corrects their alpha.
+    """
+
+    variant: str
+    decoder_width: int
+    feature_channels: int
+    feature_stride: int
+    priors: bool = False
+    schedule: str = "linear"
+    input_scale: float = 0.2
+
+    @property
+    def condition_channels(self) -> int:
+        """Planes of the decoder's condition: RGB and one-hot trimap, and the priors if any (N_c - 1)."""
+        return 13 if self.priors else 6
+
+
+VARIANTS = {
+    "tiny": ModelConfig("tiny", decoder_width=16, feature_channels=192, feature_stride=16, priors=True),
+}

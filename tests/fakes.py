@@ -1,0 +1,123 @@
+"""A stand-in for the numeric side at its public seam, and what tests of the command line share.
+
+As a script, ``python fakes.py PAUSE ARGUMENTS...``, it is the whole program with the fake instead of a model,
+waiting PAUSE seconds before each step.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from typer.testing import CliRunner, Result
+
+import diffmatte_cli
+from diffmatte_cli.cli import app, main
+from diffmatte_cli.errors import UsageError
+from diffmatte_cli.weights import ModelSource
+
+HEIGHT, WIDTH = 24, 32
+
+
+@dataclass
+class FakeMatter:
+    """Play the part of ``Matter``: each step draws the unknown region half-way nearer to the picture's grey."""
+
+    device: str = "cpu"
+    pause: float = 0.0
+    encoded: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    settings: list[dict[str, Any]] = field(default_factory=list)
+
+    def encode(self, image: np.ndarray, trimap: np.ndarray) -> int:
+        assert image.dtype == trimap.dtype == np.uint8
+        assert image.shape == (*trimap.shape, 3)
+        self.encoded.append((image, trimap))
+        return len(self.encoded) - 1
+
+    def steps(self, encoding: int, **settings: Any) -> Iterator[np.ndarray]:
+        self.settings.append(settings)
+        image, trimap = self.encoded[encoding]
+        goal = image.mean(axis=2, dtype=np.float32) / np.float32(255)
+        alpha = np.random.default_rng(settings["seed"]).random(trimap.shape, np.float32)
+        for _ in range(settings["steps"]):
+            time.sleep(self.pause)
+            alpha = (alpha + goal) / 2
+            known = np.where(trimap == 128, alpha, trimap / np.float32(255))
+            yield known.astype(np.float32) if settings["keep_known"] else alpha
+
+
+def fake_matting(matter: FakeMatter) -> ModuleType:
+    """Make a module to stand in ``sys.modules`` for ``diffmatte_cli.matting``."""
+
+    def pick_device(spec: str) -> str:
+        if spec not in ("auto", "cpu"):
+            raise UsageError(f"device {spec} is not there")
+        return "cpu"
+
+    def load_model(model: str = "tiny", device: str = "cpu") -> FakeMatter:
+        return matter
+
+    module = ModuleType("diffmatte_cli.matting")
+    module.__dict__.update(pick_device=pick_device, load_model=load_model, Matter=FakeMatter)
+    return module
+
+
+def fake_resolve_model(model: str) -> ModelSource:
+    if model not in ("tiny", "other"):
+        raise UsageError(f"there is no model named {model!r}")
+    return ModelSource(model, Path(f"{model}.safetensors"))
+
+
+def cat_trimap() -> np.ndarray:
+    """Draw a third of the picture unknown, uint8 [H, W]."""
+    trimap = np.zeros((HEIGHT, WIDTH), np.uint8)
+    trimap[4:-4, 4:-4] = 128
+    trimap[8:-8, 8:-8] = 255
+    return trimap
+
+
+def run(*arguments: str, **settings: Any) -> Result:
+    """Run the program in this process."""
+    return CliRunner().invoke(app, list(arguments), prog_name="diffmatte", **settings)
+
+
+def run_matte(*arguments: str, **settings: Any) -> Result:
+    """Matte the folder's cat in this process."""
+    return run("matte", "cat.png", "--trimap", "cat_trimap.png", *arguments, **settings)
+
+
+def error_line(result: Result, code: int) -> str:
+    """Check that a run failed with one line and left nothing in the folder; return the line."""
+    assert result.exit_code == code, result.stderr
+    assert result.stdout == ""
+    *before, last = result.stderr.splitlines()
+    assert last.startswith("error: ")
+    assert all(line.startswith(("warning: ", "device: ")) for line in before)
+    assert sorted(os.listdir()) == ["cat.png", "cat_trimap.png"]
+    return last
+
+
+def start(*command_line: str, **settings: Any) -> subprocess.Popen[str]:
+    """Start Python on a command line, with the package under test importable from anywhere."""
+    place = str(Path(diffmatte_cli.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": place} | settings.pop("env", {})
+    return subprocess.Popen([sys.executable, *command_line], text=True, env=environment, **settings)
+
+
+def finish(*command_line: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python on a command line to its end."""
+    pipe = subprocess.PIPE
+    with start(*command_line, **({"stdout": pipe, "stderr": pipe} | settings)) as process:
+        text, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, text, errors)
+
+
+if __name__ == "__main__":
+    sys.modules["diffmatte_cli.matting"] = fake_matting(FakeMatter(pause=float(sys.argv.pop(1))))
+    main()

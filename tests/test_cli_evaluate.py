@@ -1,0 +1,130 @@
+"""``diffmatte evaluate``: figures, pairing, text and exit codes."""
+
+import json
+import os
+from pathlib import Path
+
+import fakes
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+SHAPE = (20, 30)
+
+
+def _save(path: str, value: float, *, deep: bool = False) -> None:
+    Path(path).parent.mkdir(exist_ok=True)
+    kind, white = (np.uint16, 65535) if deep else (np.uint8, 255)
+    Image.fromarray(np.full(SHAPE, round(value * white), kind)).save(path)
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work beside three folders with two pictures each: one off by 0.2 everywhere, one perfect."""
+    monkeypatch.chdir(tmp_path)
+    for name, pred in (("a", 0.6), ("b", 0.4)):
+        _save(f"pred/{name}_alpha.png", pred)
+        _save(f"gt/{name}.png", 0.4)
+        trimap = np.zeros(SHAPE, np.uint8)
+        trimap[:10] = 128
+        Path("trimap").mkdir(exist_ok=True)
+        Image.fromarray(trimap).save(f"trimap/{name}.png")
+
+
+def _run(*arguments: str) -> Result:
+    return fakes.run("evaluate", *arguments)
+
+
+def _json(*arguments: str) -> dict[str, object]:
+    result = _run(*arguments, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def _error(result: Result, code: int) -> str:
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_folders_as_json() -> None:
+    found = _json("pred", "gt", "--trimap", "trimap")
+    assert found == {
+        "mean": {"sad": pytest.approx(0.03), "mse": pytest.approx(20)},
+        "pictures": [
+            {"name": "a", "sad": pytest.approx(0.06), "mse": pytest.approx(40)},
+            {"name": "b", "sad": 0, "mse": 0},
+        ],
+    }
+
+
+def test_files_as_json_in_any_depth() -> None:
+    _save("deep.png", 0.6, deep=True)
+    found = _json("deep.png", "gt/a.png", "--trimap", "trimap/b.png")
+    assert found["pictures"] == [{"name": "deep", "sad": pytest.approx(0.06), "mse": pytest.approx(40, rel=1e-4)}]
+
+
+def test_the_table_names_every_picture_and_the_mean() -> None:
+    result = _run("pred", "gt", "--trimap", "trimap")
+    assert (result.exit_code, result.stderr) == (0, "")
+    rows = [line.replace("│", " ").split() for line in result.stdout.splitlines()]
+    assert ["a", "0.060", "40.000"] in rows
+    assert ["b", "0.000", "0.000"] in rows
+    assert ["mean", "of", "2", "0.030", "20.000"] in rows
+
+
+def test_long_and_odd_names_survive_the_table() -> None:
+    name = "[red]" + "long" * 30
+    for folder, suffix in (("pred", "_alpha"), ("gt", ""), ("trimap", "")):
+        Path(folder, f"a{suffix}.png").rename(Path(folder, f"{name}{suffix}.png"))
+    assert name in _run("pred", "gt", "--trimap", "trimap").stdout
+
+
+def test_an_empty_unknown_region_scores_zero() -> None:
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save("known.png")
+    assert _json("pred/a_alpha.png", "gt/a.png", "--trimap", "known.png")["mean"] == {"sad": 0, "mse": 0}
+
+
+def test_missing_partners_are_listed() -> None:
+    Path("gt/a.png").unlink()
+    Path("trimap/b.png").unlink()
+    assert "no partner for: a (ground truth), b (trimap)" in _error(_run("pred", "gt", "--trimap", "trimap"), 2)
+
+
+def test_missing_paths_and_mixed_kinds() -> None:
+    assert "the prediction none does not exist" in _error(_run("none", "gt", "--trimap", "trimap"), 2)
+    assert "three files or three folders" in _error(_run("pred", "gt/a.png", "--trimap", "trimap"), 2)
+    assert "Missing option '--trimap'" in _error(_run("pred", "gt"), 2)
+
+
+@pytest.mark.parametrize("which", ["pred/a_alpha.png", "gt/a.png", "trimap/a.png"])
+def test_sizes_that_differ_are_named(which: str) -> None:
+    Image.new("L", (7, 5)).save(which)
+    line = _error(_run("pred", "gt", "--trimap", "trimap"), 1)
+    assert f"{which} is 7x5" in line
+    assert "is 30x20" in line
+
+
+def test_a_bad_picture_is_named() -> None:
+    Path("gt/b.png").write_text("no picture")
+    assert "cannot read gt/b.png" in _error(_run("pred", "gt", "--trimap", "trimap"), 1)
+
+
+@pytest.mark.parametrize("arguments", [["--json"], []])
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_a_reader_that_leaves_early_is_no_disaster(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command_line = ["-m", "diffmatte_cli", "evaluate", "pred", "gt", "--trimap", "trimap", *arguments]
+    done = fakes.finish(*command_line, stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_evaluating_needs_no_torch() -> None:
+    script = "import sys; from diffmatte_cli.cli import app\n"
+    script += "try: app(['evaluate', 'pred', 'gt', '--trimap', 'trimap'])\nfinally: print('torch' in sys.modules)"
+    done = fakes.finish("-c", script)
+    assert done.stdout.splitlines()[-1] == "False"

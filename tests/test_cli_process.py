@@ -1,0 +1,109 @@
+"""The program as a real process: start-up, streams, signals, exit codes."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import fakes
+import pytest
+
+import diffmatte_cli
+
+pytest_plugins = ["cli_fixtures"]
+pytestmark = pytest.mark.usefixtures("cat_folder")
+
+
+_IMPORTS = """
+import sys
+from diffmatte_cli.cli import main
+try:
+    main()
+finally:
+    print(sorted({"torch", "numpy", "PIL", "huggingface_hub", "tqdm"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["matte", "--help"], ["evaluate", "--help"], ["matte", "none.png"], []],
+)
+def test_help_version_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
+    done = fakes.finish("-c", _IMPORTS, *arguments)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.returncode == (2 if "none.png" in arguments else 0)
+
+
+def test_version_and_module_entry() -> None:
+    done = fakes.finish("-m", "diffmatte_cli", "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"diffmatte {diffmatte_cli.__version__}\n", "")
+
+
+def test_help_names_every_command() -> None:
+    done = fakes.finish("-m", "diffmatte_cli", "--help")
+    for name in ("matte", "evaluate", "train"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["matte", "none.png"], ["matte", "--steps", "x", "y"], ["nonsense"]])
+def test_usage_errors_of_the_process(arguments: list[str]) -> None:
+    done = fakes.finish("-m", "diffmatte_cli", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_colour_follows_no_color() -> None:
+    forced = fakes.finish("-m", "diffmatte_cli", "matte", "none.png", env={"FORCE_COLOR": "1", "TERM": "xterm"})
+    assert "\x1b[" in forced.stderr
+    plain = fakes.finish(
+        "-m", "diffmatte_cli", "matte", "none.png", env={"FORCE_COLOR": "1", "TERM": "xterm", "NO_COLOR": "1"}
+    )
+    assert "\x1b[3" not in plain.stderr
+
+
+def test_no_progress_bar_without_a_terminal() -> None:
+    done = fakes.finish(fakes.__file__, "0", "matte", "cat.png", "--trimap", "cat_trimap.png")
+    assert done.returncode == 0, done.stderr
+    assert "matting" not in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
+@pytest.mark.parametrize(("arguments", "bar"), [([], True), (["--quiet"], False)])
+def test_a_progress_bar_on_a_terminal(arguments: list[str], bar: bool) -> None:
+    import termios
+
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    command_line = ["0", "matte", "cat.png", "--trimap", "cat_trimap.png", *arguments]
+    process = fakes.start(fakes.__file__, *command_line, stderr=theirs)
+    assert process.wait(timeout=60) == 0
+    os.close(theirs)
+    shown = b""
+    while chunk := _read(ours):
+        shown += chunk
+    os.close(ours)
+    assert (b"matting" in shown) == bar
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # how Linux tells the end of a terminal
+        return b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_ctrl_c_leaves_nothing_and_exits_130() -> None:
+    command_line = ["0.2", "matte", "cat.png", "--trimap", "cat_trimap.png", "--steps", "500"]
+    process = fakes.start(fakes.__file__, *command_line, "--dump-steps", "steps", stderr=subprocess.PIPE)
+    while process.poll() is None and not list(Path().glob("steps/.*/step_*.png")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert text.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in text
+    assert sorted(os.listdir()) == ["cat.png", "cat_trimap.png"]

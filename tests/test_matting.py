@@ -1,0 +1,206 @@
+"""The Python interface, with a small untrained network where trained weights do not matter."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import diffmatte_cli
+from diffmatte_cli import memory
+from diffmatte_cli.errors import ImageError, ResourceError, UsageError, WeightsError
+from diffmatte_cli.matting import Matter, load_model, pick_device
+from diffmatte_cli.model.checkpoint import read_model, write_model
+from diffmatte_cli.model.config import VARIANTS
+from diffmatte_cli.model.diffmatte import DiffMatte
+
+
+def picture(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    trimap = np.full((height, width), 128, np.uint8)
+    trimap[:5], trimap[-5:] = 0, 255
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8), trimap
+
+
+@pytest.fixture(scope="module")
+def network() -> DiffMatte:
+    torch.manual_seed(0)
+    return DiffMatte(VARIANTS["tiny"]).eval()
+
+
+@pytest.fixture
+def matter(network: DiffMatte) -> Matter:
+    return Matter(network, torch.device("cpu"))
+
+
+def test_the_public_names_are_there() -> None:
+    assert set(diffmatte_cli.__all__) <= {name for name in diffmatte_cli.__all__ if hasattr(diffmatte_cli, name)}
+    assert diffmatte_cli.load_model is load_model
+
+
+def test_alpha_has_the_pictures_size_and_keeps_what_is_known(matter: Matter) -> None:
+    image, trimap = picture()
+    alpha = matter.matte(image, trimap, steps=2)
+    assert alpha.dtype == np.float32
+    assert alpha.shape == trimap.shape
+    assert (alpha[:5] == 0).all()
+    assert (alpha[-5:] == 1).all()
+    raw = matter.matte(image, trimap, steps=2, keep_known=False)
+    assert ((raw >= 0) & (raw <= 1)).all()
+    assert not (raw[:5] == 0).all()
+
+
+def test_same_seed_same_alpha_and_noise_replaces_the_seed(matter: Matter) -> None:
+    image, trimap = picture()
+    first, again, other = (matter.matte(image, trimap, steps=1, seed=seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    noise = torch.randn(1, 1, 40, 50, generator=torch.Generator().manual_seed(7))[0, 0].numpy()
+    np.testing.assert_array_equal(matter.matte(image, trimap, steps=1, noise=noise), first)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_encoder_runs_once_and_the_decoder_every_step(
+    steps: int, matter: Matter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = {"encode": 0, "decode": 0}
+    for name in calls:
+        real = getattr(matter.model, name)
+
+        def counted(*args: object, name: str = name, real: object = real) -> object:
+            calls[name] += 1
+            return real(*args)  # type: ignore[operator]
+
+        monkeypatch.setattr(matter.model, name, counted)
+    encoding = matter.encode(*picture())
+    yielded = list(matter.steps(encoding, steps=steps))
+    assert calls == {"encode": 1, "decode": steps}
+    assert len(yielded) == steps
+    np.testing.assert_array_equal(yielded[-1], matter.matte(encoding, steps=steps))
+    assert calls["encode"] == 1
+
+
+def test_own_schedule_and_scale_are_the_defaults(matter: Matter) -> None:
+    image, trimap = picture()
+    own = matter.matte(image, trimap, steps=3)
+    np.testing.assert_array_equal(own, matter.matte(image, trimap, steps=3, schedule="linear", input_scale=0.2))
+    assert (own != matter.matte(image, trimap, steps=3, schedule="cosine")).any()
+    assert (own != matter.matte(image, trimap, steps=3, input_scale=1.0)).any()
+    assert (own != matter.matte(image, trimap, steps=3, sampler="ddpm")).any()
+
+
+def test_one_pixel_works(matter: Matter) -> None:
+    alpha = matter.matte(np.zeros((1, 1, 3), np.uint8), np.full((1, 1), 128, np.uint8), steps=2)
+    assert alpha.shape == (1, 1)
+    assert np.isfinite(alpha).all()
+
+
+def test_read_only_arrays_are_fine(matter: Matter) -> None:
+    image, trimap = picture()
+    image.flags.writeable = trimap.flags.writeable = False
+    matter.matte(image, trimap, steps=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"steps": 0}, UsageError, "at least 1"),
+        ({"sampler": "euler"}, UsageError, "ddim, ddpm"),
+        ({"schedule": "square"}, UsageError, "linear"),
+        ({"input_scale": 0.0}, UsageError, "outside"),
+        ({"input_scale": float("nan")}, UsageError, "outside"),
+        ({"noise": np.zeros((3, 3), np.float32)}, ImageError, "noise"),
+        ({"trimap": np.full((40, 50), 7, np.uint8)}, ImageError, "0, 128 and 255"),
+        ({"trimap": np.full((4, 5), 128, np.uint8)}, ImageError, "[40, 50]"),
+        ({"image": np.zeros((40, 50), np.uint8)}, ImageError, "[H, W, 3]"),
+        ({"trimap": None}, ImageError, "needs its trimap"),
+    ],
+)
+def test_wrong_arguments_are_told(
+    change: dict[str, object], error: type[Exception], words: str, matter: Matter
+) -> None:
+    image, trimap = picture()
+    arguments = {"image": image, "trimap": trimap, **change}
+    with pytest.raises(error) as caught:
+        matter.matte(**arguments)  # type: ignore[arg-type]
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["gpu", "cpu:1", "cuda:x", "cuda:99", "", "mps:0"])
+def test_absent_devices_are_refused(spec: str) -> None:
+    with pytest.raises(UsageError):
+        pick_device(spec)
+
+
+def test_too_large_a_picture_is_told_before_it_runs(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 100_000)
+    with pytest.raises(ResourceError, match=r"50x40 pixels need .* would fit"):
+        matter.encode(*picture())
+
+
+def test_running_out_of_memory_is_told(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    encoding = matter.encode(*picture())
+    monkeypatch.setattr(matter.model, "decode", fail)
+    with pytest.raises(ResourceError, match="not enough memory on cpu"):
+        matter.matte(encoding)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_weights_survive_a_round_trip(half: bool, network: DiffMatte, tmp_path: Path) -> None:
+    write_model(tmp_path / "w.safetensors", network, {"licence": "MIT"}, half)
+    loaded, metadata = read_model(tmp_path / "w.safetensors")
+    assert metadata["licence"] == "MIT"
+    assert loaded.config == network.config
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[key], value, rtol=1e-3 if half else 0, atol=1e-6 * half)
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def _spoil(state: dict[str, torch.Tensor], how: str) -> None:
+    key = "decoder.mid_blk.conv2.weight"
+    if how == "missing":
+        del state[key]
+    elif how == "unexpected":
+        state["decoder.extra"] = torch.zeros(1)
+    elif how == "another shape":
+        state[key] = torch.zeros(1, 1, 3, 3)
+    else:
+        state[key][0, 0, 0, 0] = float(how)
+
+
+@pytest.mark.parametrize("how", ["missing", "unexpected", "another shape", "nan", "inf"])
+def test_weights_that_do_not_fit_are_refused(how: str, network: DiffMatte, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = {key: value.clone(memory_format=torch.contiguous_format) for key, value in network.state_dict().items()}
+    _spoil(state, how)
+    metadata = {"format": "diffmatte", "variant": "tiny", "decoder_width": "16", "schedule": "linear"}
+    save_file(state, tmp_path / "w.safetensors", {**metadata, "input_scale": "0.2"})
+    with pytest.raises(WeightsError, match=how if how not in ("nan", "inf") else "NaN or infinity"):
+        read_model(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"format": "diffmatte", "variant": "other"},
+        {"format": "diffmatte", "variant": "tiny", "decoder_width": "x", "schedule": "linear", "input_scale": "1"},
+        {"format": "diffmatte", "variant": "tiny", "decoder_width": "8", "schedule": "?", "input_scale": "1"},
+    ],
+)
+def test_files_of_other_programs_are_refused(metadata: dict[str, str], tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors", metadata)
+    with pytest.raises(WeightsError):
+        load_model(tmp_path / "w.safetensors")
+
+
+def test_a_text_file_is_not_weights(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_text("not weights at all")
+    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+        load_model(tmp_path / "w.safetensors")

@@ -1,0 +1,78 @@
+"""Losses and Algorithm 1 against what the published code computes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffmatte_cli.sampling import Diffusion
+from diffmatte_cli.training.losses import LossWeights, matting_losses, total_loss
+from diffmatte_cli.training.objective import ALIGNMENTS, Draws, draw, noisy_sample
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("case", ["mixed", "all_unknown", "sparse_unknown"])
+def test_losses_and_their_gradient_agree(case: str, golden: Path) -> None:
+    with np.load(golden / "losses.npz") as file:
+        arrays = {k.removeprefix(f"{case}_"): file[k] for k in file if k.startswith(f"{case}_")}
+    prediction = torch.from_numpy(arrays["pred"]).requires_grad_()
+    unknown = torch.from_numpy(arrays["trimap"] == 128).float()
+    terms = matting_losses(prediction, torch.from_numpy(arrays["gt"]), unknown)
+    for name, term in terms.items():
+        assert term.item() == pytest.approx(float(arrays[name]), rel=1e-6), name
+    total_loss(terms, LossWeights()).backward()
+    np.testing.assert_allclose(prediction.grad, arrays["grad_total"], rtol=1e-4, atol=1e-6)
+
+
+def test_an_empty_region_costs_nothing() -> None:
+    prediction, target = torch.zeros(1, 1, 64, 64), torch.ones(1, 1, 64, 64)
+    assert matting_losses(prediction, target, torch.zeros(1, 1, 64, 64))["unknown_l1"] == 0
+    assert matting_losses(prediction, target, torch.ones(1, 1, 64, 64))["known_l1"] == 0
+
+
+@pytest.mark.parametrize(("alignment", "recorded"), [("none", "plain"), ("white-noise", "stage1"), ("uti", "stage2")])
+def test_noisy_samples_agree(alignment: str, recorded: str, golden: Path) -> None:
+    """The model's own first prediction is replayed; what it was asked, and what came of it, must agree."""
+    with np.load(golden / "objective.npz") as file:
+        run = {k.split("_", 1)[1]: torch.from_numpy(file[k]) for k in file if k.startswith(recorded)}
+        x_0 = 2 * torch.from_numpy(file["alpha"]) - 1
+    diffusion, asked = Diffusion("linear", 0.2), []
+
+    def decode(x_in: Tensor, t: Tensor) -> Tensor:
+        asked.append((x_in, t))
+        return run["pred_temp"]
+
+    draws = Draws(run["eps"], run["t"], run.get("t_temp"))
+    x_t = noisy_sample(decode, diffusion, x_0, draws, alignment)
+    torch.testing.assert_close(x_t, run["xt_raw"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(diffusion.normalise(x_t), run["xt_in"], rtol=0, atol=1e-5)
+    for x_in, t in asked:
+        torch.testing.assert_close(x_in, run["xt_temp_in"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(t, run["t_temp"])
+    assert len(asked) == (alignment != "none")
+
+
+def test_times_follow_the_published_draws(golden: Path) -> None:
+    """delta is drawn first, then the uniform that is multiplied by 1 - delta."""
+    with np.load(golden / "objective.npz") as file:
+        delta, uniform = torch.from_numpy(file["stage2_uniform_draws"])
+        torch.testing.assert_close(torch.from_numpy(file["stage2_t"]), uniform * (1 - delta))
+    draws = draw("uti", torch.Size([2, 1, 8, 8]), torch.Generator().manual_seed(5), CPU)
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randn(2, 1, 8, 8, generator=generator)
+    delta, uniform = (torch.rand(2, generator=generator) for _ in range(2))
+    t = uniform * (1 - delta)
+    for ours, expected in zip((draws.noise, draws.t, draws.earlier), (noise, t, t + delta), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_times_stay_in_range_and_in_order(alignment: str) -> None:
+    draws = draw(alignment, torch.Size([500, 1, 1, 1]), torch.Generator().manual_seed(0), CPU)
+    assert ((draws.t >= 0) & (draws.t <= 1)).all()
+    if draws.earlier is not None:
+        assert (draws.earlier >= draws.t).all()
+        assert (draws.earlier <= 1).all()
