@@ -72,7 +72,7 @@ def _bad_command_line(error: Any) -> int:
 def _bug(error: BaseException, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):  # as torch words it
         fail("not enough memory: close other programs or take a smaller picture")
     else:
         hint = "" if verbose else "; run again with --verbose for the traceback, and please report it"
@@ -112,4 +112,7 @@ for _command in (matte, evaluate, train):
 
 def main() -> None:
     """Run the command line of this process."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: nobody wants to read, which is no reason to fail
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     app(prog_name="diffmatte")

@@ -79,8 +79,11 @@ def contact_sheet(tiles: list[Tile]) -> NDArray[np.uint8]:
 
 
 def _columns(count: int) -> int:
-    """Choose a row length: one row for a few tiles, a landscape block for many."""
-    return count if count <= 4 else math.ceil(math.sqrt(1.5 * count))
+    """Choose a row length: one row for a few tiles, a landscape block with a full last row for many."""
+    if count <= 4:
+        return count
+    rows = math.ceil(count / math.ceil(math.sqrt(1.5 * count)))
+    return math.ceil(count / rows)
 
 
 def _shown_steps(steps: int) -> set[int]:

@@ -74,6 +74,7 @@ FAILURES: list[tuple[BaseException, int, str]] = [
     (WeightsError("other.safetensors belongs to another model"), 1, "belongs to another model"),
     (ResourceError("not enough memory: 800x600 would fit"), 1, "800x600 would fit"),
     (MemoryError(), 1, "not enough memory"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "error: not enough memory"),
     (ValueError("[red]odd[/red]"), 1, "unexpected ValueError: [red]odd[/red]; run again with --verbose"),
     (OSError(errno.EIO, "Input/output error"), 1, "Input/output error"),
 ]

@@ -93,7 +93,7 @@ def test_16_bits_tiff_and_webp(matter: fakes.FakeMatter) -> None:
 def test_a_cutout_and_its_alpha(matter: fakes.FakeMatter) -> None:
     result = fakes.run_matte("--cutout", "--with-alpha", "--bit-depth", "16")
     assert result.exit_code == 0, result.stderr
-    assert "cat_cutout.png and cat_alpha.png" in result.stderr
+    assert "cat_cutout.png, cat_alpha.png" in result.stderr
     with Image.open("cat_cutout.png") as picture, Image.open("cat.png") as photo:
         assert picture.mode == "RGBA"
         pixels, own = np.asarray(picture), np.asarray(photo)

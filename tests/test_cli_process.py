@@ -70,6 +70,16 @@ def test_no_progress_bar_without_a_terminal() -> None:
     assert len(done.stderr.splitlines()) == 2
 
 
+@pytest.mark.skipif(os.name == "nt", reason="closes a stream as a POSIX shell does")
+def test_closed_streams_are_no_reason_to_fail() -> None:
+    done = fakes.finish(
+        *(fakes.__file__, "0", "matte", "cat.png", "--trimap", "cat_trimap.png"),
+        preexec_fn=lambda: (os.close(1), os.close(2)),
+    )
+    assert done.returncode == 0
+    assert Path("cat_alpha.png").exists()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
 @pytest.mark.parametrize(("arguments", "bar"), [([], True), (["--quiet"], False)])
 def test_a_progress_bar_on_a_terminal(arguments: list[str], bar: bool) -> None:

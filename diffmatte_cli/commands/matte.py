@@ -233,5 +233,5 @@ def _summary(job: Job, trimap: "NDArray[np.uint8]", engine: str, seconds: float)
 
     height, width = trimap.shape
     written = (job.output, job.alpha_output, job.dump_dir)
-    files = " and ".join(str(path) for path in written if path is not None)
+    files = ", ".join(str(path) for path in written if path is not None)
     return f"{width}x{height}, {unknown_share(trimap):.1%} unknown, {engine}, {seconds:.1f} s: {files}"

@@ -68,6 +68,7 @@ def compose(assets: Assets, seed: int, index: int, crop: int) -> Sample:
     colour, alpha = _defocus(rng, colour, alpha)
     if rng.random() < 0.5:
         behind = cv2.GaussianBlur(behind, (0, 0), rng.uniform(0.5, 8))
+    alpha = np.clip(alpha, 0, 1)
     image = _blend(rng, _jitter(rng, colour), _jitter(rng, behind), alpha)
     trimap = make_trimap(rng, alpha)
     top, left = _crop_at(rng, trimap, crop)

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
 from ..model.config import SCHEDULE_NAMES, VARIANTS, ModelConfig
@@ -124,10 +124,21 @@ def _record(path: Path, kind: type[Any], name: str, tables: dict[str, Any]) -> A
     known = [f.name for f in fields(kind)]
     for key in table.keys() - set(known):
         raise UsageError(f"{path} has an unknown key {key} in [{name}]: the keys are {', '.join(known)}")
+    hints = get_type_hints(kind)
+    for key, value in table.items():
+        if not _is(value, hints[key]):
+            raise UsageError(f"{path}: {key} in [{name}] cannot be {value!r}, see docs/training.md for what it takes")
     try:
         return kind(**table)
     except TypeError as error:
         raise UsageError(f"{path} is incomplete in [{name}]: {error}") from error
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Tell whether a TOML value fits an annotation: a plain type, or tuple[plain type, ...]."""
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_is(item, get_args(kind)[0]) for item in value)
+    return isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
 
 
 def _check(path: Path, config: TrainConfig) -> None:

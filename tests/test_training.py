@@ -1,0 +1,250 @@
+"""Synthesis, configuration and the loop of ``diffmatte train``, on data made here."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+pytest.importorskip("cv2", reason="training needs the [train] extra")
+
+from diffmatte_cli.cli import app
+from diffmatte_cli.errors import TrainingError, UsageError
+from diffmatte_cli.matting import load_model
+from diffmatte_cli.training.composition import Assets, compose, find_pictures, make_trimap
+from diffmatte_cli.training.config import OptimiserConfig, read_config
+from diffmatte_cli.training.data import batches
+from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer, learning_rate
+from diffmatte_cli.training.mattes import PROCEDURAL, smooth_noise
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two backgrounds, one matte with alpha and one without, and one validation picture."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for part in ("backgrounds", "mattes", "real/image", "real/trimap", "real/alpha"):
+        (folder / part).mkdir(parents=True)
+    for name in "ab":
+        pixels = (255 * np.stack([smooth_noise(rng, 160, 9) for _ in range(3)], axis=2)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "backgrounds" / f"{name}.jpg")
+    shape = (255 * PROCEDURAL[0][0](rng, 120).alpha).astype(np.uint8)
+    Image.fromarray(np.dstack([np.full((120, 120, 3), 90, np.uint8), shape])).save(folder / "mattes/fur.png")
+    Image.fromarray(shape).save(folder / "mattes/density.png")
+    sample = compose(Assets(find_pictures(folder / "backgrounds"), ()), 0, 0, 64)
+    for part, pixels in (
+        ("image", sample.image),
+        ("trimap", sample.trimap),
+        ("alpha", np.round(sample.alpha * 255).astype(np.uint8)),
+    ):
+        Image.fromarray(pixels).save(folder / "real" / part / "one.png")
+    return folder
+
+
+@pytest.fixture
+def config_file(data: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        f"""
+        [model]
+        variant = "tiny"
+        decoder_width = 4
+        [data]
+        backgrounds = "{data.as_posix()}/backgrounds"
+        mattes = "{data.as_posix()}/mattes"
+        validation = "{data.as_posix()}/real"
+        crop = 64
+        batch = 2
+        workers = 0
+        [optimiser]
+        steps = 6
+        warmup = 2
+        [self_align]
+        alignment = "uti"
+        start = 0.5
+        [run]
+        log_every = 1
+        validate_every = 3
+        validation_steps = [1, 2]
+        [notes]
+        licence = "MIT"
+        """
+    )
+    return path
+
+
+@pytest.mark.parametrize("make", [make for make, _ in PROCEDURAL], ids=lambda make: make.__name__)
+def test_procedural_mattes_are_in_range_and_not_empty(make: object) -> None:
+    mattes = [make(np.random.default_rng(seed), 96) for seed in range(8)]  # type: ignore[operator]
+    for matte in mattes:
+        assert matte.alpha.shape == matte.shade.shape == (96, 96)
+        assert matte.alpha.dtype == np.float32
+        assert matte.alpha.min() >= 0
+        assert matte.alpha.max() <= 1 + 1e-6
+    soft = [((m.alpha > 0.02) & (m.alpha < 0.98)).mean() for m in mattes]
+    assert np.mean(soft) > 0.005
+
+
+def test_samples_depend_on_seed_and_index_alone(data: Path) -> None:
+    assets = Assets(find_pictures(data / "backgrounds"), find_pictures(data / "mattes"))
+    first = [compose(assets, 1, index, 64) for index in range(6)]
+    again = [compose(assets, 1, index, 64) for index in reversed(range(6))][::-1]
+    for ours, theirs in zip(first, again, strict=True):
+        np.testing.assert_array_equal(ours.image, theirs.image)
+        np.testing.assert_array_equal(ours.alpha, theirs.alpha)
+    assert (first[0].image != compose(assets, 2, 0, 64).image).any()
+
+
+def test_samples_hold_what_they_promise(data: Path) -> None:
+    assets = Assets(find_pictures(data / "backgrounds"), find_pictures(data / "mattes"))
+    samples = [compose(assets, 3, index, 64) for index in range(24)]
+    for sample in samples:
+        assert sample.image.shape == (64, 64, 3)
+        assert set(np.unique(sample.trimap)) <= {0, 128, 255}
+        assert (sample.alpha[sample.trimap == 255] > 0.98).all()
+        assert (sample.alpha[sample.trimap == 0] < 0.02).all()
+    assert sum((s.trimap == 128).any() for s in samples) >= 20
+
+
+def test_trimaps_of_one_alpha_vary() -> None:
+    alpha = np.zeros((80, 80), np.float32)
+    alpha[:, 40:] = 1
+    shares = [(make_trimap(np.random.default_rng(seed), alpha) == 128).mean() for seed in range(20)]
+    assert max(shares) > 3 * max(min(shares), 0.01)
+
+
+def test_batches_go_on_where_they_were_left(config_file: Path) -> None:
+    config = read_config(config_file).data
+    assets = Assets(find_pictures(Path(config.backgrounds)), ())
+    whole = list(batches(config, assets, 1, 0, 3))
+    rest = list(batches(config, assets, 1, 2, 3))
+    assert len(whole) == 3
+    for ours, theirs in zip(rest[0], whole[2], strict=True):
+        torch.testing.assert_close(ours, theirs)
+    image, trimap, alpha = whole[0]
+    assert image.shape == (2, 3, 64, 64)
+    assert alpha.shape == (2, 1, 64, 64)
+    assert set(trimap.unique().tolist()) <= {0.0, 0.5, 1.0}
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(config_file: Path, tmp_path: Path) -> None:
+    config = read_config(config_file)
+    whole = Trainer(config, _folder(tmp_path / "whole"), CPU, progress=False)
+    whole.run()
+    part = Trainer(config, _folder(tmp_path / "part"), CPU, stopping=lambda: part.step == 4, progress=False)
+    assert part.run().step == 4
+    assert (tmp_path / "part" / CHECKPOINT).is_file()
+    rest = Trainer(config, tmp_path / "part", CPU, progress=False)
+    rest.resume()
+    assert rest.run().step == 6
+    for (key, ours), theirs in zip(
+        rest.average.state_dict().items(), whole.average.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs), key
+    assert [row["step"] for row in _rows(tmp_path / "part" / "losses.csv")] == ["1", "2", "3", "4", "5", "6"]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_the_command_trains_logs_and_previews(config_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = CliRunner().invoke(app, ["train", str(config_file), "-o", str(run), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "done, 6 steps" in result.stderr
+    rows = _rows(run / "validation.csv")
+    assert [(row["step"], row["steps"]) for row in rows] == [("3", "1"), ("3", "2"), ("6", "1"), ("6", "2")]
+    assert len(list(run.glob("preview_*_one.png"))) == 2
+    metadata = load_model(run / WEIGHTS).metadata
+    assert (metadata["licence"], metadata["decoder_width"]) == ("MIT", "4")
+    again = CliRunner().invoke(app, ["train", str(config_file), "-o", str(run)])
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+
+
+def test_the_time_limit_ends_a_run_that_can_go_on(config_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["train", str(config_file), "-o", str(run), "--quiet", "--device", "cpu"]
+    first = CliRunner().invoke(app, [*command, "--max-minutes", "0"])
+    assert first.exit_code == 0
+    assert "stopped at step 1 of 6" in first.stderr
+    second = CliRunner().invoke(app, [*command, "--resume"])
+    assert "done, 6 steps" in second.stderr
+
+
+def test_training_starts_from_given_weights(config_file: Path, tmp_path: Path) -> None:
+    config = read_config(config_file)
+    first = Trainer(config, _folder(tmp_path / "first"), CPU, progress=False)
+    weights = first.run().weights
+    second = Trainer(config, tmp_path, CPU)
+    second.start_from(weights)
+    torch.testing.assert_close(second.model.state_dict(), load_model(weights).model.state_dict())
+
+
+def test_training_lowers_the_loss(config_file: Path, data: Path, tmp_path: Path) -> None:
+    text = config_file.read_text().replace("steps = 6", "steps = 60").replace('"uti"', '"none"')
+    config_file.write_text(text.replace("validate_every = 3", "validate_every = 100"))
+    Trainer(read_config(config_file), _folder(tmp_path / "run"), CPU, progress=False).run()
+    losses = [float(row["unknown_l1"]) for row in _rows(tmp_path / "run" / "losses.csv")]
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+
+
+def test_the_rate_warms_up_and_falls_in_stages() -> None:
+    config = OptimiserConfig(learning_rate=1.0, steps=100, warmup=4, milestones=(0.5, 0.9), factors=(0.1, 0.01))
+    rates = [learning_rate(config, step) for step in (0, 3, 49, 50, 89, 90, 99)]
+    assert rates == pytest.approx([0.25, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('variant = "tiny"', 'variant = "huge"', "one of tiny"),
+        ("crop = 64", "crop = 100", "multiple of 32"),
+        ("crop = 64", "cropp = 64", "unknown key cropp in [data]"),
+        ("[run]", "[running]", "unknown table [running]"),
+        ("warmup = 2", "milestones = [0.5]", "one length"),
+        ('alignment = "uti"', 'alignment = "full"', "none, white-noise, uti"),
+        ("steps = 6", "steps = ", "not valid TOML"),
+        ("[model]", "[model]\nwidth = 3", "unknown key width in [model]"),
+        ("backgrounds", "# backgrounds", "incomplete in [data]"),
+        ("log_every = 1", "log_every = 0", "at least 1"),
+        ("steps = 6", 'steps = "six"', "steps in [optimiser] cannot be"),
+    ],
+)
+def test_configuration_mistakes_are_told(old: str, new: str, words: str, config_file: Path) -> None:
+    config_file.write_text(config_file.read_text().replace(old, new, 1))
+    with pytest.raises(UsageError) as caught:
+        read_config(config_file)
+    assert words in str(caught.value)
+
+
+def test_bad_data_are_told(config_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no pictures"):
+        find_pictures(tmp_path / "nowhere")
+    (tmp_path / "bad.jpg").write_text("no picture")
+    with pytest.raises(TrainingError, match=r"bad\.jpg cannot be read"):
+        compose(Assets((tmp_path / "bad.jpg",), ()), 0, 0, 64)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(config_file: Path, tmp_path: Path) -> None:
+    trainer = Trainer(read_config(config_file), _folder(tmp_path / "run"), CPU, progress=False)
+    with torch.no_grad():
+        trainer.model.decoder.matting_head.matting_convs[-1].bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="not finite"):
+        trainer.run()
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    assert read_config(ROOT / "docs" / "training" / "tiny.toml").model.variant == "tiny"
