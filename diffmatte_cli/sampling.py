@@ -66,9 +66,7 @@ def time_pairs(steps: int) -> list[tuple[float, float]]:
     return list(pairwise(torch.linspace(1, 0, steps + 1).tolist()))
 
 
-def ddim(
-    predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: Draw | None = None
-) -> Iterator[Step]:
+def ddim(predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: Draw | None = None) -> Iterator[Step]:
     """Iterate deterministically from ``x_t`` [B, 1, H, W], standard normal, to a clean sample.
 
     ``draw`` is not used; the noise of each step is the one that the prediction implies.
@@ -83,9 +81,7 @@ def ddim(
         x_t = x_next
 
 
-def ddpm(
-    predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: Draw | None = None
-) -> Iterator[Step]:
+def ddpm(predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: Draw | None = None) -> Iterator[Step]:
     """Iterate with fresh noise in every step; ``draw()`` returns one standard normal [B, 1, H, W].
 
     One draw is made a step, after the prediction; the last one is drawn but not used, as in

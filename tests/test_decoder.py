@@ -77,9 +77,7 @@ def test_agrees_with_the_published_decoder_and_samplers(case: str, conformance: 
 @pytest.mark.parametrize("width", [4, 16])
 def test_every_parameter_gets_a_gradient(stride: int, feature_side: int, width: int) -> None:
     decoder = Decoder(width, 6, 24, stride)
-    x_0 = decoder(
-        torch.randn(2, 7, 64, 64), torch.tensor([0.2, 0.9]), torch.randn(2, 24, feature_side, feature_side)
-    )
+    x_0 = decoder(torch.randn(2, 7, 64, 64), torch.tensor([0.2, 0.9]), torch.randn(2, 24, feature_side, feature_side))
     assert x_0.shape == (2, 1, 64, 64)
     x_0.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in decoder.parameters())

@@ -143,9 +143,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(config_file: Path, tmp_
     rest = Trainer(config, tmp_path / "part", CPU, progress=False)
     rest.resume()
     assert rest.run().step == 6
-    for (key, ours), theirs in zip(
-        rest.average.state_dict().items(), whole.average.state_dict().values(), strict=True
-    ):
+    for (key, ours), theirs in zip(rest.average.state_dict().items(), whole.average.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), key
     assert [row["step"] for row in _rows(tmp_path / "part" / "losses.csv")] == ["1", "2", "3", "4", "5", "6"]
 

@@ -10,7 +10,7 @@ import typer
 
 from ..console import say
 from ..errors import UsageError
-from .options import DeviceOption, QuietOption
+from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
     from ..training.loop import Outcome
@@ -19,17 +19,22 @@ __all__ = ["train"]
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="Configuration, a TOML file.", show_default=False)],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, a TOML file.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the run: checkpoint, weights, logs, previews.")
+        Path,
+        typer.Option("-o", "--output", metavar="RUN", help="Folder of the run: checkpoint, weights, logs, previews."),
     ],
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
-    init: Annotated[Path | None, typer.Option(help="Start from the weights of this safetensors file.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Start from the weights of this safetensors file.")
+    ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="Stop after this long, with a checkpoint to resume from.", min=0)
+        float | None,
+        typer.Option(metavar="M", min=0, help="Stop after M minutes, with a checkpoint to resume from."),
     ] = None,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Train a model by the paper's Algorithm 1, with the self-aligned strategy if asked for.
 
@@ -48,7 +53,10 @@ def train(
         raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
     if init is not None and not init.is_file():
         raise UsageError(f"there is no weights file {init}: check the path of --init")
-    trainer = Trainer(settings, output, pick_device(device), _stopper(max_minutes), progress=not quiet)
+    where = pick_device(device)
+    if device == "auto" and not quiet:
+        say(f"device: {where}")
+    trainer = Trainer(settings, output, where, _stopper(max_minutes), progress=not quiet)
     if resume:
         trainer.resume()
     if init is not None:

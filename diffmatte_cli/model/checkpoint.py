@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import WeightsError
@@ -30,7 +30,7 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, half: bool = Fals
         **notes,
     }
     tensors = {key: _stored(value, half) for key, value in model.state_dict().items()}
-    save_file(tensors, path, metadata)
+    path.write_bytes(save(tensors, metadata))
 
 
 def read_model(path: Path) -> tuple[DiffMatte, Metadata]:

@@ -7,9 +7,7 @@ __all__ = ["TinyEncoder"]
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels)
-    )
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False), nn.BatchNorm2d(out_channels))
 
 
 class Residual(nn.Module):
@@ -43,9 +41,7 @@ class TinyEncoder(nn.Module):
             Residual(eighth, out_channels, 2),
             Residual(out_channels, out_channels),
         )
-        self.context = nn.Sequential(
-            Residual(out_channels, out_channels, 2), Residual(out_channels, out_channels)
-        )
+        self.context = nn.Sequential(Residual(out_channels, out_channels, 2), Residual(out_channels, out_channels))
         self.fusion = Residual(out_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -95,9 +95,7 @@ def make_trimap(rng: np.random.Generator, alpha: Floats) -> NDArray[np.uint8]:
     return trimap
 
 
-def _foreground(
-    rng: np.random.Generator, assets: Assets, texture: Floats, size: int
-) -> tuple[Floats, Floats]:
+def _foreground(rng: np.random.Generator, assets: Assets, texture: Floats, size: int) -> tuple[Floats, Floats]:
     """Return straight colour [S, S, 3] and alpha [S, S] of one foreground, both in [0, 1]."""
     if not assets.mattes or rng.random() < assets.procedural_share:
         shares = np.array([share for _, share in PROCEDURAL])
@@ -157,9 +155,7 @@ def _patch(rng: np.random.Generator, path: Path, size: int) -> Floats:
     photo = _read(path, cv2.IMREAD_COLOR)
     side = min(*photo.shape[:2], int(size / rng.uniform(0.4, 1.5)))
     top, left = (int(rng.integers(full - side + 1)) for full in photo.shape[:2])
-    patch = cv2.resize(
-        photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA
-    )
+    patch = cv2.resize(photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(patch[..., ::-1] / 255, np.float32)
 
 

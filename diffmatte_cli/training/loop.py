@@ -5,6 +5,7 @@ import csv
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +192,9 @@ class Trainer:
         }
         with staged_file(self.folder / CHECKPOINT) as path:
             torch.save(state, path)
-        notes = {**self.config.notes, "steps": f"{self.step} of {self.config.optimiser.steps}"}
+        progress = {"steps": f"{self.step} of {self.config.optimiser.steps}", "date": date.today().isoformat()}
         with staged_file(self.folder / WEIGHTS) as path:
-            write_model(path, self.average, notes, half=True)
+            write_model(path, self.average, self.config.notes | progress, half=True)
 
 
 def _parameter_groups(model: DiffMatte, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,34 @@
+"""Write docs/commands.md from the program's own help: python docs/make_reference.py"""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from diffmatte_cli.cli import app
+
+TARGET = Path(__file__).parent / "commands.md"
+HEAD = """# Command reference
+
+Made from the program's own help by `python docs/make_reference.py`; a test fails when it is out of date.
+
+All messages go to stderr; stdout carries results only. Exit codes: 0 done; 1 something failed while working;
+2 a mistake that shows before a picture is opened; 130 interrupted. `NO_COLOR` is respected.
+"""
+
+
+def reference() -> str:
+    """Return the whole page as Markdown."""
+    commands = [str(command.name or command.callback.__name__) for command in app.registered_commands]  # type: ignore[union-attr]
+    sections = [section("diffmatte", []), *(section(f"diffmatte {name}", [name]) for name in commands)]
+    return "\n".join([HEAD, *sections])
+
+
+def section(title: str, arguments: list[str]) -> str:
+    """Return one command's help under a heading."""
+    result = CliRunner().invoke(app, [*arguments, "--help"], prog_name="diffmatte", env={"COLUMNS": "100"})
+    text = "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+    return f"## {title}\n\n```text\n{text}\n```\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference(), encoding="utf-8")

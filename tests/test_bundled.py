@@ -1,0 +1,65 @@
+"""The model that comes with the package."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffmatte_cli.images import read_grey, read_image
+from diffmatte_cli.matting import load_model
+from diffmatte_cli.metrics import mse, sad
+from diffmatte_cli.trimap import parse_trimap
+from diffmatte_cli.weights import records, resolve_model
+
+MEGABYTE = 10**6
+
+
+@pytest.mark.parametrize("name", records())
+def test_the_file_is_the_one_recorded(name: str) -> None:
+    record = records()[name]
+    content = record.path.read_bytes()
+    assert len(content) == record.size <= 12 * MEGABYTE
+    assert hashlib.sha256(content).hexdigest() == record.sha256
+
+
+def test_metadata_say_what_it_is() -> None:
+    metadata = load_model("tiny").metadata
+    for key in ("variant", "decoder_width", "schedule", "input_scale", "trained_on", "recipe", "date", "licence"):
+        assert metadata[key], key
+
+
+def test_a_path_names_the_same_model() -> None:
+    assert resolve_model(resolve_model("tiny").path).path == resolve_model("tiny").path
+
+
+def read(folder: Path, stem: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    image = read_image(folder / "image" / f"{stem}.jpg").pixels
+    trimap = parse_trimap(read_grey(folder / "trimap" / f"{stem}.png").levels)
+    return image, trimap, read_grey(folder / "alpha" / f"{stem}.png").levels
+
+
+def test_a_real_photograph_comes_out_right(photographs: Path) -> None:
+    """A crop of a photograph never trained on: far closer to the truth than a grey trimap is."""
+    image, trimap, truth = (part[200:712, 300:812] for part in read(photographs, "sample5"))
+    alpha = load_model("tiny").matte(image, trimap, steps=3)
+    unknown = trimap == 128
+    assert unknown.mean() > 0.02
+    assert np.abs(alpha - truth)[unknown].mean() < 0.35 * np.abs(0.5 - truth)[unknown].mean()
+
+
+@pytest.mark.slow
+def test_thirteen_photographs(photographs: Path) -> None:
+    """The figures that docs/training.md claims, and that iterating does not harm."""
+    matter = load_model("tiny")
+    scores: dict[int, list[tuple[float, float]]] = {1: [], 10: []}
+    for path in sorted((photographs / "image").glob("*.jpg")):
+        image, trimap, truth = read(photographs, path.stem)
+        encoding = matter.encode(image, trimap)
+        for steps, found in scores.items():
+            alpha = matter.matte(encoding, steps=steps)
+            found.append((sad(alpha, truth, trimap), mse(alpha, truth, trimap)))
+    (sad_1, _), (sad_10, mse_10) = (np.mean(found, axis=0) for found in scores.values())
+    assert sad_10 <= 14.4
+    assert mse_10 <= 25
+    assert sad_10 <= 1.03 * sad_1

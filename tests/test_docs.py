@@ -1,0 +1,92 @@
+"""The documents say what the program does, and their lines run."""
+
+import importlib.util
+import re
+import shlex
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from diffmatte_cli.cli import app
+from diffmatte_cli.formats import WRITERS
+from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES, VARIANTS
+from diffmatte_cli.training.config import TrainConfig
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
+
+
+def text_of(*names: str) -> str:
+    return "\n".join((ROOT / name).read_text() for name in names)
+
+
+def test_the_command_reference_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.reference() == text_of("docs/commands.md"), "run python docs/make_reference.py"
+
+
+def test_the_readme_opens_with_its_two_lines() -> None:
+    lines = [line.strip() for line in text_of("README.md").splitlines() if line.strip().startswith("pip install -c")]
+    assert lines == [
+        "pip install -c constraints.txt . && diffmatte matte docs/examples/fluff.jpg"
+        " --trimap docs/examples/fluff_trimap.png --steps 10",
+        "pip install -c constraints.txt '.[test]' && pytest",
+    ]
+
+
+def test_the_readmes_first_line_gives_a_true_matte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is run as it stands there, and its alpha compared with the scene's own."""
+    (line,) = re.findall(r"&& diffmatte (matte .*)", text_of("README.md"))
+    command = [str(ROOT / word) if word.startswith("docs/") else word for word in shlex.split(line)]
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    examples = ROOT / "docs" / "examples"
+    alpha, truth, trimap = (
+        np.asarray(Image.open(path)) / 255
+        for path in (tmp_path / "fluff_alpha.png", examples / "fluff_truth.png", examples / "fluff_trimap.png")
+    )
+    unknown = (trimap > 0.1) & (trimap < 0.9)
+    assert (alpha[trimap > 0.9] == 1).all()
+    assert (alpha[trimap < 0.1] == 0).all()
+    error, guess = np.abs(alpha - truth)[unknown].mean(), np.abs(0.5 - truth)[unknown].mean()
+    assert error < 0.3 * guess
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_in_the_pages_exist(page: Path) -> None:
+    known = {str(command.callback.__name__): command for command in app.registered_commands}  # type: ignore[union-attr]
+    for command, rest in re.findall(r"^ *\$? ?diffmatte ([a-z]+)(.*)$", page.read_text(), re.MULTILINE):
+        assert command in known
+        help_text = CliRunner().invoke(app, [command, "--help"]).stdout
+        for option in re.findall(r"--[a-z-]+", rest):
+            assert option in help_text, f"{command} {option}"
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, *SCHEDULE_NAMES, *SAMPLER_NAMES, *WRITERS])
+def test_every_name_is_documented(name: str) -> None:
+    assert name in text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md", "docs/commands.md").lower()
+
+
+def test_every_training_key_is_documented() -> None:
+    page = text_of("docs/training.md")
+    for table in fields(TrainConfig):
+        if is_dataclass(table.type) and table.name != "model":
+            assert f"`[{table.name}]`" in page
+            for key in fields(table.type):
+                assert f"`{key.name}`" in page, f"{key.name} of [{table.name}]"
