@@ -12,8 +12,13 @@ from .model.config import ModelConfig
 __all__ = ["available_bytes", "guard_memory", "needed_bytes"]
 
 FLOAT = 4
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-USES = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+# Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
+CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+# How torch and the C library word a failed allocation.
+SHORTAGES = ("allocate memory", "out of memory", "not enough memory")
 
 
 def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
@@ -22,7 +27,7 @@ def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
     It comes in the last up block: its input enlarged (three times N_d planes) beside two
     results of N_d planes, at the picture's size, and what every level holds.
     """
-    planes = 8 * config.decoder_width + 3 * config.condition_channels
+    planes = 9 * config.decoder_width + 3 * config.condition_channels
     return planes * FLOAT * height * width
 
 
@@ -32,7 +37,7 @@ def available_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return None
-    rooms = [_meminfo()] + [_cgroup(limit, use) for limit, use in zip(LIMITS, USES, strict=True)]
+    rooms = [_meminfo(), *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS)]
     return min((room for room in rooms if room is not None), default=None)
 
 
@@ -45,7 +50,8 @@ def guard_memory(config: ModelConfig, device: torch.device, height: int, width: 
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "memory" not in str(error):
+        shortage = any(words in str(error) for words in SHORTAGES)
+        if not shortage and not isinstance(error, MemoryError | torch.OutOfMemoryError):
             raise
         raise ResourceError(_advice(config, device, height, width, room)) from error
 
@@ -69,9 +75,12 @@ def _meminfo() -> int | None:
     return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
 
 
-def _cgroup(limit: str, use: str) -> int | None:
+def _cgroup(folder: Path, limit: str, use: str) -> int | None:
     try:
-        most, used = Path(limit).read_text().strip(), Path(use).read_text().strip()
+        most, used, statistics = ((folder / name).read_text() for name in (limit, use, "memory.stat"))
     except OSError:
         return None
-    return int(most) - int(used) if most.isdecimal() else None
+    if not most.strip().isdecimal():
+        return None
+    values = dict(line.split() for line in statistics.splitlines())
+    return int(most) - int(used) + int(values.get("inactive_file", 0))
