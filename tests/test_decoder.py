@@ -1,11 +1,14 @@
-import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from published import PREFIX, published_weights
+from torch import Tensor
 
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.decoder import Decoder, time_embedding
@@ -15,27 +18,39 @@ from diffmatte_cli.sampling import SAMPLERS, Diffusion
 CASES = ["vits_96x128", "vits_oneaxis_96x140", "vits_variants_96x128", "vitb_100x140", "res34_100x140", "swint_96x128"]
 
 
-def load_kit(kit: Path, name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, kit / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def published_decoder(kit: Path, name: str) -> Decoder:
-    """A decoder with the kit's weights, loaded strictly under the published keys."""
-    manifest = json.loads((kit / f"manifest_{name}.json").read_text())
-    prefix = "model.decoder."
-    shapes = {k["key"]: (k["shape"], k["dtype"]) for k in manifest["keys"] if k["key"].startswith(prefix)}
-    values = load_kit(kit, "fill").fill_state_dict(shapes, 0)
-    sizes = manifest["config_values"]
-    stride = {4: 16, 5: 32}[len(sizes["downsample_in"])]
-    decoder = Decoder(sizes["model_channels"], 6, sizes["upsample_in"][0], stride)
-    decoder.load_state_dict({key.removeprefix(prefix): torch.from_numpy(v) for key, v in values.items()})
-    assert sum(p.numel() for p in decoder.parameters()) == manifest["decoder_trainable"]
+def published_decoder(feature_channels: int, stride: int) -> Decoder:
+    """A decoder of the published width with the weights that the recorded numbers were made with."""
+    decoder = Decoder(32, 6, feature_channels, stride)
+    decoder.load_state_dict(published_weights(decoder))
     return decoder.eval()
+
+
+def predictor(decoder: Decoder, arrays: dict[str, Tensor]) -> Callable[[Tensor, float], Tensor]:
+    """The decoder over a recorded picture and feature map."""
+    image = arrays["image"].permute(2, 0, 1)[None] / 255
+    levels = arrays["trimap"][None, None]
+    planes = pad(2 * encoder_planes(image, torch.where(levels == 128, 0.5, (levels > 128).float())) - 1)
+    height, width = levels.shape[-2:]
+
+    def predict(x_in: Tensor, t: float) -> Tensor:
+        x = torch.cat([planes, pad(x_in)], dim=1)
+        return decoder(x, torch.tensor([t]), arrays["F"][None])[..., :height, :width]
+
+    return predict
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    with np.load(path) as file:
+        return {key: torch.from_numpy(file[key]) for key in file}
+
+
+@pytest.mark.parametrize("stride", [16, 32])
+@torch.no_grad()
+def test_three_steps_agree_with_the_published_decoder(stride: int, golden: Path) -> None:
+    arrays = read(golden / f"decoder_{stride}.npz")
+    predict = predictor(published_decoder(arrays["F"].shape[0], stride), arrays)
+    *_, last = SAMPLERS["ddim"](predict, arrays["x_T"][None, None], Diffusion(), 3, None)
+    torch.testing.assert_close((last.x_0[0, 0] + 1) / 2, arrays["final_ddim3"], rtol=0, atol=2e-5)
 
 
 def settings(tag: str) -> Diffusion:
@@ -48,20 +63,16 @@ def settings(tag: str) -> Diffusion:
 
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
-def test_agrees_with_the_published_decoder_and_samplers(case: str, conformance: Path) -> None:
+def test_agrees_with_the_whole_kit(case: str, conformance: Path) -> None:
+    """All schedules, scales, samplers and sizes, with the kit's own weights under the published keys."""
     entry = next(e for e in json.loads((conformance / "index.json").read_text()) if e["file"] == f"{case}.npz")
-    decoder = published_decoder(conformance, entry["config"])
-    with np.load(conformance / f"{case}.npz") as file:
-        arrays = {key: torch.from_numpy(file[key]) for key in file}
-    image = arrays["image"].permute(2, 0, 1)[None] / 255
-    levels = arrays["trimap"][None, None]
-    planes = pad(2 * encoder_planes(image, torch.where(levels == 128, 0.5, (levels > 128).float())) - 1)
-    height, width = levels.shape[-2:]
-
-    def predict(x_in: torch.Tensor, t: float) -> torch.Tensor:
-        x = torch.cat([planes, pad(x_in)], dim=1)
-        return decoder(x, torch.tensor([t]), arrays["F"][None])[..., :height, :width]
-
+    manifest = json.loads((conformance / f"manifest_{entry['config']}.json").read_text())
+    arrays = read(conformance / f"{case}.npz")
+    decoder = published_decoder(arrays["F"].shape[0], {4: 16, 5: 32}[len(manifest["config_values"]["downsample_in"])])
+    keys = [k["key"].removeprefix(PREFIX) for k in manifest["keys"] if k["key"].startswith(PREFIX)]
+    assert sorted(keys) == sorted(decoder.state_dict())
+    assert sum(p.numel() for p in decoder.parameters()) == manifest["decoder_trainable"]
+    predict = predictor(decoder, arrays)
     for run in entry["runs"]:
         tag, diffusion = run["tag"], settings(run["tag"])
         draws = iter(arrays[f"draws_{tag}"][:, None, None] if run["mode"] == "ddpm" else [])
@@ -119,3 +130,11 @@ def test_both_sides_grow_once_one_is_off(size: tuple[int, int], added: tuple[int
     padded = pad(torch.ones(1, 1, *size))
     assert padded.shape[-2:] == (size[0] + added[0], size[1] + added[1])
     assert padded.sum() == size[0] * size[1]
+
+
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_padded_sides_are_multiples_of_32_and_grow_together(height: int, width: int) -> None:
+    down, right = pad_amounts(height, width)
+    assert (height + down) % 32 == (width + right) % 32 == 0
+    assert (down == 0) == (right == 0) == (height % 32 == width % 32 == 0)
+    assert max(down, right) <= 32

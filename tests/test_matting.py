@@ -223,3 +223,10 @@ def test_a_text_file_is_not_weights(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_text("not weights at all")
     with pytest.raises(WeightsError, match="not a readable safetensors file"):
         load_model(tmp_path / "w.safetensors")
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives(network: DiffMatte) -> None:
+    image, trimap = picture(200, 300)
+    alphas = [Matter(network, torch.device(where)).matte(image, trimap, steps=3) for where in ("cpu", "cuda")]
+    assert np.abs(alphas[0] - alphas[1]).max() < 2 / 255
