@@ -1,6 +1,7 @@
 """Assemble the commands; turn every error into one line on stderr and an exit code, here and nowhere else."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -110,9 +111,17 @@ for _command in (matte, evaluate, train):
     app.command()(_command)
 
 
+def _end(number: int, _: object) -> None:
+    """End by an exception, so that what is half-written is cleared away."""
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Run the command line of this process."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: nobody wants to read, which is no reason to fail
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(number, _end)
     app(prog_name="diffmatte")

@@ -1,5 +1,8 @@
 """Speak to the user: one line a message on stderr, shown as it is."""
 
+import os
+import sys
+
 __all__ = ["fail", "printable", "say", "warn"]
 
 
@@ -14,7 +17,18 @@ def say(text: str, label: str = "", style: str = "") -> None:
     from rich.text import Text
 
     line = Text.assemble((f"{label}: ", style) if label else "", printable(text))
-    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+    console = Console(stderr=True, highlight=False)
+    # By default rich ends the program when nobody reads, which is no reason to stop working.
+    console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
+    try:
+        console.print(line, soft_wrap=True)
+    except OSError:
+        _fall_silent()
+
+
+def _fall_silent() -> None:
+    """Send the rest of stderr nowhere, what is still buffered included."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def warn(text: str) -> None:

@@ -1,7 +1,6 @@
 """Read photographs, trimaps and mattes; write results. Pictures from outside are never trusted."""
 
 import io
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,7 +31,8 @@ __all__ = [
 
 MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
 _ORIENTATION_TAG = 0x0112
-_USUAL_WHITES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
+_MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
+_USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def _opened(path: Path) -> Iterator[tuple[Image.Image, _Orientation]]:
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise ImageError(f"cannot read {path}: the file is empty")
-        with _no_warnings(), Image.open(path, formats=_readable()) as image:
+        # Opened by name, Pillow maps uncompressed TIFFs into memory in their turned size, and scrambles them.
+        with _no_warnings(), path.open("rb") as file, Image.open(file, formats=_readable()) as image:
             _check_size(path, image.size)
             stored = _stored_orientation(image)
             image.load()
@@ -262,6 +263,6 @@ def _dpi(image: Image.Image, orientation: _Orientation) -> tuple[float, float] |
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    if not all(math.isfinite(value) and value > 0 for value in (across, down)):
+    if not all(0 < value < _MOST_DPI for value in (across, down)):
         return None
     return (down, across) if swaps_sides(orientation.stored) else (across, down)

@@ -75,7 +75,7 @@ def plan(
     _check_switches(cutout, with_alpha, bits)
     result = output if output is not None else Path(f"{image.stem}_{'cutout' if cutout else 'alpha'}.png")
     beside = alpha_beside(result) if with_alpha else None
-    dump = dump_steps / image.stem if dump_steps is not None else None
+    dump = _dump_folder(dump_steps, image) if dump_steps is not None else None
     _check_result(result, (image, trimap), 8 if cutout else bits, overwrite)
     if beside is not None:
         _check_result(beside, (image, trimap), bits, overwrite)
@@ -99,8 +99,8 @@ def _check_switches(cutout: bool, with_alpha: bool, bits: int) -> None:
 def _check_picture(path: Path, role: str) -> None:
     if not os.path.exists(path):
         raise UsageError(f"the {role} {path} does not exist")
-    if os.path.isdir(path):
-        raise UsageError(f"the {role} {path} is a folder, not a picture")
+    if not os.path.isfile(path):
+        raise UsageError(f"the {role} {path} is not a file: give a picture's path")
 
 
 def _check_result(path: Path, inputs: Iterable[Path], bits: int, overwrite: bool) -> None:
@@ -123,13 +123,19 @@ def _check_folder(path: Path) -> None:
         raise OutputError(f"cannot write {path}: the folder is read-only")
 
 
+def _dump_folder(parent: Path, image: Path) -> Path:
+    if image.stem in (".", ".."):
+        raise UsageError(f"--dump-steps names its folder like the photograph, and {image} has no usable name")
+    return parent / image.stem
+
+
 def _check_dump(folder: Path, others: Iterable[Path], overwrite: bool) -> None:
     parent = folder.parent
     if not os.path.isdir(parent.parent):
         raise UsageError(f"the folder of --dump-steps {parent} does not exist: make it first")
     if os.path.lexists(parent) and not os.path.isdir(parent):
         raise UsageError(f"--dump-steps {parent} is a file: name a folder")
-    inside = [path for path in others if _same(path.parent, folder)]
+    inside = [path for path in others if _same(path.parent, folder) or _same(path, folder)]
     if inside:
         raise UsageError(f"--dump-steps would replace the folder {folder}, which is also the place of {inside[0]}")
     if os.path.lexists(folder):
@@ -141,7 +147,7 @@ def _check_old_dump(folder: Path, overwrite: bool) -> None:
         raise UsageError(f"the folder of steps {folder} exists already, and --no-overwrite keeps it")
     if not os.path.isdir(folder):
         raise UsageError(f"the folder of steps {folder} exists already as a file")
-    foreign = sorted(name for name in os.listdir(folder) if not _DUMPED.fullmatch(name))
+    foreign = sorted(p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
     if foreign:
         raise UsageError(f"--dump-steps would replace the folder {folder}, which holds other files ({foreign[0]})")
 

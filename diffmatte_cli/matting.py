@@ -1,6 +1,6 @@
 """From a photograph and its trimap to alpha: encode once, sample, keep what is known."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .errors import ImageError, UsageError
+from .errors import ImageError, UsageError, WeightsError
 from .memory import guard_memory
 from .model.checkpoint import Metadata, read_model
-from .model.config import SCHEDULE_NAMES
+from .model.config import MOST_STEPS, SCHEDULE_NAMES
 from .model.diffmatte import Condition, DiffMatte
-from .sampling import SAMPLERS, Diffusion
+from .sampling import SAMPLERS, Diffusion, Step
+from .trimap import parse_trimap
 from .weights import resolve_model
 
 __all__ = ["Encoding", "Matter", "load_model", "pick_device"]
@@ -52,19 +53,22 @@ class Matter:
 
     @torch.no_grad()
     def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
-        """Run the encoder on ``image`` uint8 [H, W, 3] and ``trimap`` uint8 [H, W] in {0, 128, 255}.
+        """Run the encoder on ``image`` uint8 [H, W, 3] and ``trimap`` uint8 [H, W].
+
+        Below 10 % of 255 the trimap means background, above 90 % foreground, in between unknown.
 
         Raises ImageError when shapes or types do not fit, ResourceError when memory does not.
         """
         _check_pair(image, trimap)
         height, width = trimap.shape
         with guard_memory(self.model.config, self.device, height, width):
-            pixels = torch.tensor(image, device=self.device).permute(2, 0, 1)[None]
-            levels = torch.tensor(trimap, device=self.device)[None, None]
-            trits = torch.where(levels == 128, 0.5, (levels > 128).float())
-            condition = self.model.condition(pixels.float() / 255, trits)
+            pixels = torch.tensor(image.copy(), device=self.device).permute(2, 0, 1)[None]
+            classes = parse_trimap((trimap / 255).astype(np.float32))
+            levels = torch.tensor(classes, device=self.device)[None, None]
+            decided = torch.where(levels == 128, 0.5, (levels > 128).float())
+            condition = self.model.condition(pixels.float() / 255, decided)
             features = self.model.encode(condition)
-        return Encoding(condition, features, levels != 128, trits)
+        return Encoding(condition, features, levels != 128, decided)
 
     def steps(
         self,
@@ -87,14 +91,20 @@ class Matter:
         ``keep_known=False`` computes the whole picture as the paper does, otherwise known
         pixels hold the trimap's alpha at every step.
         """
-        encoding = self._encoding(image, trimap)
         diffusion = self._diffusion(schedule, input_scale)
         _check_sampling(steps, sampler)
-        generator = torch.Generator().manual_seed(seed)
-        shape = encoding.known.shape
+        encoding = self._encoding(image, trimap)
+        generator = torch.Generator().manual_seed(int(seed))
 
         def draw() -> Tensor:
-            return torch.randn(shape, generator=generator).to(self.device)
+            return torch.randn(encoding.known.shape, generator=generator).to(self.device)
+
+        x_t = draw() if noise is None else _given(noise, encoding).to(self.device)
+        predict = self._predictor(encoding, keep_known)
+        return _alphas(SAMPLERS[sampler](predict, x_t, diffusion, int(steps), draw))
+
+    def _predictor(self, encoding: Encoding, keep_known: bool) -> Callable[[Tensor, float], Tensor]:
+        """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
 
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:
@@ -103,9 +113,7 @@ class Matter:
                 x_0 = self.model.decode(x_in, times, encoding.condition, encoding.features)
             return torch.where(encoding.known, 2 * encoding.decided - 1, x_0) if keep_known else x_0
 
-        x_t = draw() if noise is None else _given(noise, encoding).to(self.device)
-        for step in SAMPLERS[sampler](predict, x_t, diffusion, steps, draw):
-            yield ((step.x_0 + 1) / 2)[0, 0].cpu().numpy()
+        return predict
 
     def matte(
         self,
@@ -151,12 +159,20 @@ class Matter:
         return replace(own, schedule=schedule or own.schedule, input_scale=input_scale or own.input_scale)
 
 
-def load_model(model: str | Path = "tiny", device: str = "cpu") -> Matter:
+def _alphas(iteration: Iterator[Step]) -> Iterator[Alpha]:
+    for step in iteration:
+        alpha = ((step.x_0 + 1) / 2)[0, 0].cpu().numpy()
+        if not np.isfinite(alpha).all():
+            raise WeightsError("the model computed values that are not numbers: its weights are unusable")
+        yield alpha
+
+
+def load_model(model: str | Path = "tiny", device: str | torch.device = "cpu") -> Matter:
     """Load a model by name or file, ready to matte.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file.
     """
-    where = pick_device(device)
+    where = pick_device(str(device))
     source = resolve_model(model)
     network, metadata = read_model(source.path)
     return Matter(network, where, metadata)
@@ -185,13 +201,13 @@ def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
             f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, "
             f"not {trimap.dtype} {list(trimap.shape)}"
         )
-    if not np.isin(trimap, (0, 128, 255)).all():
-        raise ImageError("a trimap must hold 0, 128 and 255 only: pass it through diffmatte_cli.trimap first")
+    if trimap.size == 0:
+        raise ImageError("the photograph has no pixels")
 
 
 def _check_sampling(steps: int, sampler: str) -> None:
-    if steps < 1:
-        raise UsageError(f"steps is {steps} but must be at least 1")
+    if not 1 <= steps <= MOST_STEPS or steps != int(steps):
+        raise UsageError(f"steps is {steps} but must be a whole number from 1 to {MOST_STEPS}")
     if sampler not in SAMPLERS:
         raise UsageError(f"there is no sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
 
@@ -199,4 +215,4 @@ def _check_sampling(steps: int, sampler: str) -> None:
 def _given(noise: Alpha, encoding: Encoding) -> Tensor:
     if noise.shape != encoding.size:
         raise ImageError(f"noise has shape {list(noise.shape)} but the picture {list(encoding.size)}")
-    return torch.tensor(noise, dtype=torch.float32)[None, None]
+    return torch.tensor(noise.copy(), dtype=torch.float32)[None, None]

@@ -37,7 +37,7 @@ def available_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return None
-    rooms = [_meminfo(), *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS)]
+    rooms = [_meminfo(), _address_space(), *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS)]
     return min((room for room in rooms if room is not None), default=None)
 
 
@@ -53,17 +53,19 @@ def guard_memory(config: ModelConfig, device: torch.device, height: int, width: 
         shortage = any(words in str(error) for words in SHORTAGES)
         if not shortage and not isinstance(error, MemoryError | torch.OutOfMemoryError):
             raise
-        raise ResourceError(_advice(config, device, height, width, room)) from error
+        # What there seemed to be was not enough: advise on half of what this needs.
+        met = needed_bytes(config, height, width) // 2
+        raise ResourceError(_advice(config, device, height, width, min(met, room or met))) from error
 
 
-def _advice(config: ModelConfig, device: torch.device, height: int, width: int, room: int | None) -> str:
+def _advice(config: ModelConfig, device: torch.device, height: int, width: int, room: int) -> str:
     need = needed_bytes(config, height, width)
-    start = f"not enough memory on {device}: {width}x{height} pixels need about {need / 2**30:.1f} GiB"
-    if room is None:
-        return f"{start}; use a smaller picture"
-    scale = (0.9 * room / need) ** 0.5
+    scale = min(1.0, 0.9 * room / need) ** 0.5
     smaller = f"{max(1, int(width * scale))}x{max(1, int(height * scale))}"
-    return f"{start} and {room / 2**30:.1f} GiB are free; about {smaller} would fit"
+    return (
+        f"not enough memory on {device}: {width}x{height} pixels need about {need / 2**30:.2g} GiB beyond what is"
+        f" in use; about {smaller} would fit"
+    )
 
 
 def _meminfo() -> int | None:
@@ -73,6 +75,19 @@ def _meminfo() -> int | None:
         return None
     fields = dict(line.split(":", 1) for line in lines)
     return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+
+
+def _address_space() -> int | None:
+    """Return what a limit on the process's addresses (ulimit -v) leaves; None without one."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return None
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    return max(0, most - pages * resource.getpagesize())
 
 
 def _cgroup(folder: Path, limit: str, use: str) -> int | None:

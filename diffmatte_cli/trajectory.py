@@ -52,14 +52,12 @@ class StepDump:
 def dumping(
     folder: Path | None, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int
 ) -> Iterator[StepDump | None]:
-    """Yield a dump whose folder appears, complete, when the block ends well; nothing for no folder."""
+    """Yield a dump whose folder appears when the block ends well; nothing for no folder."""
     if folder is None:
         yield None
         return
     with staged_folder(folder) as temporary:
-        dump = StepDump(temporary, photo, trimap, steps)
-        yield dump
-        dump.finish()
+        yield StepDump(temporary, photo, trimap, steps)
 
 
 def contact_sheet(tiles: list[Tile]) -> NDArray[np.uint8]:

@@ -84,7 +84,9 @@ def test_long_and_odd_names_survive_the_table() -> None:
 
 def test_an_empty_unknown_region_scores_zero() -> None:
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save("known.png")
-    assert _json("pred/a_alpha.png", "gt/a.png", "--trimap", "known.png")["mean"] == {"sad": 0, "mse": 0}
+    result = _run("pred/a_alpha.png", "gt/a.png", "--trimap", "known.png", "--json")
+    assert json.loads(result.stdout)["mean"] == {"sad": 0, "mse": 0}
+    assert "warning: known.png has no unknown region" in result.stderr
 
 
 def test_missing_partners_are_listed() -> None:

@@ -106,14 +106,24 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_ctrl_c_leaves_nothing_and_exits_130() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(number: signal.Signals) -> None:
     command_line = ["0.2", "matte", "cat.png", "--trimap", "cat_trimap.png", "--steps", "500"]
     process = fakes.start(fakes.__file__, *command_line, "--dump-steps", "steps", stderr=subprocess.PIPE)
     while process.poll() is None and not list(Path().glob("steps/.*/step_*.png")):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, text = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert text.splitlines()[-1] == "interrupted"
+    assert process.returncode == 128 + number
+    assert (text.splitlines()[-1] == "interrupted") == (number == signal.SIGINT)
     assert "Traceback" not in text
     assert sorted(os.listdir()) == ["cat.png", "cat_trimap.png"]
+
+
+def test_nobody_reading_stderr_does_not_stop_the_work() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = fakes.finish(fakes.__file__, "0", "matte", "cat.png", "--trimap", "cat_trimap.png", stderr=writing)
+    os.close(writing)
+    assert done.returncode == 0
+    assert Path("cat_alpha.png").exists()

@@ -142,6 +142,26 @@ def test_orientation_is_applied_as_viewers_do(orientation: int, ending: str, tmp
     assert read_grey(path).levels.shape == expected.shape[:2]
 
 
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGBA", "RGB"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_turned_uncompressed_tiffs_are_not_scrambled(orientation: int, mode: str, tmp_path: Path) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    ramp = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH)
+    picture = Image.fromarray(ramp * 257) if mode == "I;16" else Image.fromarray(ramp.astype(np.uint8)).convert(mode)
+    path = _saved(tmp_path / "x.tif", picture, exif=tags)
+    stored = Image.fromarray(ramp.astype(np.uint8))
+    stored.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(stored))
+    np.testing.assert_array_equal(read_image(path).pixels[..., 0], expected)
+    np.testing.assert_allclose(read_grey(path).levels, expected / 255, atol=1e-6)
+
+
+def test_an_absurd_resolution_is_ignored(tmp_path: Path) -> None:
+    path = _saved(tmp_path / "x.tif", Image.fromarray(COLOUR), dpi=(1e9, 1e9))
+    assert read_image(path).dpi is None
+
+
 @given(st.integers(1, 8), hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 5))))
 def test_orient_swaps_sides_exactly_where_it_says(orientation: int, pixels: np.ndarray) -> None:
     expected = pixels.shape[::-1] if swaps_sides(orientation) else pixels.shape

@@ -72,7 +72,7 @@ def test_missing_inputs_and_folders_instead_of_pictures() -> None:
         plan(Path("dog.jpg"), TRIMAP)
     with pytest.raises(UsageError, match=r"the trimap dog\.png does not exist"):
         plan(CAT, Path("dog.png"))
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match="is not a file"):
         plan(Path(), TRIMAP)
 
 
@@ -173,6 +173,10 @@ def test_dumps_go_into_a_new_or_an_old_dump_folder_only() -> None:
     Path("steps/cat/precious.txt").touch()
     with pytest.raises(UsageError, match=r"holds other files \(precious\.txt\)"):
         plan(CAT, TRIMAP, dump_steps=Path("steps"))
+    Path("steps/cat/precious.txt").unlink()
+    Path("steps/cat/step_05.png").mkdir()
+    with pytest.raises(UsageError, match=r"holds other files \(step_05\.png\)"):
+        plan(CAT, TRIMAP, dump_steps=Path("steps"))
 
 
 def test_dump_folders_that_cannot_be() -> None:
@@ -191,7 +195,13 @@ def test_a_dump_never_replaces_the_folder_of_an_input_or_a_result() -> None:
     Path("cat").mkdir()
     with pytest.raises(UsageError, match="also the place of"):
         plan(CAT, TRIMAP, Path("cat/x.png"), dump_steps=Path())
-    CAT.rename("cat/cat.jpg")
+    dots = CAT.rename("...png")
+    with pytest.raises(UsageError, match="no usable name"):
+        plan(dots, TRIMAP, dump_steps=Path("cat"))
+    named = dots.rename("y.png.png")
+    with pytest.raises(UsageError, match="also the place of"):
+        plan(named, TRIMAP, Path("y.png"), dump_steps=Path())
+    named.rename("cat/cat.jpg")
     with pytest.raises(UsageError, match="also the place of"):
         plan(Path("cat/cat.jpg"), TRIMAP, dump_steps=Path())
 

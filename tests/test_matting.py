@@ -95,22 +95,38 @@ def test_one_pixel_works(matter: Matter) -> None:
     assert np.isfinite(alpha).all()
 
 
-def test_read_only_arrays_are_fine(matter: Matter) -> None:
+def test_arrays_as_people_have_them(matter: Matter) -> None:
+    """Read-only, turned views, NumPy's own integers, and a trimap whose grey is not 128."""
     image, trimap = picture()
-    image.flags.writeable = trimap.flags.writeable = False
-    matter.matte(image, trimap, steps=1)
+    expected = matter.matte(image, trimap, steps=1, seed=3)
+    turned, grey = image[..., ::-1].copy()[..., ::-1], np.where(trimap == 128, 100, trimap).astype(np.uint8)
+    for array in (turned, grey):
+        array.flags.writeable = False
+    np.testing.assert_array_equal(matter.matte(turned, grey, steps=np.int64(1), seed=np.int64(3)), expected)  # type: ignore[arg-type]
+
+
+def test_mistakes_are_told_before_the_first_step(matter: Matter) -> None:
+    with pytest.raises(UsageError):
+        matter.steps(*picture(), steps=0)
+
+
+def test_an_alpha_that_is_not_a_number_is_an_error(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matter.model, "decode", lambda x_in, *_: x_in * float("nan"))
+    with pytest.raises(WeightsError, match="not numbers"):
+        matter.matte(*picture(), steps=1)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"steps": 0}, UsageError, "at least 1"),
+        ({"steps": 0}, UsageError, "from 1 to"),
+        ({"steps": 2.5}, UsageError, "whole number"),
         ({"sampler": "euler"}, UsageError, "ddim, ddpm"),
         ({"schedule": "square"}, UsageError, "linear"),
         ({"input_scale": 0.0}, UsageError, "outside"),
         ({"input_scale": float("nan")}, UsageError, "outside"),
         ({"noise": np.zeros((3, 3), np.float32)}, ImageError, "noise"),
-        ({"trimap": np.full((40, 50), 7, np.uint8)}, ImageError, "0, 128 and 255"),
+        ({"image": np.zeros((0, 0, 3), np.uint8), "trimap": np.zeros((0, 0), np.uint8)}, ImageError, "no pixels"),
         ({"trimap": np.full((4, 5), 128, np.uint8)}, ImageError, "[40, 50]"),
         ({"image": np.zeros((40, 50), np.uint8)}, ImageError, "[H, W, 3]"),
         ({"trimap": None}, ImageError, "needs its trimap"),
@@ -151,6 +167,14 @@ def test_room_is_the_least_of_machine_and_control_group(tmp_path: Path, monkeypa
     assert memory.available_bytes(cpu) == 930
 
 
+def test_a_limit_on_addresses_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource", reason="only where the system limits addresses")
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (2**60, 2**60))
+    room = memory._address_space()
+    assert room is not None
+    assert 2**59 < room < 2**60
+
+
 def test_other_errors_pass_the_guard(network: DiffMatte) -> None:
     guard = memory.guard_memory(network.config, torch.device("cpu"), 1, 1)
     with pytest.raises(RuntimeError, match="illegal memory access"), guard:
@@ -163,7 +187,7 @@ def test_running_out_of_memory_is_told(matter: Matter, monkeypatch: pytest.Monke
 
     encoding = matter.encode(*picture())
     monkeypatch.setattr(matter.model, "decode", fail)
-    with pytest.raises(ResourceError, match="not enough memory on cpu"):
+    with pytest.raises(ResourceError, match=r"not enough memory on cpu: 50x40 .* about 33x26 would fit"):
         matter.matte(encoding)
 
 
@@ -184,13 +208,15 @@ def _spoil(state: dict[str, torch.Tensor], how: str) -> None:
         del state[key]
     elif how == "unexpected":
         state["decoder.extra"] = torch.zeros(1)
+    elif how == "another type":
+        state[key] = state[key].to(torch.int8)
     elif how == "another shape":
         state[key] = torch.zeros(1, 1, 3, 3)
     else:
         state[key][0, 0, 0, 0] = float(how)
 
 
-@pytest.mark.parametrize("how", ["missing", "unexpected", "another shape", "nan", "inf"])
+@pytest.mark.parametrize("how", ["missing", "unexpected", "another shape", "another type", "nan", "inf"])
 def test_weights_that_do_not_fit_are_refused(how: str, network: DiffMatte, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
@@ -209,6 +235,7 @@ def test_weights_that_do_not_fit_are_refused(how: str, network: DiffMatte, tmp_p
         {"format": "diffmatte", "variant": "other"},
         {"format": "diffmatte", "variant": "tiny", "decoder_width": "x", "schedule": "linear", "input_scale": "1"},
         {"format": "diffmatte", "variant": "tiny", "decoder_width": "8", "schedule": "?", "input_scale": "1"},
+        {"format": "diffmatte", "variant": "tiny", "decoder_width": "9" * 14, "schedule": "linear", "input_scale": "1"},
     ],
 )
 def test_files_of_other_programs_are_refused(metadata: dict[str, str], tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """Synthesis, configuration and the loop of ``diffmatte train``, on data made here."""
 
 import csv
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +178,7 @@ def test_the_command_trains_logs_and_previews(config_file: Path, tmp_path: Path)
 
 def test_the_time_limit_ends_a_run_that_can_go_on(config_file: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = ["train", str(config_file), "-o", str(run), "--quiet", "--device", "cpu"]
+    command = ["train", str(config_file), "-o", str(run), "--device", "cpu"]
     first = CliRunner().invoke(app, [*command, "--max-minutes", "0"])
     assert first.exit_code == 0
     assert "stopped at step 1 of 6" in first.stderr
@@ -218,6 +222,11 @@ def test_the_rate_warms_up_and_falls_in_stages() -> None:
         ("[model]", "[model]\nwidth = 3", "unknown key width in [model]"),
         ("backgrounds", "# backgrounds", "incomplete in [data]"),
         ("log_every = 1", "log_every = 0", "at least 1"),
+        ("decoder_width = 4", 'decoder_width = "4"', "decoder_width in [model] cannot be"),
+        ("decoder_width = 4", "decoder_width = 5000", "decoder_width must be in"),
+        ("[notes]\n        licence", "[[notes]]\n        licence", "notes must be a table"),
+        ("validation_steps = [1, 2]", "validation_steps = []", "validation_steps must list"),
+        ("warmup = 2", "ema_decay = 2.0", "ema_decay must be in"),
         ("steps = 6", 'steps = "six"', "steps in [optimiser] cannot be"),
     ],
 )
@@ -234,6 +243,34 @@ def test_bad_data_are_told(config_file: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no picture")
     with pytest.raises(TrainingError, match=r"bad\.jpg cannot be read"):
         compose(Assets((tmp_path / "bad.jpg",), ()), 0, 0, 64)
+
+
+def test_missing_folders_are_told_before_anything_is_made(config_file: Path, tmp_path: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("/mattes", "/nowhere"))
+    result = CliRunner().invoke(app, ["train", str(config_file), "-o", str(tmp_path / "run"), "--device", "cpu"])
+    assert result.exit_code == 2
+    assert "there is no folder" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_is_told(config_file: Path, tmp_path: Path) -> None:
+    (_folder(tmp_path / "run") / CHECKPOINT).write_bytes(b"junk")
+    with pytest.raises(TrainingError, match="is damaged"):
+        Trainer(read_config(config_file), tmp_path / "run", CPU).resume()
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_exits_130(config_file: Path, tmp_path: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("steps = 6", "steps = 100000", 1))
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "diffmatte_cli", "train", str(config_file), "-o", str(run), "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (run / "losses.csv").exists() and process.poll() is None:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=120)
+    assert process.returncode == 130, text
+    assert "--resume goes on" in text
+    assert (run / CHECKPOINT).is_file()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(config_file: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..console import warn
 from ..errors import ImageError
 from ..jobs import Pair, pair
 from .options import VerboseOption
@@ -48,11 +49,13 @@ def evaluate(
 def _score(entry: Pair) -> Scores:
     from ..images import read_grey
     from ..metrics import mse, sad
-    from ..trimap import parse_trimap
+    from ..trimap import UNKNOWN, parse_trimap
 
     pred, gt, trimap = (read_grey(path).levels for path in (entry.pred, entry.gt, entry.trimap))
     _check_sizes(entry, pred, gt, trimap)
     classes = parse_trimap(trimap)
+    if not (classes == UNKNOWN).any():
+        warn(f"{entry.trimap} has no unknown region, so {entry.name} counts as without error")
     return {"sad": sad(pred, gt, classes), "mse": mse(pred, gt, classes)}
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..console import say, warn
 from ..errors import UsageError
 from ..jobs import Job, plan
-from ..model.config import SAMPLER_NAMES, SCHEDULE_NAMES
+from ..model.config import MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES
 from ..weights import ModelSource, resolve_model
 from . import options as opt
 
@@ -48,8 +48,8 @@ class MatteOptions:
 
     def __post_init__(self) -> None:
         """Check everything that needs neither torch nor a file."""
-        if self.steps < 1:
-            raise UsageError(f"--steps must be at least 1, not {self.steps}")
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise UsageError(f"--steps must be at least 1 and at most {MOST_STEPS}, not {self.steps}")
         if self.bits not in (8, 16):
             raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
@@ -131,7 +131,10 @@ def run(job: Job, options: MatteOptions) -> None:
     steps = options.steps if (trimap == UNKNOWN).any() else 0
     with dumping(job.dump_dir, photo.pixels, trimap, steps) as dump:
         alpha, engine = _compute(photo, trimap, model, options, dump) if steps else _copied(trimap)
-        write_images(_results(job, options, photo, alpha))
+        results = _results(job, options, photo, alpha)
+        if dump is not None:
+            dump.finish()
+        write_images(results)
     if not options.quiet:
         say(_summary(job, trimap, engine, time.monotonic() - started))
 

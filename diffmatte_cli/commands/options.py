@@ -106,6 +106,7 @@ VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Say more; after an unexpected error, show the traceback.")
 ]
 
+_MOST_THREADS = 512
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 
@@ -116,9 +117,9 @@ def check_device(device: str) -> None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise UsageError for fewer than one thread."""
-    if threads is not None and threads < 1:
-        raise UsageError(f"--threads must be at least 1, not {threads}")
+    """Raise UsageError for a number of threads that no machine has."""
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"--threads must be at least 1 and at most {_MOST_THREADS}, not {threads}")
 
 
 def check_seed(seed: int) -> None:

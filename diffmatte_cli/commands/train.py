@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,13 +55,21 @@ def train(
     where = pick_device(device)
     if device == "auto" and not quiet:
         say(f"device: {where}")
-    trainer = Trainer(settings, output, where, _stopper(max_minutes), progress=not quiet)
+    stopper = _Stopper(max_minutes)
+    trainer = Trainer(settings, output, where, stopper, progress=not quiet)
     if resume:
         trainer.resume()
     if init is not None:
         trainer.start_from(init)
+    for folder in (settings.data.backgrounds, settings.data.mattes, settings.data.validation):
+        if folder and not Path(folder).is_dir():
+            raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
     _make_folder(output)
-    _report(trainer.run())
+    outcome = trainer.run()
+    if not quiet:
+        _report(outcome)
+    if stopper.signals:
+        raise SystemExit(128 + stopper.signals[0])
 
 
 def _need_extra() -> None:
@@ -79,23 +86,22 @@ def _make_folder(output: Path) -> None:
         raise UsageError(f"cannot make the folder {output}: {error.strerror}") from error
 
 
-def _stopper(max_minutes: float | None) -> Callable[[], bool]:
-    """Return a question that turns true when the time is up or somebody asked the run to end."""
-    ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
-    asked = []
+class _Stopper:
+    """Answer whether a run shall end: its time is up, or a signal came."""
 
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-        # A second signal ends the program at once.
+    def __init__(self, max_minutes: float | None) -> None:
+        self.ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
+        self.signals: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _: object) -> None:
+        self.signals.append(number)
+        # A second one ends the program at once.
         signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask)
-
-    def stopping() -> bool:
-        return bool(asked) or time.monotonic() > ends
-
-    return stopping
+    def __call__(self) -> bool:
+        return bool(self.signals) or time.monotonic() > self.ends
 
 
 def _report(outcome: "Outcome") -> None:

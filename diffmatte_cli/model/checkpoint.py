@@ -12,10 +12,12 @@ from ..errors import WeightsError
 from .config import SCHEDULE_NAMES, VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
 
-__all__ = ["Metadata", "read_model", "write_model"]
+__all__ = ["WIDEST_DECODER", "Metadata", "read_model", "write_model"]
 
 Metadata = dict[str, str]
 FORMAT = "diffmatte"
+# Five times the widest of Table 6c.
+WIDEST_DECODER = 256
 
 
 def write_model(path: Path, model: DiffMatte, notes: Metadata, half: bool = False) -> None:
@@ -70,7 +72,8 @@ def _config(path: Path, metadata: Metadata) -> ModelConfig:
         )
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} has unusable metadata ({error}): get or convert the weights again") from error
-    if config.schedule not in SCHEDULE_NAMES or not 0 < config.input_scale <= 1 or config.decoder_width < 2:
+    sound = 0 < config.input_scale <= 1 and 2 <= config.decoder_width <= WIDEST_DECODER
+    if config.schedule not in SCHEDULE_NAMES or not sound:
         raise WeightsError(f"{path} has unusable metadata: get or convert the weights again")
     return config
 
@@ -78,12 +81,16 @@ def _config(path: Path, metadata: Metadata) -> ModelConfig:
 def _check(path: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
     missing = sorted(expected.keys() - found.keys())
     unexpected = sorted(found.keys() - expected.keys())
-    reshaped = sorted(k for k in expected.keys() & found.keys() if expected[k].shape != found[k].shape)
-    problems = [
-        f"{len(keys)} {word} (first: {keys[0]})"
-        for keys, word in ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of another shape"))
-        if keys
-    ]
+    common = expected.keys() & found.keys()
+    reshaped = sorted(k for k in common if expected[k].shape != found[k].shape)
+    retyped = sorted(k for k in common if expected[k].dtype != found[k].dtype)
+    findings = {
+        "missing": missing,
+        "unexpected": unexpected,
+        "of another shape": reshaped,
+        "of another type": retyped,
+    }
+    problems = [f"{len(keys)} {word} (first: {keys[0]})" for word, keys in findings.items() if keys]
     if problems:
         raise WeightsError(f"{path} does not fit its variant, tensors {', '.join(problems)}: choose another file")
     broken = sorted(key for key, tensor in found.items() if not torch.isfinite(tensor).all())

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-__all__ = ["SAMPLER_NAMES", "SCHEDULE_NAMES", "VARIANTS", "ModelConfig"]
+__all__ = ["MOST_STEPS", "SAMPLER_NAMES", "SCHEDULE_NAMES", "VARIANTS", "ModelConfig"]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
 SAMPLER_NAMES = ("ddim", "ddpm")
+# Far beyond any use: the paper stops at 15.
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
+from ..model.checkpoint import WIDEST_DECODER
 from ..model.config import SCHEDULE_NAMES, VARIANTS, ModelConfig
 from .losses import LossWeights
 from .objective import ALIGNMENTS
@@ -90,9 +91,12 @@ def read_config(path: Path) -> TrainConfig:
         raise UsageError(f"{path} cannot be read ({error.strerror}): check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
-    known = {f.name: f for f in fields(TrainConfig)}
-    for name in tables.keys() - known.keys():
+    known = [f.name for f in fields(TrainConfig)]
+    for name in tables.keys() - set(known):
         raise UsageError(f"{path} has an unknown table [{name}]: the tables are {', '.join(known)}")
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {name} must be a table, written [{name}]")
     if "data" not in tables:
         raise UsageError(f"{path} has no [data] table: it must name a folder of backgrounds")
     config = TrainConfig(
@@ -110,12 +114,13 @@ def read_config(path: Path) -> TrainConfig:
 
 def _model(path: Path, table: dict[str, Any]) -> ModelConfig:
     changes = dict(table)
-    variant = VARIANTS.get(changes.pop("variant", ""))
+    variant = VARIANTS.get(str(changes.pop("variant", "")))
     if variant is None:
         raise UsageError(f"{path} must name a variant in [model]: one of {', '.join(VARIANTS)}")
-    allowed = {"decoder_width", "schedule", "input_scale"}
-    for key in changes.keys() - allowed:
-        raise UsageError(f"{path} has an unknown key {key} in [model]: besides variant it knows {sorted(allowed)}")
+    allowed = ("decoder_width", "schedule", "input_scale")
+    for key in changes.keys() - set(allowed):
+        raise UsageError(f"{path} has an unknown key {key} in [model]: besides variant it knows {', '.join(allowed)}")
+    _check_types(path, ModelConfig, "model", changes)
     return replace(variant, **changes)
 
 
@@ -124,14 +129,18 @@ def _record(path: Path, kind: type[Any], name: str, tables: dict[str, Any]) -> A
     known = [f.name for f in fields(kind)]
     for key in table.keys() - set(known):
         raise UsageError(f"{path} has an unknown key {key} in [{name}]: the keys are {', '.join(known)}")
-    hints = get_type_hints(kind)
-    for key, value in table.items():
-        if not _is(value, hints[key]):
-            raise UsageError(f"{path}: {key} in [{name}] cannot be {value!r}, see docs/training.md for what it takes")
+    _check_types(path, kind, name, table)
     try:
         return kind(**table)
     except TypeError as error:
         raise UsageError(f"{path} is incomplete in [{name}]: {error}") from error
+
+
+def _check_types(path: Path, kind: type[Any], name: str, table: dict[str, Any]) -> None:
+    hints = get_type_hints(kind)
+    for key, value in table.items():
+        if not _is(value, hints[key]):
+            raise UsageError(f"{path}: {key} in [{name}] cannot be {value!r}, see docs/training.md for what it takes")
 
 
 def _is(value: Any, kind: Any) -> bool:
@@ -146,7 +155,7 @@ def _check(path: Path, config: TrainConfig) -> None:
     rules = [
         (config.model.schedule in SCHEDULE_NAMES, f"schedule must be one of {', '.join(SCHEDULE_NAMES)}"),
         (0 < config.model.input_scale <= 1, "input_scale must be in (0, 1]"),
-        (config.model.decoder_width >= 2, "decoder_width must be at least 2"),
+        (2 <= config.model.decoder_width <= WIDEST_DECODER, f"decoder_width must be in [2, {WIDEST_DECODER}]"),
         (data.crop >= 64 and data.crop % 32 == 0, "crop must be a multiple of 32, at least 64"),
         (data.batch >= 1 and data.workers >= 0, "batch must be at least 1 and workers at least 0"),
         (0 <= data.procedural_share <= 1, "procedural_share must be in [0, 1]"),
@@ -154,6 +163,9 @@ def _check(path: Path, config: TrainConfig) -> None:
         (len(optimiser.milestones) == len(optimiser.factors), "milestones and factors must be of one length"),
         (list(optimiser.milestones) == sorted(optimiser.milestones), "milestones must rise"),
         (config.self_align.alignment in ALIGNMENTS, f"alignment must be one of {', '.join(ALIGNMENTS)}"),
+        (0 <= optimiser.ema_decay < 1, "ema_decay must be in [0, 1)"),
+        (run.seed >= 0 and run.threads >= 0, "seed and threads must be at least 0"),
+        (min(run.validation_steps, default=0) >= 1, "validation_steps must list numbers of at least 1"),
         (run.precision in ("fp32", "bf16"), "precision must be fp32 or bf16"),
         (min(run.log_every, run.validate_every) >= 1, "log_every and validate_every must be at least 1"),
     ]

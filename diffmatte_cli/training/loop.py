@@ -93,7 +93,10 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from: leave out --resume")
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch raises nearly every kind on damaged files
+            raise TrainingError(f"{path} is damaged ({type(error).__name__}): start the run again") from error
         if state["config"] != self.config.plain():
             raise UsageError(f"{path} was made with another configuration: use that one, or another folder")
         self.model.load_state_dict(state["model"])
