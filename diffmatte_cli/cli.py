@@ -15,7 +15,7 @@ from .commands.evaluate import evaluate
 from .commands.matte import matte
 from .commands.train import train
 from .console import fail, say
-from .errors import DiffmatteError
+from .errors import DiffmatteError, is_shortage
 
 __all__ = ["app", "main"]
 
@@ -73,8 +73,8 @@ def _bad_command_line(error: Any) -> int:
 def _bug(error: BaseException, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):  # as torch words it
-        fail("not enough memory: close other programs or take a smaller picture")
+    if is_shortage(error):
+        fail("not enough memory: close other programs, take a smaller picture, or train with a smaller batch")
     else:
         hint = "" if verbose else "; run again with --verbose for the traceback, and please report it"
         fail(f"unexpected {type(error).__name__}: {error}{hint}")

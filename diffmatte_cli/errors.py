@@ -22,6 +22,7 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "WeightsError",
+    "is_shortage",
 ]
 
 
@@ -29,6 +30,12 @@ class DiffmatteError(Exception):
     """Base of all expected errors; ``exit_code`` is what the program ends with."""
 
     exit_code = 1
+
+
+def is_shortage(error: BaseException) -> bool:
+    """Tell a lack of memory, as Python, torch and the C library word it, from other errors."""
+    words = "allocate memory", "out of memory", "not enough memory"
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 class UsageError(DiffmatteError):

@@ -12,7 +12,7 @@ from torch import Tensor
 from .errors import ImageError, UsageError, WeightsError
 from .memory import guard_memory
 from .model.checkpoint import Metadata, read_model
-from .model.config import MOST_STEPS, SCHEDULE_NAMES
+from .model.config import MOST_STEPS, SCHEDULE_NAMES, check_device
 from .model.diffmatte import Condition, DiffMatte
 from .sampling import SAMPLERS, Diffusion, Step
 from .trimap import parse_trimap
@@ -46,6 +46,8 @@ class Matter:
     """A model ready to use; make one with ``load_model``."""
 
     def __init__(self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None) -> None:
+        # The same bytes from run to run, and what the CPU gives.
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
         self.metadata = metadata or {}
@@ -180,9 +182,8 @@ def load_model(model: str | Path = "tiny", device: str | torch.device = "cpu") -
 
 def pick_device(spec: str) -> torch.device:
     """Turn auto, cpu, cuda, cuda:N or mps into a device that is there; anything else is a UsageError."""
+    check_device(spec)
     kind, _, number = spec.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise UsageError(f"there is no device {spec!r}: use auto, cpu, cuda, cuda:N or mps")
     gpus, has_mps = torch.cuda.device_count(), torch.backends.mps.is_available()
     if kind == "auto":
         return torch.device("cuda" if gpus else "mps" if has_mps else "cpu")

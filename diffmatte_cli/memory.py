@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import ResourceError
+from .errors import ResourceError, is_shortage
 from .model.config import ModelConfig
 
 __all__ = ["available_bytes", "guard_memory", "needed_bytes"]
@@ -17,8 +17,6 @@ CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
-# How torch and the C library word a failed allocation.
-SHORTAGES = ("allocate memory", "out of memory", "not enough memory")
 
 
 def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
@@ -34,7 +32,9 @@ def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
 def available_bytes(device: torch.device) -> int | None:
     """Return the free memory of a device in bytes, within the process's limits; None when it cannot be told."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch keeps for itself and does not use is free too.
+        spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + spare
     if device.type != "cpu":
         return None
     rooms = [_meminfo(), _address_space(), *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS)]
@@ -50,8 +50,7 @@ def guard_memory(config: ModelConfig, device: torch.device, height: int, width: 
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        shortage = any(words in str(error) for words in SHORTAGES)
-        if not shortage and not isinstance(error, MemoryError | torch.OutOfMemoryError):
+        if not is_shortage(error):
             raise
         # What there seemed to be was not enough: advise on half of what this needs.
         met = needed_bytes(config, height, width) // 2

@@ -65,7 +65,8 @@ def test_the_readmes_first_line_gives_a_true_matte(tmp_path: Path, monkeypatch: 
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            assert (page.parent / target).stat().st_size > 0, target
+    assert not re.search(r"@[A-Z]+@", page.read_text())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
@@ -80,7 +81,7 @@ def test_commands_in_the_pages_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("name", [*VARIANTS, *SCHEDULE_NAMES, *SAMPLER_NAMES, *WRITERS])
 def test_every_name_is_documented(name: str) -> None:
-    assert name in text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md", "docs/commands.md").lower()
+    assert re.search(rf"\b{name}\b", text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md"))
 
 
 def test_every_training_key_is_documented() -> None:

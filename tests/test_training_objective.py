@@ -55,11 +55,18 @@ def test_noisy_samples_agree(alignment: str, recorded: str, golden: Path) -> Non
     assert len(asked) == (alignment != "none")
 
 
-def test_times_follow_the_published_draws(golden: Path) -> None:
+def test_times_follow_the_published_draws(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """delta is drawn first, then the uniform that is multiplied by 1 - delta."""
     with np.load(golden / "objective.npz") as file:
-        delta, uniform = torch.from_numpy(file["stage2_uniform_draws"])
-        torch.testing.assert_close(torch.from_numpy(file["stage2_t"]), uniform * (1 - delta))
+        run = {k.removeprefix("stage2_"): torch.from_numpy(file[k]) for k in file if k.startswith("stage2_")}
+    uniforms = iter(run["uniform_draws"])
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: next(uniforms))
+    draws = draw("uti", torch.Size([2, 1, 64, 64]), torch.Generator(), CPU)
+    torch.testing.assert_close(draws.t, run["t"])
+    torch.testing.assert_close(draws.earlier, run["t_temp"])
+
+
+def test_noise_is_drawn_before_times() -> None:
     draws = draw("uti", torch.Size([2, 1, 8, 8]), torch.Generator().manual_seed(5), CPU)
     generator = torch.Generator().manual_seed(5)
     noise = torch.randn(2, 1, 8, 8, generator=generator)

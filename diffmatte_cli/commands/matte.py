@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..console import say, warn
 from ..errors import UsageError
 from ..jobs import Job, plan
-from ..model.config import MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES
+from ..model.config import MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES, check_device
 from ..weights import ModelSource, resolve_model
 from . import options as opt
 
@@ -58,7 +58,7 @@ class MatteOptions:
         opt.check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
         opt.check_seed(self.seed)
         opt.check_threads(self.threads)
-        opt.check_device(self.device)
+        check_device(self.device)
 
 
 def matte(

@@ -1,6 +1,5 @@
 """The command line's options as annotated types, each written once, and the checks that need no torch."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,6 @@ __all__ = [
     "VerboseOption",
     "WithAlphaOption",
     "check_choice",
-    "check_device",
     "check_seed",
     "check_threads",
 ]
@@ -107,13 +105,6 @@ VerboseOption = Annotated[
 ]
 
 _MOST_THREADS = 512
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
-
-
-def check_device(device: str) -> None:
-    """Raise UsageError for a device that is no device on any machine."""
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:N or mps")
 
 
 def check_threads(threads: int | None) -> None:

@@ -92,13 +92,13 @@ class _Stopper:
     def __init__(self, max_minutes: float | None) -> None:
         self.ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
         self.signals: list[int] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             signal.signal(number, self._note)
 
     def _note(self, number: int, _: object) -> None:
         self.signals.append(number)
-        # A second one ends the program at once.
-        signal.signal(number, signal.SIG_DFL)
+        if len(self.signals) > 1:  # do not wait for the step at hand
+            raise SystemExit(128 + number)
 
     def __call__(self) -> bool:
         return bool(self.signals) or time.monotonic() > self.ends

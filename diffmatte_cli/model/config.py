@@ -1,8 +1,11 @@
 """Model variants as data: one row each, nothing imported beyond the standard library."""
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["MOST_STEPS", "SAMPLER_NAMES", "SCHEDULE_NAMES", "VARIANTS", "ModelConfig"]
+from ..errors import UsageError
+
+__all__ = ["MOST_STEPS", "SAMPLER_NAMES", "SCHEDULE_NAMES", "VARIANTS", "ModelConfig", "check_device"]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
 SAMPLER_NAMES = ("ddim", "ddpm")
@@ -36,3 +39,9 @@ class ModelConfig:
 VARIANTS = {
     "tiny": ModelConfig("tiny", decoder_width=16, feature_channels=192, feature_stride=16, priors=True),
 }
+
+
+def check_device(device: str) -> None:
+    """Raise UsageError for a device that is no device on any machine."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:N or mps")

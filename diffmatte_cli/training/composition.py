@@ -21,8 +21,10 @@ __all__ = ["Assets", "Sample", "compose", "find_pictures", "make_trimap"]
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 # Composed around the crop, so that the outline may leave and enter it again.
 CANVAS_MARGIN = 1.5
+# Larger pictures are scaled down to this, which bounds the cache at about 2 GB a worker.
+LONGEST_SIDE = 1600
 # Decoded pictures kept by each worker: decoding is half of the work otherwise.
-CACHED_PICTURES = 512
+CACHED_PICTURES = 384
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _layer(rng: np.random.Generator, path: Path, size: int) -> Floats:
 
 
 def _load_matte(path: Path) -> Floats:
-    """Read RGBA [H, W, 4] in [0, 1]; without an alpha channel the grey level is the opacity."""
+    """Read RGBA [H, W, 4] in [0, 1]; without an alpha channel the brightest channel is the opacity."""
     pixels = _read(path, cv2.IMREAD_UNCHANGED)
     pixels = pixels.astype(np.float32) / (65535 if pixels.dtype == np.uint16 else 255)
     if pixels.ndim == 2:
@@ -164,7 +166,10 @@ def _read(path: Path, flags: int) -> NDArray[Any]:
     pixels: NDArray[Any] | None = cv2.imread(str(path), flags)
     if pixels is None:
         raise TrainingError(f"{path} cannot be read as a picture: remove it or replace it")
-    return pixels
+    scale = LONGEST_SIDE / max(pixels.shape[:2])
+    return (
+        np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)) if scale < 1 else pixels
+    )
 
 
 def _jitter(rng: np.random.Generator, colour: Floats) -> Floats:

@@ -166,6 +166,12 @@ def _check(path: Path, config: TrainConfig) -> None:
         (0 <= optimiser.ema_decay < 1, "ema_decay must be in [0, 1)"),
         (run.seed >= 0 and run.threads >= 0, "seed and threads must be at least 0"),
         (min(run.validation_steps, default=0) >= 1, "validation_steps must list numbers of at least 1"),
+        (optimiser.clip_norm > 0 and run.checkpoint_minutes > 0, "clip_norm and checkpoint_minutes must be positive"),
+        (
+            all(0 <= m <= 1 for m in (*optimiser.milestones, config.self_align.start)),
+            "milestones and start are in [0, 1]",
+        ),
+        (data.validation_limit >= 1 and run.seed < 2**32, "validation_limit must be at least 1 and seed below 2**32"),
         (run.precision in ("fp32", "bf16"), "precision must be fp32 or bf16"),
         (min(run.log_every, run.validate_every) >= 1, "log_every and validate_every must be at least 1"),
     ]

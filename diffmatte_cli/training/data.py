@@ -76,7 +76,7 @@ def read_validation(folder: str, limit: int) -> list[Pair]:
     stems = sorted(set.intersection(*(set(paths) for paths in found.values())))[:limit]
     if not stems:
         raise TrainingError(f"{folder} has no picture that is in image/, trimap/ and alpha/ alike: check the names")
-    return [
+    pairs = [
         (
             stem,
             read_image(found["image"][stem]).pixels,
@@ -85,3 +85,9 @@ def read_validation(folder: str, limit: int) -> list[Pair]:
         )
         for stem in stems
     ]
+    for stem, image, trimap, alpha in pairs:
+        if not image.shape[:2] == trimap.shape == alpha.shape:
+            raise TrainingError(
+                f"{stem} of {folder} has picture, trimap and alpha of different sizes: scale them alike"
+            )
+    return pairs

@@ -94,10 +94,11 @@ class Trainer:
         if not path.is_file():
             raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from: leave out --resume")
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            config = state["config"]
         except Exception as error:  # torch raises nearly every kind on damaged files
             raise TrainingError(f"{path} is damaged ({type(error).__name__}): start the run again") from error
-        if state["config"] != self.config.plain():
+        if config != self.config.plain():
             raise UsageError(f"{path} was made with another configuration: use that one, or another folder")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
@@ -129,7 +130,7 @@ class Trainer:
 
     def _bar(self, source: Iterable[tuple[Tensor, ...]], steps: int) -> Iterable[tuple[Tensor, ...]]:
         bar: Iterable[tuple[Tensor, ...]] = tqdm(
-            source, "training", steps, initial=self.step, unit="step", disable=not self.progress
+            source, "training", steps, initial=self.step, unit="step", disable=None if self.progress else True
         )
         return bar
 
@@ -153,6 +154,8 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        if not torch.isfinite(norm):
+            raise TrainingError(f"the gradient of step {self.step} is not finite: lower learning_rate or use fp32")
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(config, self.step)
         self.optimiser.step()
@@ -163,8 +166,9 @@ class Trainer:
     def _update_average(self) -> None:
         """Move the averaged weights towards the current ones, faster in the first steps."""
         decay = min(self.config.optimiser.ema_decay, (1 + self.step) / (10 + self.step))
+        current = self.model.state_dict()
         for name, ours in self.average.state_dict().items():
-            theirs = self.model.state_dict()[name]
+            theirs = current[name]
             if ours.is_floating_point():
                 ours.lerp_(theirs, 1 - decay)
             else:
@@ -212,10 +216,12 @@ class _Log:
 
     def __init__(self, folder: Path, step: int) -> None:
         self.folder, self.began = folder, time.monotonic()
-        for path in folder.glob("*.csv"):
-            rows = path.read_text().splitlines()
-            kept = rows[:1] + [row for row in rows[1:] if int(row.split(",")[0]) <= step]
-            path.write_text("".join(f"{row}\n" for row in kept))
+        for path in (folder / "losses.csv", folder / "validation.csv"):
+            if path.exists():
+                head, *rows = path.read_text().splitlines()
+                kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= step]
+                with staged_file(path) as temporary:
+                    temporary.write_text("".join(f"{row}\n" for row in (head, *kept)))
 
     def losses(self, step: int, rate: float, norm: float, terms: dict[str, float]) -> None:
         """Append one row of loss terms."""

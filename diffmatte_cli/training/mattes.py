@@ -131,7 +131,7 @@ def smoke(rng: np.random.Generator, size: int) -> Matte:
     return Matte((density * fade).astype(np.float32), np.ones((size, size), np.float32))
 
 
-# Name, function, share of the procedural samples.
+# Function, and its share of the procedural samples.
 PROCEDURAL: tuple[tuple[Callable[[np.random.Generator, int], Matte], float], ...] = (
     (fur, 0.56),
     (whiskers, 0.14),
