@@ -56,7 +56,7 @@ class Canvas:
 
 def fur(canvas: Canvas, rng: np.random.Generator, centre: Floats, radius: Floats, count: int) -> None:
     """Cover an ellipse with strands from its rim inwards, so that nearer ones hide farther ones."""
-    canvas.disc(centre, 0.88 * radius, (118, 80, 44))
+    canvas.disc(centre, 0.97 * radius, (150, 104, 60))
     reach = np.sort(rng.beta(1.6, 1.0, count))[::-1]
     for share in reach:
         angle = rng.uniform(0, 2 * np.pi)
@@ -72,8 +72,8 @@ def creature(rng: np.random.Generator) -> Canvas:
     """Draw ears, body, face and whiskers."""
     canvas = Canvas()
     for x in (285, 483):
-        fur(canvas, rng, np.array([x, 178.0]), np.array([44.0, 66.0]), 1500)
-    fur(canvas, rng, np.array([384.0, 350.0]), np.array([192.0, 168.0]), 9000)
+        fur(canvas, rng, np.array([x, 178.0]), np.array([44.0, 66.0]), 2200)
+    fur(canvas, rng, np.array([384.0, 350.0]), np.array([192.0, 168.0]), 13000)
     for x in (316, 452):
         for place, radius, colour in (
             ((x, 318), 25, (250, 246, 235)),
@@ -94,7 +94,7 @@ def garden(rng: np.random.Generator) -> NDArray[np.float32]:
     """Paint unsharp leaves, blossoms and lights, [H, W, 3] in [0, 255]."""
     scene = np.full((HEIGHT, WIDTH, 3), (62, 92, 58), np.uint8)
     scene[:] = (np.linspace(1.25, 0.7, HEIGHT)[:, None, None] * scene).astype(np.uint8)
-    palette = [(94, 132, 66), (44, 74, 52), (150, 168, 96), (178, 120, 130), (212, 186, 108), (70, 100, 112)]
+    palette = [(94, 132, 66), (44, 74, 52), (130, 156, 92), (96, 110, 150), (70, 100, 112), (58, 84, 96)]
     for sigma, count, size in ((9, 260, 46), (6, 160, 30), (4, 50, 16)):
         for _ in range(count):
             colour = np.clip(np.array(palette[rng.integers(len(palette))]) * rng.uniform(0.7, 1.3), 0, 255)
