@@ -14,6 +14,7 @@ from . import __version__
 from .commands.evaluate import evaluate
 from .commands.matte import matte
 from .commands.train import train
+from .commands.weights import weights
 from .console import fail, say
 from .errors import DiffmatteError, is_shortage
 
@@ -109,6 +110,7 @@ def _common(
 
 for _command in (matte, evaluate, train):
     app.command()(_command)
+app.add_typer(weights, name="weights")
 
 
 def _end(number: int, _: object) -> None:

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import ImageError, UsageError, WeightsError
+from .hub import obtain
 from .memory import guard_memory
 from .model.checkpoint import Metadata, read_model
 from .model.config import MOST_STEPS, SCHEDULE_NAMES, check_device
 from .model.diffmatte import Condition, DiffMatte
 from .sampling import SAMPLERS, Diffusion, Step
 from .trimap import parse_trimap
-from .weights import resolve_model
+from .weights import ModelSource, Store, resolve_model
 
-__all__ = ["Encoding", "Matter", "load_model", "pick_device"]
+__all__ = ["Encoding", "Matter", "load_file", "load_model", "pick_device"]
 
 Alpha = NDArray[np.float32]
 
@@ -45,10 +46,13 @@ class Encoding:
 class Matter:
     """A model ready to use; make one with ``load_model``."""
 
-    def __init__(self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None) -> None:
+    def __init__(
+        self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None, attention_grids: int = 1
+    ) -> None:
         # The same bytes from run to run, and what the CPU gives.
         torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.use_attention_grids(attention_grids)
+        self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
         self.metadata = metadata or {}
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale)
@@ -80,6 +84,7 @@ class Matter:
         steps: int = 10,
         seed: int = 0,
         noise: Alpha | None = None,
+        draws: Alpha | None = None,
         sampler: str = "ddim",
         schedule: str | None = None,
         input_scale: float | None = None,
@@ -89,7 +94,8 @@ class Matter:
 
         Arguments: ``image`` and ``trimap`` as for ``encode``, or an ``Encoding`` alone;
         ``steps`` T of Algorithm 2; ``noise`` float32 [H, W], x_T instead of the one drawn from
-        ``seed``; ``schedule`` and ``input_scale`` default to what the weights were trained with;
+        ``seed``; ``draws`` float32 [steps, H, W], the fresh noise of each step of ddpm likewise;
+        ``schedule`` and ``input_scale`` default to what the weights were trained with;
         ``keep_known=False`` computes the whole picture as the paper does, otherwise known
         pixels hold the trimap's alpha at every step.
         """
@@ -101,9 +107,10 @@ class Matter:
         def draw() -> Tensor:
             return torch.randn(encoding.known.shape, generator=generator).to(self.device)
 
-        x_t = draw() if noise is None else _given(noise, encoding).to(self.device)
+        x_t = draw() if noise is None else _given(noise, encoding.size).to(self.device)
+        fresh = draw if draws is None else _replay(_given(draws, (int(steps), *encoding.size)).to(self.device))
         predict = self._predictor(encoding, keep_known)
-        return _alphas(SAMPLERS[sampler](predict, x_t, diffusion, int(steps), draw))
+        return _alphas(SAMPLERS[sampler](predict, x_t, diffusion, int(steps), fresh))
 
     def _predictor(self, encoding: Encoding, keep_known: bool) -> Callable[[Tensor, float], Tensor]:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
@@ -125,6 +132,7 @@ class Matter:
         steps: int = 10,
         seed: int = 0,
         noise: Alpha | None = None,
+        draws: Alpha | None = None,
         sampler: str = "ddim",
         schedule: str | None = None,
         input_scale: float | None = None,
@@ -137,6 +145,7 @@ class Matter:
             steps=steps,
             seed=seed,
             noise=noise,
+            draws=draws,
             sampler=sampler,
             schedule=schedule,
             input_scale=input_scale,
@@ -169,15 +178,39 @@ def _alphas(iteration: Iterator[Step]) -> Iterator[Alpha]:
         yield alpha
 
 
-def load_model(model: str | Path = "tiny", device: str | torch.device = "cpu") -> Matter:
-    """Load a model by name or file, ready to matte.
+def load_model(
+    model: str | Path = "tiny",
+    device: str | torch.device = "cpu",
+    *,
+    weights_file: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
+    attention_grids: int = 1,
+) -> Matter:
+    """Load a model by name or file, ready to matte; one that is on the Hub is pulled the first time.
 
-    Raises UsageError for an unknown name or absent device, WeightsError for an unusable file.
+    Arguments: ``weights_file`` adds models of one's own, ``cache_dir`` is where pulled and imported
+    weights lie, ``offline`` keeps to what is on disk; ``attention_grids`` n makes a ViT's global
+    attention work within n x n interleaved grids.
+
+    Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
+    failed download.
     """
     where = pick_device(str(device))
-    source = resolve_model(model)
-    network, metadata = read_model(source.path)
-    return Matter(network, where, metadata)
+    store = Store(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
+    source = resolve_model(model, store)
+    return load_file(source, obtain(source, store), where, attention_grids)
+
+
+def load_file(source: ModelSource, path: Path, device: torch.device, attention_grids: int = 1) -> Matter:
+    """Load what ``obtain`` returned for a resolved model; raises WeightsError when it is another variant's."""
+    network, metadata = read_model(path)
+    found = network.config.variant
+    if source.record is not None and source.record.variant != found:
+        raise WeightsError(
+            f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
+        )
+    return Matter(network, device, metadata, attention_grids)
 
 
 def pick_device(spec: str) -> torch.device:
@@ -213,7 +246,12 @@ def _check_sampling(steps: int, sampler: str) -> None:
         raise UsageError(f"there is no sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
 
 
-def _given(noise: Alpha, encoding: Encoding) -> Tensor:
-    if noise.shape != encoding.size:
-        raise ImageError(f"noise has shape {list(noise.shape)} but the picture {list(encoding.size)}")
+def _given(noise: Alpha, shape: tuple[int, ...]) -> Tensor:
+    if noise.shape != shape:
+        raise ImageError(f"noise has shape {list(noise.shape)} but must have {list(shape)}")
     return torch.tensor(noise.copy(), dtype=torch.float32)[None, None]
+
+
+def _replay(draws: Tensor) -> Callable[[], Tensor]:
+    """Return what gives ``draws`` [1, 1, steps, H, W] one after another."""
+    return iter(draws.unbind(2)).__next__

@@ -25,7 +25,7 @@ def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
     It comes in the last up block: its input enlarged (three times N_d planes) beside two
     results of N_d planes, at the picture's size, and what every level holds.
     """
-    planes = 9 * config.decoder_width + 3 * config.condition_channels
+    planes = 10 * config.decoder_width + 4 * config.condition_channels
     return planes * FLOAT * height * width
 
 

@@ -1,69 +1,200 @@
-"""Where a model's weights are: ``weights.toml`` read into records, names resolved to files.
+"""Which models there are, and where each one's weights lie on disk.
 
-Standard library only, so that a wrong name is told before torch is imported.
+Standard library only, so that a wrong name is told, and a listing printed, before anything heavy is
+imported. Nothing here uses the network: ``diffmatte_cli.hub`` does.
 """
 
-import tomllib
+import hashlib
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from .errors import UsageError, WeightsError
+from .records import PACKAGE, WeightsRecord, read_records
 
-__all__ = ["ModelSource", "WeightsRecord", "records", "resolve_model"]
+__all__ = ["Copy", "ModelSource", "Store", "check_copy", "file_sha256", "in_megabytes", "resolve_model"]
 
-PACKAGE = Path(__file__).parent
+FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 
 
 @dataclass(frozen=True)
-class WeightsRecord:
-    """One table of ``weights.toml``: ``size`` in bytes, ``bundled`` a file name inside the package."""
+class Copy:
+    """A weights file on disk: ``kind`` is imported, bundled or cached, ``sha256`` what it has to be."""
 
-    name: str
-    variant: str
-    bundled: str
+    kind: str
+    path: Path
     sha256: str
-    size: int
-    licence: str
-    trained_on: str
-
-    @property
-    def path(self) -> Path:
-        """Where the weights are on disk."""
-        return PACKAGE / "bundled" / self.bundled
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model as the user named it, and the safetensors file it stands for."""
+    """A model as the user named it: where its file is, or will be once it is pulled.
+
+    Without a ``record`` it is a file of the user's own, of which nothing is known beforehand; with one
+    and no ``copy`` it has to be pulled.
+    """
 
     name: str
     path: Path
+    record: WeightsRecord | None = None
+    copy: Copy | None = None
 
 
-@cache
-def records() -> dict[str, WeightsRecord]:
-    """Read ``weights.toml``, from inside an installed package or from the top of a checkout."""
-    places = PACKAGE / "weights.toml", PACKAGE.parent / "weights.toml"
-    for place in places:
-        if place.is_file():
-            tables = tomllib.loads(place.read_text(encoding="utf-8"))
-            return {name: WeightsRecord(name=name, **table) for name, table in tables.items()}
-    raise WeightsError("weights.toml is missing from the installation: install diffmatte again")
+@dataclass(frozen=True)
+class Store:
+    """Where to look for weights: an organisation's own tables, another cache, the network or not.
 
-
-def resolve_model(model: str | Path) -> ModelSource:
-    """Find the file for a name of ``weights.toml`` or for a path to a safetensors file.
-
-    Raises UsageError for a name that is not known or a file that is not there.
+    ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``; ``cache_dir`` to the Hub client's own folders.
+    ``offline`` is also set by ``HF_HUB_OFFLINE``.
     """
-    record = records().get(str(model))
+
+    weights_file: Path | None = None
+    cache_dir: Path | None = None
+    offline: bool = False
+
+    def records(self) -> dict[str, WeightsRecord]:
+        """Return every known model by name; the organisation's tables replace built-in ones of their names.
+
+        Raises UsageError for a weights file that is missing or wrong.
+        """
+        named = os.environ.get(FILE_VARIABLE)
+        extra = self.weights_file or (Path(named) if named else None)
+        return _built_in() | (read_records(extra) if extra is not None else {})
+
+    def record(self, name: str) -> WeightsRecord:
+        """Return one model's record; raises UsageError for a name that is not known."""
+        known = self.records()
+        if name not in known:
+            raise UsageError(f"there is no model named {name!r}: use one of {', '.join(known)}, or add a weights file")
+        return known[name]
+
+    @property
+    def hub_cache(self) -> Path:
+        """The Hub client's cache folder."""
+        # Worked out as the client does, which takes too long to import for a listing; a test compares the two.
+        old = os.environ.get("HUGGINGFACE_HUB_CACHE", str(_hub_home() / "hub"))
+        return _absolute(self.cache_dir or Path(_expanded(os.environ.get("HF_HUB_CACHE", old))))
+
+    @property
+    def imports(self) -> Path:
+        """The folder of imported weights: one folder a model, whose one file is named by its sha256."""
+        return _absolute(self.cache_dir or _hub_home()) / "diffmatte"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the network is out of bounds."""
+        wish = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+        return self.offline or wish.upper() in ("1", "ON", "YES", "TRUE")
+
+    def repo_folder(self, record: WeightsRecord) -> Path:
+        """Return the folder of a pinned model's repository in the Hub's cache."""
+        return self.hub_cache / f"models--{str(record.repo).replace('/', '--')}"
+
+    def cached_path(self, record: WeightsRecord) -> Path:
+        """Return the place of a pinned file in the Hub's cache, whether it is there or not."""
+        return self.repo_folder(record) / "snapshots" / str(record.revision) / str(record.filename)
+
+    def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
+        """List a model's files on disk; the first is the one in use."""
+        imported = sorted((self.imports / record.name).glob("*.safetensors"))
+        found = [Copy("imported", path, path.stem) for path in imported]
+        if record.bundled is not None:
+            found.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
+        if record.repo is not None and self.cached_path(record).is_file():
+            found.append(Copy("cached", self.cached_path(record), str(record.sha256)))
+        return tuple(found)
+
+    def where(self, record: WeightsRecord) -> str:
+        """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
+        copies = self.copies(record)
+        if copies:
+            return copies[0].kind
+        return "on the Hub" if record.repo is not None else "import needed"
+
+
+def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
+    """Find what a name of a weights file's tables, or the path of a safetensors file, stands for.
+
+    Touches neither the network nor the content of a file.
+
+    Raises UsageError for a name that is not known, a file that is not there, a model that only its
+    authors have, and one that is not on disk while the network is out of bounds.
+    """
+    store = store or Store()
+    known = store.records()
+    record = known.get(str(model))
     if record is not None:
-        return ModelSource(record.name, record.path)
+        return _source(record, store)
     path = Path(model)
     if path.is_file():
         return ModelSource(path.stem, path)
-    known = ", ".join(records())
+    names = ", ".join(known)
     if path.suffix or path.name != str(model):
-        raise UsageError(f"there is no weights file {path}: check the path, or use one of the models {known}")
-    raise UsageError(f"there is no model named {model!r}: use one of {known}, or the path of a weights file")
+        raise UsageError(f"there is no weights file {path}: check the path, or use one of the models {names}")
+    raise UsageError(f"there is no model named {model!r}: use one of {names}, or the path of a weights file")
+
+
+def _source(record: WeightsRecord, store: Store) -> ModelSource:
+    copies = store.copies(record)
+    if copies:
+        return ModelSource(record.name, copies[0].path, record, copies[0])
+    if record.repo is None:
+        raise UsageError(
+            f"{record.name} cannot be pulled, since only its authors' file exists so far: get it from {record.upstream}"
+            f" and run `diffmatte weights import {record.name} FILE`"
+        )
+    if store.is_offline:
+        raise UsageError(
+            f"{record.name} is not in the cache {store.hub_cache} and the network is switched off: run"
+            f" `diffmatte weights pull {record.name}` online first, or copy a cache that has it"
+        )
+    return ModelSource(record.name, store.cached_path(record), record)
+
+
+def check_copy(name: str, copy: Copy) -> None:
+    """Raise WeightsError unless a file on disk has the sha256 that it has to have."""
+    found = file_sha256(copy.path)
+    if found != copy.sha256:
+        cure = {
+            "imported": f"import it again with `diffmatte weights import {name} FILE`",
+            "bundled": "install diffmatte again",
+            "cached": f"run `diffmatte weights pull {name}`",
+        }[copy.kind]
+        raise WeightsError(f"{copy.path} is damaged, sha256 {found} instead of {copy.sha256}: {cure}")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file in hex digits; raises WeightsError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+
+
+def in_megabytes(size: int) -> str:
+    """Word a file's size, in bytes, for people."""
+    return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
+
+
+def _hub_home() -> Path:
+    caches = os.environ.get("XDG_CACHE_HOME", os.path.join(os.path.expanduser("~"), ".cache"))
+    return Path(_expanded(os.environ.get("HF_HOME", os.path.join(caches, "huggingface"))))
+
+
+def _expanded(path: str) -> str:
+    return os.path.expandvars(os.path.expanduser(path))
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+@cache
+def _built_in() -> dict[str, WeightsRecord]:
+    """Read the package's own tables, inside an installed package or at the top of a checkout."""
+    for place in (PACKAGE / "weights.toml", PACKAGE.parent / "weights.toml"):
+        if place.is_file():
+            return read_records(place)
+    raise WeightsError("weights.toml is missing from the installation: install diffmatte again")

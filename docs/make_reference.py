@@ -1,7 +1,10 @@
 """Write docs/commands.md from the program's own help: python docs/make_reference.py"""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from diffmatte_cli.cli import app
@@ -18,9 +21,14 @@ All messages go to stderr; stdout carries results only. Exit codes: 0 done; 1 so
 
 def reference() -> str:
     """Return the whole page as Markdown."""
-    commands = [str(command.name or command.callback.__name__) for command in app.registered_commands]  # type: ignore[union-attr]
-    sections = [section("diffmatte", []), *(section(f"diffmatte {name}", [name]) for name in commands)]
-    return "\n".join([HEAD, *sections])
+    return "\n".join([HEAD, *sections(get_command(app))])
+
+
+def sections(command: Any, *path: str) -> Iterator[str]:
+    """Yield a section for a command and for each one below it."""
+    yield section(" ".join(["diffmatte", *path]), [*path])
+    for name, below in getattr(command, "commands", {}).items():
+        yield from sections(below, *path, name)
 
 
 def section(title: str, arguments: list[str]) -> str:

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,7 @@ from typer.testing import CliRunner, Result
 import diffmatte_cli
 from diffmatte_cli.cli import app, main
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.weights import ModelSource
+from diffmatte_cli.weights import ModelSource, Store
 
 HEIGHT, WIDTH = 24, 32
 
@@ -60,15 +61,15 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
             raise UsageError(f"device {spec} is not there")
         return "cpu"
 
-    def load_model(model: str = "tiny", device: str = "cpu") -> FakeMatter:
+    def load_file(*_: object) -> FakeMatter:
         return matter
 
     module = ModuleType("diffmatte_cli.matting")
-    module.__dict__.update(pick_device=pick_device, load_model=load_model, Matter=FakeMatter)
+    module.__dict__.update(pick_device=pick_device, load_file=load_file, Matter=FakeMatter)
     return module
 
 
-def fake_resolve_model(model: str) -> ModelSource:
+def fake_resolve_model(model: str, store: Store) -> ModelSource:
     if model not in ("tiny", "other"):
         raise UsageError(f"there is no model named {model!r}")
     return ModelSource(model, Path(f"{model}.safetensors"))
@@ -116,6 +117,26 @@ def finish(*command_line: str, **settings: Any) -> subprocess.CompletedProcess[s
     with start(*command_line, **({"stdout": pipe, "stderr": pipe} | settings)) as process:
         text, errors = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, text, errors)
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, Callable[[], bytes]]]:
+    """Open a pseudo terminal; yield its end for a program's stderr, and what returns all that was shown there."""
+    import termios
+
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+
+    def shown() -> bytes:
+        os.close(theirs)
+        content = b""
+        with suppress(OSError):  # how Linux tells the end of a terminal
+            while chunk := os.read(ours, 4096):
+                content += chunk
+        return content
+
+    yield theirs, shown
+    os.close(ours)
 
 
 if __name__ == "__main__":

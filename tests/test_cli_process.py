@@ -28,7 +28,10 @@ finally:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["matte", "--help"], ["evaluate", "--help"], ["matte", "none.png"], []],
+    [
+        *(["--help"], ["--version"], ["matte", "--help"], ["evaluate", "--help"], ["matte", "none.png"], []),
+        *(["weights"], ["weights", "list", "--json"], ["weights", "--help"], ["weights", "pull", "--help"]),
+    ],
 )
 def test_help_version_and_usage_errors_import_nothing_heavy(arguments: list[str]) -> None:
     done = fakes.finish("-c", _IMPORTS, *arguments)
@@ -43,11 +46,14 @@ def test_version_and_module_entry() -> None:
 
 def test_help_names_every_command() -> None:
     done = fakes.finish("-m", "diffmatte_cli", "--help")
-    for name in ("matte", "evaluate", "train"):
+    for name in ("matte", "evaluate", "train", "weights"):
         assert name in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [["matte", "none.png"], ["matte", "--steps", "x", "y"], ["nonsense"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["matte", "none.png"], ["matte", "--steps", "x", "y"], ["nonsense"], ["weights", "nonsense"], ["weights", "path"]],
+)
 def test_usage_errors_of_the_process(arguments: list[str]) -> None:
     done = fakes.finish("-m", "diffmatte_cli", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -84,26 +90,11 @@ def test_closed_streams_are_no_reason_to_fail() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
 @pytest.mark.parametrize(("arguments", "bar"), [([], True), (["--quiet"], False)])
 def test_a_progress_bar_on_a_terminal(arguments: list[str], bar: bool) -> None:
-    import termios
-
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
     command_line = ["0", "matte", "cat.png", "--trimap", "cat_trimap.png", *arguments]
-    process = fakes.start(fakes.__file__, *command_line, stderr=theirs)
+    with fakes.terminal() as (stderr, shown):
+        process = fakes.start(fakes.__file__, *command_line, stderr=stderr)
+        assert (b"matting" in shown()) == bar
     assert process.wait(timeout=60) == 0
-    os.close(theirs)
-    shown = b""
-    while chunk := _read(ours):
-        shown += chunk
-    os.close(ours)
-    assert (b"matting" in shown) == bar
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 4096)
-    except OSError:  # how Linux tells the end of a terminal
-        return b""
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")

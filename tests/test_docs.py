@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from diffmatte_cli.cli import app
 from diffmatte_cli.formats import WRITERS
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES, VARIANTS
+from diffmatte_cli.records import WeightsRecord
 from diffmatte_cli.training.config import TrainConfig
+from diffmatte_cli.weights import Store
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
@@ -71,17 +74,40 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_commands_in_the_pages_exist(page: Path) -> None:
-    known = {str(command.callback.__name__): command for command in app.registered_commands}  # type: ignore[union-attr]
-    for command, rest in re.findall(r"^ *\$? ?diffmatte ([a-z]+)(.*)$", page.read_text(), re.MULTILINE):
-        assert command in known
-        help_text = CliRunner().invoke(app, [command, "--help"]).stdout
-        for option in re.findall(r"--[a-z-]+", rest):
-            assert option in help_text, f"{command} {option}"
+    for line in re.findall(r"^ *\$? ?diffmatte ([a-z].*)$", page.read_text(), re.MULTILINE):
+        command, path = get_command(app), []
+        for word in line.split():
+            if not (below := getattr(command, "commands", {})):
+                break
+            assert word in below, line
+            command, path = below[word], [*path, word]
+        help_text = CliRunner().invoke(app, [*path, "--help"]).stdout
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in help_text, line
+
+
+@pytest.mark.parametrize("record", Store().records().values(), ids=lambda record: record.name)
+def test_the_table_of_models_is_that_of_the_records(record: WeightsRecord) -> None:
+    page = text_of("docs/weights.md")
+    (row,) = re.findall(rf"^\| `{record.name}` \| .* M \|.*$", page, re.MULTILINE)
+    assert f"| {(record.parameters or 0) / 1e6:.1f} M |" in row
+    assert record.upstream is None or record.upstream in page
+    for metric in record.metrics:
+        figures = (f"{value:.2f}" for value in (metric.sad, metric.mse, metric.grad, metric.conn))
+        assert f"| {metric.steps} | {' | '.join(figures)} | {metric.source} |" in page
+
+
+def test_every_command_of_weights_is_explained() -> None:
+    page = text_of("docs/weights.md")
+    for name in get_command(app).commands["weights"].commands:  # type: ignore[attr-defined]
+        assert f"diffmatte weights {name}" in page, name
 
 
 @pytest.mark.parametrize("name", [*VARIANTS, *SCHEDULE_NAMES, *SAMPLER_NAMES, *WRITERS])
 def test_every_name_is_documented(name: str) -> None:
-    assert re.search(rf"\b{name}\b", text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md"))
+    assert re.search(
+        rf"\b{name}\b", text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md", "docs/weights.md")
+    )
 
 
 def test_every_training_key_is_documented() -> None:

@@ -40,6 +40,6 @@ def test_the_record_is_found_without_a_checkout(wheel: Path, tmp_path: Path) -> 
 
 
 def test_the_record_is_found_in_a_checkout() -> None:
-    code = "from diffmatte_cli.weights import PACKAGE, records; print(PACKAGE.parent, *records())"
+    code = "from diffmatte_cli.weights import PACKAGE, Store; print(PACKAGE.parent, 'tiny' in Store().records())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.split() == [str(ROOT), "tiny"]
+    assert result.stdout.split() == [str(ROOT), "True"]

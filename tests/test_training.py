@@ -283,3 +283,23 @@ def test_a_loss_that_is_not_finite_ends_the_run(config_file: Path, tmp_path: Pat
 
 def test_the_shipped_configuration_is_valid() -> None:
     assert read_config(ROOT / "docs" / "training" / "tiny.toml").model.variant == "tiny"
+
+
+@pytest.mark.parametrize("variant", ["res34", "swint", "vits"])
+def test_every_encoder_trains(variant: str, config_file: Path, tmp_path: Path) -> None:
+    """Loss, averaged weights, validation with folded weights, and a file that loads."""
+    text = config_file.read_text().replace('"tiny"', f'"{variant}"').replace("steps = 6", "steps = 3")
+    config_file.write_text(text)
+    trainer = Trainer(read_config(config_file), tmp_path / "run", CPU, progress=False)
+    (tmp_path / "run").mkdir()
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    outcome = trainer.run()
+    assert all(
+        not torch.equal(value, before[name]) for name, value in trainer.model.named_parameters() if value.ndim > 1
+    )
+    assert load_model(outcome.weights).model.config.variant == variant
+    current = trainer.model.state_dict()
+    for name, value in trainer.average.state_dict().items():
+        if name.endswith(".weight.0.u"):
+            assert value.norm() == pytest.approx(1, abs=1e-5)
+            assert torch.equal(value, current[name])

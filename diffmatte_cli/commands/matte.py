@@ -3,15 +3,15 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..console import say, warn
 from ..errors import UsageError
 from ..jobs import Job, plan
-from ..model.config import MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES, check_device
-from ..weights import ModelSource, resolve_model
+from ..model.config import MOST_GRIDS, MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES, check_device
+from ..weights import ModelSource, Store, resolve_model
 from . import options as opt
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class MatteOptions:
     """
 
     model: str = "tiny"
+    store: Store = field(default_factory=Store)
     steps: int = 10
     seed: int = 0
     sampler: str = "ddim"
@@ -41,6 +42,7 @@ class MatteOptions:
     keep_known: bool = True
     device: str = "auto"
     threads: int | None = None
+    attention_grids: int = 1
     bits: int = 8
     cutout: bool = False
     quiet: bool = False
@@ -54,6 +56,10 @@ class MatteOptions:
             raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
             raise UsageError(f"--input-scale must be above 0 and at most 1, not {self.input_scale}")
+        if not 1 <= self.attention_grids <= MOST_GRIDS:
+            raise UsageError(
+                f"--attention-grids must be at least 1 and at most {MOST_GRIDS}, not {self.attention_grids}"
+            )
         opt.check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         opt.check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
         opt.check_seed(self.seed)
@@ -67,12 +73,16 @@ def matte(
     output: opt.OutputOption = None,
     steps: opt.StepsOption = 10,
     model: opt.ModelOption = "tiny",
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    offline: opt.OfflineOption = False,
     seed: opt.SeedOption = 0,
     device: opt.DeviceOption = "auto",
     threads: opt.ThreadsOption = None,
     sampler: opt.SamplerOption = "ddim",
     schedule: opt.ScheduleOption = None,
     input_scale: opt.InputScaleOption = None,
+    attention_grids: opt.AttentionGridsOption = 1,
     bit_depth: opt.BitDepthOption = 8,
     cutout: opt.CutoutOption = False,
     with_alpha: opt.WithAlphaOption = False,
@@ -85,6 +95,7 @@ def matte(
     """Compute the alpha matte of a photograph from its trimap."""
     options = MatteOptions(
         model=model,
+        store=Store(weights_file, cache_dir, offline),
         steps=steps,
         seed=seed,
         sampler=sampler,
@@ -93,6 +104,7 @@ def matte(
         keep_known=keep_known,
         device=device,
         threads=threads,
+        attention_grids=attention_grids,
         bits=bit_depth,
         cutout=cutout,
         quiet=quiet,
@@ -141,7 +153,7 @@ def run(job: Job, options: MatteOptions) -> None:
 
 def _check_engine(options: MatteOptions) -> ModelSource:
     """Refuse a model or a device that is not there, importing torch only where the device asks for it."""
-    source = resolve_model(options.model)
+    source = resolve_model(options.model, options.store)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
     if options.device not in ("auto", "cpu"):
@@ -173,7 +185,7 @@ def _compute(
     """Run the model; return alpha [H, W] in [0, 1] and a phrase for what computed it."""
     from tqdm import tqdm
 
-    matter = _load(options)
+    matter = _load(model, options)
     silent = options.quiet or not sys.stderr.isatty()
     with tqdm(total=options.steps, desc="matting", unit="step", leave=False, disable=silent) as bar:
         for number, alpha in enumerate(_steps(matter, photo, trimap, options), 1):
@@ -183,17 +195,20 @@ def _compute(
     return alpha, f"{model.name} on {matter.device}, {number} step{'s' * (number > 1)}"
 
 
-def _load(options: MatteOptions) -> "Matter":
-    from ..matting import load_model, pick_device
+def _load(model: ModelSource, options: MatteOptions) -> "Matter":
+    from ..hub import obtain
+    from ..matting import load_file, pick_device
 
     if options.threads is not None:
         import torch
 
         torch.set_num_threads(options.threads)
-    device = str(pick_device(options.device))
-    if options.device == "auto" and not options.quiet:
-        say(f"device: {device}")
-    return load_model(options.model, device)
+    device = pick_device(options.device)
+    tell = (lambda _: None) if options.quiet else say
+    if options.device == "auto":
+        tell(f"device: {device}")
+    path = obtain(model, options.store, progress=not options.quiet, tell=tell)
+    return load_file(model, path, device, options.attention_grids)
 
 
 def _steps(

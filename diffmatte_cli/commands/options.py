@@ -9,7 +9,9 @@ from ..errors import UsageError
 from ..model.config import SAMPLER_NAMES, SCHEDULE_NAMES
 
 __all__ = [
+    "AttentionGridsOption",
     "BitDepthOption",
+    "CacheDirOption",
     "CutoutOption",
     "DeviceOption",
     "DumpStepsOption",
@@ -17,6 +19,7 @@ __all__ = [
     "InputScaleOption",
     "KeepKnownOption",
     "ModelOption",
+    "OfflineOption",
     "OutputOption",
     "OverwriteOption",
     "QuietOption",
@@ -27,6 +30,7 @@ __all__ = [
     "ThreadsOption",
     "TrimapOption",
     "VerboseOption",
+    "WeightsFileOption",
     "WithAlphaOption",
     "check_choice",
     "check_seed",
@@ -56,6 +60,23 @@ ModelOption = Annotated[
     str,
     typer.Option("--model", metavar="NAME|FILE", envvar="DIFFMATTE_MODEL", help="Weights, by name or file."),
 ]
+WeightsFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights-file",
+        metavar="FILE",
+        help="More models: tables like those of weights.toml; default: what DIFFMATTE_WEIGHTS_FILE names.",
+    ),
+]
+CacheDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache-dir", metavar="DIR", help="Where pulled and imported weights lie; default: Hugging Face's cache."
+    ),
+]
+OfflineOption = Annotated[
+    bool, typer.Option("--offline", help="Do not use the network, as with HF_HUB_OFFLINE=1: only what is on disk.")
+]
 StepsOption = Annotated[int, typer.Option("--steps", metavar="N", help="Sampling steps.")]
 SeedOption = Annotated[
     int, typer.Option("--seed", metavar="N", help="Seed of the noise; the same seed gives the same result.")
@@ -77,6 +98,15 @@ ScheduleOption = Annotated[
 InputScaleOption = Annotated[
     float | None,
     typer.Option("--input-scale", metavar="B", help="Signal scale b, 0 to 1; default: the weights' own."),
+]
+AttentionGridsOption = Annotated[
+    int,
+    typer.Option(
+        "--attention-grids",
+        metavar="N",
+        help="ViT models: global attention within N x N interleaved grids, for very large pictures; 3 as the authors"
+        " did, not verified.",
+    ),
 ]
 BitDepthOption = Annotated[int, typer.Option("--bit-depth", metavar="8|16", help="Bits of the written alpha.")]
 CutoutOption = Annotated[

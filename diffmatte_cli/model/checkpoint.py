@@ -1,27 +1,35 @@
 """Weights files: safetensors with metadata that says what the tensors are."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import WeightsError
 from .config import SCHEDULE_NAMES, VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
 
-__all__ = ["WIDEST_DECODER", "Metadata", "read_model", "write_model"]
+__all__ = ["WIDEST_DECODER", "Metadata", "assemble", "parameter_count", "read_model", "write_model"]
 
 Metadata = dict[str, str]
+Tensors = dict[str, Tensor]
 FORMAT = "diffmatte"
 # Five times the widest of Table 6c.
 WIDEST_DECODER = 256
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# Keys that an error message names before it only counts.
+MOST_NAMED = 3
 
 
-def write_model(path: Path, model: DiffMatte, notes: Metadata, half: bool = False) -> None:
-    """Write weights with their configuration and free ``notes``; ``half`` stores matrices as float16."""
+def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp32") -> None:
+    """Write weights with their configuration and free ``notes``; ``dtype``, of DTYPE_NAMES, is for matrices.
+
+    Raises WeightsError for a number that ``dtype`` cannot hold, OSError where the disk refuses.
+    """
     config = model.config
     metadata = {
         "format": FORMAT,
@@ -31,8 +39,13 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, half: bool = Fals
         "input_scale": str(config.input_scale),
         **notes,
     }
-    tensors = {key: _stored(value, half) for key, value in model.state_dict().items()}
-    path.write_bytes(save(tensors, metadata))
+    tensors = {key: _stored(value, DTYPES[dtype]) for key, value in model.state_dict().items()}
+    if not all(_is_finite(tensor) for tensor in tensors.values()):
+        raise WeightsError(f"the weights hold numbers that {dtype} cannot: use bf16 or fp32")
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:  # how a full disk reads there
+        raise OSError(str(error)) from error
 
 
 def read_model(path: Path) -> tuple[DiffMatte, Metadata]:
@@ -45,16 +58,56 @@ def read_model(path: Path) -> tuple[DiffMatte, Metadata]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             config = _config(path, metadata)
-            tensors = {key: _loaded(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
+            keys = list(file.keys())
+        tensors = {key: _read_tensor(path, key) for key in keys}
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path} is not a readable safetensors file ({error}): get or convert the weights again"
         ) from error
+    return assemble(path, config, tensors), metadata
+
+
+def _read_tensor(path: Path, key: str) -> Tensor:
+    """Read one tensor into memory of its own, as float32 if it is a fraction.
+
+    The file is opened for each, so that what has been read of it need not stay in memory beside the copies.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensor: Tensor = file.get_tensor(key)
+        return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+
+
+def assemble(path: Path, config: ModelConfig, tensors: Tensors, named: Callable[[str], str] = str) -> DiffMatte:
+    """Make the model of ``tensors``, which came from ``path``, in evaluation mode and float32.
+
+    ``named`` turns a key of ours into what the file calls it. Raises WeightsError unless exactly
+    the configuration's tensors are there, finite and with their shapes.
+    """
+    model = _skeleton(config)
+    problems = _differences(model.state_dict(), tensors, named)
+    if problems:
+        fitting = [row for row in VARIANTS if _fits(row, config.decoder_width, tensors)]
+        hint = f"it fits {fitting[0]}, choose that" if fitting else "choose another file"
+        raise WeightsError(f"{path} does not fit {config.variant}: {'; '.join(problems)}: {hint}")
+    broken = sorted(key for key, tensor in tensors.items() if not _is_finite(tensor))
+    if broken:
+        raise WeightsError(f"{path} holds NaN or infinity (first in {named(broken[0])}): get the weights again")
+    floats = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
+    model.load_state_dict(floats, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def parameter_count(variant: str, decoder_width: int | None = None) -> int:
+    """Return how many numbers of a variant are trained; ``decoder_width`` is N_d, by default the variant's own."""
+    config = VARIANTS[variant]
+    model = _skeleton(replace(config, decoder_width=decoder_width or config.decoder_width))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _skeleton(config: ModelConfig) -> DiffMatte:
+    """Return a model without numbers."""
     with torch.device("meta"):
-        model = DiffMatte(config)
-    _check(path, model.state_dict(), tensors)
-    model.load_state_dict(tensors, assign=True)
-    return model.eval().requires_grad_(False), metadata
+        return DiffMatte(config)
 
 
 def _config(path: Path, metadata: Metadata) -> ModelConfig:
@@ -78,31 +131,38 @@ def _config(path: Path, metadata: Metadata) -> ModelConfig:
     return config
 
 
-def _check(path: Path, expected: dict[str, Tensor], found: dict[str, Tensor]) -> None:
-    missing = sorted(expected.keys() - found.keys())
-    unexpected = sorted(found.keys() - expected.keys())
-    common = expected.keys() & found.keys()
-    reshaped = sorted(k for k in common if expected[k].shape != found[k].shape)
-    retyped = sorted(k for k in common if expected[k].dtype != found[k].dtype)
+def _differences(expected: Tensors, found: Tensors, named: Callable[[str], str] = str) -> list[str]:
+    """Say in which tensors a file differs from what its variant has; nothing when it fits."""
+    common = sorted(expected.keys() & found.keys())
+    reshaped = [key for key in common if expected[key].shape != found[key].shape]
+    retyped = [key for key in common if expected[key].is_floating_point() != found[key].is_floating_point()]
     findings = {
-        "missing": missing,
-        "unexpected": unexpected,
-        "of another shape": reshaped,
-        "of another type": retyped,
+        "missing": [named(key) for key in sorted(expected.keys() - found.keys())],
+        "unexpected": [named(key) for key in sorted(found.keys() - expected.keys())],
+        "of another shape": [
+            f"{named(key)} {list(found[key].shape)} instead of {list(expected[key].shape)}" for key in reshaped
+        ],
+        "of another type": [f"{named(key)} {found[key].dtype}" for key in retyped],
     }
-    problems = [f"{len(keys)} {word} (first: {keys[0]})" for word, keys in findings.items() if keys]
-    if problems:
-        raise WeightsError(f"{path} does not fit its variant, tensors {', '.join(problems)}: choose another file")
-    broken = sorted(key for key, tensor in found.items() if not torch.isfinite(tensor).all())
-    if broken:
-        raise WeightsError(f"{path} holds NaN or infinity (first in {broken[0]}): get or train the weights again")
+    return [f"{len(keys)} {word} ({_listed(keys)})" for word, keys in findings.items() if keys]
 
 
-def _stored(tensor: Tensor, half: bool) -> Tensor:
+def _listed(keys: list[str]) -> str:
+    rest = len(keys) - MOST_NAMED
+    return ", ".join(keys[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _fits(variant: str, decoder_width: int, tensors: Tensors) -> bool:
+    config = replace(VARIANTS[variant], decoder_width=decoder_width)
+    return not _differences(_skeleton(config).state_dict(), tensors)
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Tell whether no number is NaN or infinite, without a mask as large as the tensor."""
+    return all(bool(torch.isfinite(bound)) for bound in torch.aminmax(tensor))
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Prepare a tensor for writing; vectors stay float32, since tiny variances would vanish in float16."""
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if half and tensor.is_floating_point() and tensor.ndim > 1 else tensor
-
-
-def _loaded(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
+    return tensor.to(dtype) if tensor.is_floating_point() and tensor.ndim > 1 else tensor

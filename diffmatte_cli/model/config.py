@@ -1,32 +1,50 @@
 """Model variants as data: one row each, nothing imported beyond the standard library."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import UsageError
 
-__all__ = ["MOST_STEPS", "SAMPLER_NAMES", "SCHEDULE_NAMES", "VARIANTS", "ModelConfig", "check_device"]
+__all__ = [
+    "DTYPE_NAMES",
+    "MOST_GRIDS",
+    "MOST_STEPS",
+    "SAMPLER_NAMES",
+    "SCHEDULE_NAMES",
+    "VARIANTS",
+    "ModelConfig",
+    "check_device",
+]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
 SAMPLER_NAMES = ("ddim", "ddpm")
+DTYPE_NAMES = ("fp32", "fp16", "bf16")
 # Far beyond any use: the paper stops at 15.
 MOST_STEPS = 10_000
+# The authors' interleaved attention uses 3; more than this leaves few positions to a grid in any picture.
+MOST_GRIDS = 16
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """What fixes a network's shape, and the noise process it was trained for.
 
-    ``decoder_width`` is the paper's N_d, ``feature_channels`` N_F, ``feature_stride`` the factor
-    between picture and encoder feature (16 or 32). With ``priors`` the condition also carries the
-    seven colour-prior planes of ``diffmatte_cli.priors`` and the decoder corrects their alpha.
+    ``encoder`` names a module of this package whose ``Encoder(in_channels, feature_channels,
+    **encoder_options)`` makes the feature; ``feature_channels`` is the paper's N_F,
+    ``feature_stride`` the factor between picture and feature (16 or 32), ``decoder_width`` N_d.
+    With ``trimap_as_value`` the encoder sees the trimap as one plane of 0, 0.5 and 1, otherwise
+    one-hot. With ``priors`` the condition also carries the seven colour-prior planes of
+    ``diffmatte_cli.priors`` and the decoder corrects their alpha.
     """
 
     variant: str
-    decoder_width: int
+    encoder: str
     feature_channels: int
     feature_stride: int
+    encoder_options: dict[str, int] = field(default_factory=dict)
+    trimap_as_value: bool = False
     priors: bool = False
+    decoder_width: int = 32
     schedule: str = "linear"
     input_scale: float = 0.2
 
@@ -35,10 +53,22 @@ class ModelConfig:
         """Planes of the decoder's condition: RGB and one-hot trimap, and the priors if any (N_c - 1)."""
         return 13 if self.priors else 6
 
+    @property
+    def encoder_channels(self) -> int:
+        """Planes of the encoder's input."""
+        return 4 if self.trimap_as_value else self.condition_channels
 
-VARIANTS = {
-    "tiny": ModelConfig("tiny", decoder_width=16, feature_channels=192, feature_stride=16, priors=True),
-}
+
+# The published variants' values are those of the released configurations: their checkpoints fit no others.
+_ROWS = (
+    ModelConfig("tiny", "tiny", 192, 16, priors=True, decoder_width=16),
+    ModelConfig("res34", "resnet", 512, 32),
+    ModelConfig("swint", "swin", 768, 32),
+    ModelConfig("vits", "vit", 384, 16, {"heads": 6, "image_size": 512}, trimap_as_value=True),
+    ModelConfig("vits-1024", "vit", 384, 16, {"heads": 6, "image_size": 1024}, trimap_as_value=True),
+    ModelConfig("vitb", "vit", 768, 16, {"heads": 12, "image_size": 512}, trimap_as_value=True),
+)
+VARIANTS = {row.variant: row for row in _ROWS}
 
 
 def check_device(device: str) -> None:

@@ -1,17 +1,19 @@
 """The whole model f_theta of Eq. 5: condition -> encoder once -> decoder at every step."""
 
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
+from ..errors import UsageError
 from ..priors import colour_priors
-from .config import ModelConfig
+from .config import MOST_GRIDS, ModelConfig
 from .decoder import Decoder
-from .tiny import TinyEncoder
 
-__all__ = ["Condition", "DiffMatte", "encoder_planes", "pad", "pad_amounts"]
+__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "pad_amounts"]
 
 # ImageNet statistics: every published encoder was trained with them.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -40,23 +42,46 @@ class DiffMatte(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = TinyEncoder(config.condition_channels, config.feature_channels)
+        encoder = import_module(f".{config.encoder}", __package__)
+        self.encoder: nn.Module = encoder.Encoder(
+            config.encoder_channels, config.feature_channels, **config.encoder_options
+        )
         self.decoder = Decoder(
             config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride
         )
 
     def condition(self, image: Tensor, trimap: Tensor) -> Condition:
         """Build the condition from ``image`` [B, 3, H, W] in [0, 1] and ``trimap`` [B, 1, H, W] in {0, .5, 1}."""
-        planes, prior_logit = encoder_planes(image, trimap), None
+        planes, prior_logit = condition_planes(image, trimap), None
         if self.config.priors:
             priors = colour_priors(image, trimap)
             planes = torch.cat([planes, priors.planes], dim=1)
             prior_logit = pad(priors.alpha.logit(PRIOR_MARGIN))
-        return Condition(pad(planes), pad(2 * planes - 1), prior_logit)
+        seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
+        return Condition(pad(seen), pad(2 * planes - 1), prior_logit)
 
     def encode(self, condition: Condition) -> Tensor:
         """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture."""
         return self.encoder(condition.encoder_input)  # type: ignore[no-any-return]
+
+    def use_attention_grids(self, count: int) -> None:
+        """Make a ViT encoder's global attention work within ``count`` x ``count`` interleaved grids; 1 is the whole.
+
+        Raises UsageError for another encoder, or a count that is not between 1 and 16.
+        """
+        if not 1 <= count <= MOST_GRIDS:
+            raise UsageError(f"attention grids must be at least 1 and at most {MOST_GRIDS}, not {count}")
+        if hasattr(self.encoder, "grids"):
+            self.encoder.grids = count  # type: ignore[assignment]
+        elif count > 1:
+            raise UsageError(f"{self.config.variant} has no global attention: leave attention grids at 1")
+
+    def fold(self) -> "DiffMatte":
+        """Make each parametrised weight (spectral norm) a plain one; for inference, since training needs the parts."""
+        for module in list(self.modules()):
+            if parametrize.is_parametrized(module):
+                parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+        return self
 
     def decode(self, x_in: Tensor, t: Tensor, condition: Condition, features: Tensor) -> Tensor:
         """Return x_0 in [-1, 1] for variance-normalised samples ``x_in`` [B, 1, H, W] at times ``t`` [B].
@@ -69,10 +94,10 @@ class DiffMatte(nn.Module):
         return x_0[..., :height, :width]  # type: ignore[no-any-return]
 
 
-def encoder_planes(image: Tensor, trimap: Tensor) -> Tensor:
+def condition_planes(image: Tensor, trimap: Tensor) -> Tensor:
     """Return normalised RGB and the trimap as planes background, unknown, foreground, [B, 6, H, W].
 
-    The decoder gets the same planes as 2c - 1, on top of the normalisation.
+    The decoder gets them as 2c - 1, on top of the normalisation.
     """
     mean, std = (image.new_tensor(v).reshape(1, 3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
     one_hot = [(trimap == level).to(image.dtype) for level in (0.0, 0.5, 1.0)]

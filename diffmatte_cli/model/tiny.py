@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["TinyEncoder"]
+__all__ = ["Encoder"]
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -28,7 +28,7 @@ class Residual(nn.Module):
         return F.relu(self.conv2(F.relu(self.conv1(x))) + self.shortcut(x))
 
 
-class TinyEncoder(nn.Module):
+class Encoder(nn.Module):
     """B of Eq. 5, small: residual stages down to 1/16, with context from 1/32 added back."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

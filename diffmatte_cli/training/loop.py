@@ -31,6 +31,8 @@ __all__ = ["Outcome", "Trainer", "learning_rate"]
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
+# Spectral norm's buffers: a mean of unit vectors is shorter than one.
+UNIT_VECTORS = (".u", ".v")
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class Trainer:
         current = self.model.state_dict()
         for name, ours in self.average.state_dict().items():
             theirs = current[name]
-            if ours.is_floating_point():
+            if ours.is_floating_point() and not name.endswith(UNIT_VECTORS):
                 ours.lerp_(theirs, 1 - decay)
             else:
                 ours.copy_(theirs)
@@ -201,7 +203,7 @@ class Trainer:
             torch.save(state, path)
         progress = {"steps": f"{self.step} of {self.config.optimiser.steps}", "date": date.today().isoformat()}
         with staged_file(self.folder / WEIGHTS) as path:
-            write_model(path, self.average, self.config.notes | progress, half=True)
+            write_model(path, self.average, self.config.notes | progress, "fp16")
 
 
 def _parameter_groups(model: DiffMatte, weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,79 @@
+"""How ``diffmatte weights list`` shows the models."""
+
+import json
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..records import WeightsRecord
+from ..weights import Copy, in_megabytes
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Row", "as_json_text", "print_tables"]
+
+
+class Row(NamedTuple):
+    """A model, where it is, and its files on disk."""
+
+    record: WeightsRecord
+    where: str
+    copies: tuple[Copy, ...]
+
+
+def as_json_text(rows: list[Row]) -> str:
+    """Write everything that is known of the models as JSON."""
+    models = [
+        asdict(row.record) | {"where": row.where, "path": str(row.copies[0].path) if row.copies else None}
+        for row in rows
+    ]
+    return json.dumps(models, indent=2, ensure_ascii=False) + "\n"
+
+
+def print_tables(rows: list[Row]) -> None:
+    """Print three tables: eleven columns would not fit a screen."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    for table in (_models(rows), _licences(rows), _figures(rows)):
+        console.print(table)
+
+
+def _models(rows: list[Row]) -> "Table":
+    table = _table("model", "variant", ">parameters", ">size", "where")
+    for record, where, copies in rows:
+        size = os.path.getsize(copies[0].path) if copies else record.size
+        parameters = f"{record.parameters / 1e6:.1f} M" if record.parameters else ""
+        table.add_row(record.name, record.variant, parameters, in_megabytes(size) if size else "", where)
+    return table
+
+
+def _licences(rows: list[Row]) -> "Table":
+    table = _table("model", "licence", "trained on")
+    for record, _, _ in rows:
+        table.add_row(record.name, record.licence, record.trained_on)
+    return table
+
+
+def _figures(rows: list[Row]) -> "Table":
+    table = _table("model", ">steps", ">SAD", ">MSE", ">Grad", ">Conn", "published for")
+    for record, _, _ in rows:
+        for metric in record.metrics:
+            figures = (f"{value:.2f}" for value in (metric.sad, metric.mse, metric.grad, metric.conn))
+            table.add_row(record.name, str(metric.steps), *figures, f"{metric.data}, {metric.source}")
+    return table
+
+
+def _table(*headings: str) -> "Table":
+    """Make an empty table; a heading with > is of a column of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        is_number = heading.startswith(">")
+        table.add_column(
+            heading.lstrip(">"), justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
+        )
+    return table

@@ -1,0 +1,269 @@
+"""``diffmatte weights``: which models there are, and getting, making, checking and publishing their files."""
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import say
+from ..errors import UsageError, WeightsError
+from ..files import staged_file, staged_folder
+from ..model.config import DTYPE_NAMES
+from ..records import WeightsRecord, as_toml
+from ..weights import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
+from . import options as opt
+from .listing import Row, as_json_text, print_tables
+
+__all__ = ["weights"]
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as `weights list` shows it.")]
+CheckpointArgument = Annotated[
+    Path, typer.Argument(metavar="CKPT", help="An official .pth checkpoint, or a safetensors file of diffmatte.")
+]
+DtypeOption = Annotated[
+    str, typer.Option("--dtype", metavar="|".join(DTYPE_NAMES), help="How matrices are stored; vectors stay fp32.")
+]
+
+weights = typer.Typer(
+    help="List, pull, import, convert, check, remove and publish model weights.",
+    rich_markup_mode=None,
+    add_completion=False,
+)
+
+
+@weights.callback(invoke_without_command=True)
+def _help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+
+
+@weights.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead of tables.")] = False,
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """List the models: what they are, their licences, published figures, and where each is.
+
+    Without network. SAD is in thousands, MSE times 1000, lower is better.
+    """
+    store = Store(weights_file, cache_dir)
+    rows = [Row(record, store.where(record), store.copies(record)) for record in store.records().values()]
+    if as_json:
+        sys.stdout.write(as_json_text(rows))
+    else:
+        print_tables(rows)
+
+
+@weights.command()
+def convert(
+    checkpoint: CheckpointArgument,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Whose checkpoint it is; see `weights list`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The result, .safetensors.")],
+    dtype: DtypeOption = "fp32",
+    weights_file: opt.WeightsFileOption = None,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Turn an official checkpoint into a weights file that `--model FILE` takes.
+
+    A .pth file is read as numbers only: code in it is refused, not run.
+    """
+    record = Store(weights_file).record(model)
+    _check_conversion(checkpoint, dtype)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"the result {output} must end in .safetensors")
+    if not output.parent.is_dir():
+        raise UsageError(f"the folder of the result {output} does not exist: make it first")
+    if output.exists() and output.samefile(checkpoint):
+        raise UsageError(f"the result {output} would replace the checkpoint: name another file with --output")
+    with staged_file(output) as staged:
+        _convert(checkpoint, staged, record, dtype)
+    if not quiet:
+        say(f"{record.name}, {record.variant}, {dtype}, {in_megabytes(output.stat().st_size)}: {output}")
+
+
+@weights.command("import")
+def import_checkpoint(
+    name: NameArgument,
+    checkpoint: CheckpointArgument,
+    dtype: DtypeOption = "fp32",
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Convert a checkpoint into the cache, so that `--model NAME` means it from then on.
+
+    It goes before a published file of that name until `weights remove NAME`, and replaces what was
+    imported before.
+    """
+    store = Store(weights_file, cache_dir)
+    record = store.record(name)
+    _check_conversion(checkpoint, dtype)
+    with staged_folder(store.imports / name) as folder:
+        unnamed = folder / "weights"
+        _convert(checkpoint, unnamed, record, dtype)
+        unnamed.rename(folder / f"{file_sha256(unnamed)}.safetensors")
+    if not quiet:
+        say(f"imported {name}, {_described(store.copies(record)[0])}")
+
+
+@weights.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Models to fetch.")],
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    offline: opt.OfflineOption = False,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Fetch models into the cache, as `matte` does on first use, and check them.
+
+    What is on disk already is checked only.
+    """
+    store = Store(weights_file, cache_dir, offline)
+    sources = [resolve_model(store.record(name).name, store) for name in names]
+    from ..hub import obtain
+
+    for source in sources:
+        path = obtain(source, store, progress=not quiet, tell=(lambda _: None) if quiet else say)
+        if not quiet:
+            say(f"{source.name} is ready: {path}")
+
+
+@weights.command()
+def path(
+    name: NameArgument,
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Print the path of the file that `--model NAME` uses; it has to be on disk already.
+
+    Neither fetched nor checked: see `weights pull` and `weights verify`.
+    """
+    store = Store(weights_file, cache_dir)
+    sys.stdout.write(f"{_on_disk(store, store.record(name))[0].path}\n")
+
+
+@weights.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Models; default: all on disk.")] = None,
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Check files on disk against their sha256, one line each; exit code 1 if one is damaged."""
+    store = Store(weights_file, cache_dir)
+    if names:
+        chosen = [(name, copy) for name in names for copy in _on_disk(store, store.record(name))]
+    else:
+        chosen = [(name, copy) for name, record in store.records().items() for copy in store.copies(record)]
+    problems = [problem for name, copy in chosen if (problem := _checked(name, copy))]
+    if problems:
+        others = f"; {len(problems) - 1} more damaged" if problems[1:] else ""
+        raise WeightsError(f"{problems[0]}{others}")
+
+
+@weights.command()
+def remove(
+    name: NameArgument,
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Remove a model's imported and pulled files from the cache.
+
+    A bundled file belongs to the installation and stays.
+    """
+    store = Store(weights_file, cache_dir)
+    copies = _on_disk(store, store.record(name))
+    removable = [copy for copy in copies if copy.kind != "bundled"]
+    if not removable:
+        raise UsageError(f"{name} comes with diffmatte and cannot be removed: nothing of it is in the cache")
+    for copy in removable:
+        line = f"removed {name}, {_described(copy)}"
+        _remove(copy, store)
+        if not quiet:
+            say(line)
+
+
+@weights.command()
+def publish(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in the table, known or new.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its weights, a safetensors file of diffmatte.")],
+    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="Where to; made if missing, public.")],
+    weights_file: opt.WeightsFileOption = None,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Upload weights to the Hub with a model card, and print the table that others need to use them.
+
+    Needs HF_TOKEN or `hf auth login`, with the right to write. Publish only what you may: the
+    licence is on the card.
+    """
+    from ..publishing import publish as upload
+
+    if not file.is_file():
+        raise UsageError(f"there is no weights file {file}: check the path")
+    record = upload(name, file, repo, Store(weights_file), progress=not quiet)
+    sys.stdout.write(as_toml(record))
+    if not quiet:
+        say(f"published {name} at {repo}: put the table above into a weights file to use it")
+
+
+def _check_conversion(checkpoint: Path, dtype: str) -> None:
+    if not checkpoint.is_file():
+        raise UsageError(f"there is no checkpoint {checkpoint}: check the path")
+    opt.check_choice("--dtype", dtype, DTYPE_NAMES)
+
+
+def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) -> None:
+    from ..model.official import convert_checkpoint
+
+    notes = {"model": record.name, "licence": record.licence, "trained_on": record.trained_on}
+    convert_checkpoint(checkpoint, target, record.variant, notes, dtype)
+
+
+def _on_disk(store: Store, record: WeightsRecord) -> tuple[Copy, ...]:
+    """List a model's files; raises WeightsError if there is none."""
+    copies = store.copies(record)
+    if not copies:
+        how = f"pull {record.name}" if record.repo is not None else f"import {record.name} FILE"
+        raise WeightsError(f"{record.name} is not on disk: run `diffmatte weights {how}`")
+    return copies
+
+
+def _checked(name: str, copy: Copy) -> WeightsError | None:
+    """Check one file, print what was found, and return what is wrong with it."""
+    problem = None
+    try:
+        check_copy(name, copy)
+    except WeightsError as error:
+        problem = error
+    sys.stdout.write(f"{'damaged' if problem else 'ok':<8} {name} {copy.kind} {copy.path}\n")
+    return problem
+
+
+def _remove(copy: Copy, store: Store) -> None:
+    if copy.kind == "cached":
+        from ..hub import remove_cached
+
+        remove_cached(copy.path, store)
+        return
+    try:
+        copy.path.unlink()
+    except OSError as error:
+        raise WeightsError(f"cannot remove {copy.path}: {error.strerror}") from error
+    with suppress(OSError):  # not empty
+        copy.path.parent.rmdir()
+
+
+def _described(copy: Copy) -> str:
+    return f"{copy.kind}, {in_megabytes(os.path.getsize(copy.path))}: {copy.path}"

@@ -1,0 +1,232 @@
+"""Get weights from the Hugging Face Hub, through its own client.
+
+The client brings the cache, locks, resumed transfers and progress bar; here are the pin, and every
+failure as one sentence. It is imported only when it is needed.
+"""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from . import __version__
+from .errors import DiffmatteError, UsageError, WeightsError
+from .records import WeightsRecord
+from .weights import Copy, ModelSource, Store, check_copy, file_sha256, in_megabytes
+
+__all__ = ["hub_client", "obtain", "remove_cached"]
+
+Tell = Callable[[str], object]
+_DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
+
+
+def _say_nothing(_: str) -> None:
+    """Stand in where nobody listens."""
+
+
+def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Tell = _say_nothing) -> Path:
+    """Return the file of a model, pulled if it has to be, and never one whose sha256 is not the recorded one.
+
+    ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer.
+
+    Raises WeightsError when the file on disk is damaged and cannot be pulled anew, or pulling fails.
+    """
+    record = source.record
+    if record is None:
+        return source.path
+    if source.copy is not None and _is_sound(record.name, source.copy, store, tell):
+        return source.copy.path
+    tell(f"pulling {record.name}, {in_megabytes(record.size or 0)}, from {record.repo}")
+    return _pull(record, store, progress)
+
+
+def _is_sound(name: str, copy: Copy, store: Store, tell: Tell) -> bool:
+    """Check a file on disk; a bad one in the cache is cleared away if it can be pulled anew."""
+    before = copy.path.stat()
+    try:
+        check_copy(name, copy)
+    except WeightsError:
+        if copy.kind != "cached" or store.is_offline:
+            raise
+        tell(f"{copy.path} is damaged and will be replaced")
+        after = copy.path.stat()
+        # Otherwise another process has replaced it in the meantime.
+        if (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
+            with hub_client(f"replace {copy.path}", store, progress=False):
+                _discard(copy.path)
+        return False
+    return True
+
+
+def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
+    """Fetch a pinned file into the cache and check it."""
+    with hub_client(f"pull {record.name} from {record.repo}", store, progress):
+        _check_offer(record)
+        blob = store.repo_folder(record) / "blobs" / str(record.sha256)
+        if blob.is_file() and file_sha256(blob) != record.sha256:  # or the client would take it for the file
+            _discard(blob)
+        path = _download(record, store)
+        found = file_sha256(path)
+        if found != record.sha256:
+            _discard(path)
+            raise _OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
+    return path
+
+
+def _download(record: WeightsRecord, store: Store) -> Path:
+    """Let the client fetch a file. It resumes what stops; what is reset, it gives up, so that is tried again."""
+    import httpx2
+    from huggingface_hub import hf_hub_download
+
+    for more_tries in (True, True, False):
+        try:
+            path = hf_hub_download(
+                str(record.repo),
+                str(record.filename),
+                revision=record.revision,
+                cache_dir=store.hub_cache,
+                library_name="diffmatte",
+                library_version=__version__,
+            )
+        except httpx2.ReadError:
+            if not more_tries:
+                raise
+        else:
+            break
+    return Path(path)
+
+
+class _OfferError(Exception):
+    """The Hub has something else than what was asked for."""
+
+
+def _check_offer(record: WeightsRecord) -> None:
+    """Ask what the Hub would send, once: a wrong file is not fetched, and a dead server not waited for.
+
+    The client's own request repeats for up to six minutes when nobody answers.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(str(record.repo), str(record.filename), revision=record.revision)
+    offer = get_hf_file_metadata(
+        url, timeout=constants.HF_HUB_ETAG_TIMEOUT, library_name="diffmatte", library_version=__version__
+    )
+    if offer.commit_hash != record.revision or offer.etag is None:
+        raise _OfferError(f"{constants.ENDPOINT} does not answer as a Hub does: check HF_ENDPOINT, proxy and firewall")
+    if offer.size not in (None, record.size):
+        raise _OfferError(f"it has {offer.size} bytes there but {record.size} in the weights file: check its table")
+    # The tag of a large file is its sha256; that of a small one says nothing about the content.
+    if re.fullmatch(r"[0-9a-f]{64}", offer.etag) and offer.etag != record.sha256:
+        raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
+
+
+def _discard(path: Path) -> None:
+    """Remove a file that is not what it should be, and every link on the way to it.
+
+    The client links snapshots to blobs, and those to a store that all repositories share.
+    """
+    while path.is_symlink():
+        target = path.parent / os.readlink(path)
+        path.unlink(missing_ok=True)
+        path = target
+    path.unlink(missing_ok=True)
+
+
+def remove_cached(path: Path, store: Store) -> None:
+    """Remove a pulled file from the cache, with its content unless another snapshot needs it."""
+    with hub_client(f"remove {path}", store, progress=False):
+        from huggingface_hub import scan_cache_dir
+
+        cache = scan_cache_dir(store.hub_cache)
+        revisions = (revision for repo in cache.repos for revision in repo.revisions)
+        files = [file for revision in revisions for file in revision.files if file.file_path == path]
+        cache.delete_files(*files).execute()
+        if path.exists():  # not seen, since another file of its repository is broken
+            _discard(path)
+
+
+@contextmanager
+def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
+    """Use the client without its own words on stderr; turn whatever it raises into one WeightsError.
+
+    ``action`` completes "cannot ..."; ``progress`` lets the client show its bars on a terminal.
+    """
+    try:
+        import huggingface_hub.constants  # noqa: F401
+    except ValueError as error:  # it reads its variables then
+        raise UsageError(f"HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT must be whole numbers: {error}") from error
+    try:
+        with _muted(progress):
+            yield
+    except DiffmatteError:
+        raise
+    except Exception as error:  # a client with three transports raises what it likes
+        raise WeightsError(f"cannot {action}: {_reason(error, store)}") from error
+
+
+@contextmanager
+def _muted(progress: bool) -> Iterator[None]:
+    from huggingface_hub.utils.logging import get_verbosity, set_verbosity
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
+            stack.callback(set_verbosity, logging.WARNING)
+            set_verbosity(logging.CRITICAL)
+        # Uploading, the client would show a bar even where nobody looks.
+        if not (progress and sys.stderr is not None and sys.stderr.isatty()):
+            stack.enter_context(disable_progress_bars())
+        yield
+
+
+def _reason(error: BaseException, store: Store) -> str:
+    """Say what went wrong, and what to do, in half a sentence."""
+    import httpx2
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, _OfferError):
+        return str(error)
+    if isinstance(error, HfHubHTTPError):
+        return _refusal(error.response.status_code, str(error.server_message or "no reason given"))
+    if error.__cause__ is not None and isinstance(error, FileNotFoundError | RuntimeError):
+        return _reason(error.__cause__, store)  # the client's wrappers, which say less
+    if isinstance(error, httpx2.TimeoutException):
+        return (
+            f"{constants.ENDPOINT} does not answer in time: try again later, or allow more seconds with"
+            " HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
+        )
+    if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
+        return "the connection broke off: run the command again"
+    if isinstance(error, httpx2.TransportError):
+        return f"{constants.ENDPOINT} cannot be reached ({error}): check the network, the proxy and HF_ENDPOINT"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another with --cache-dir"
+    if isinstance(error, OSError):  # the client's own count of the bytes
+        return "what arrived is shorter or longer than announced: run the command again"
+    first = (str(error).strip() or "no reason given").splitlines()[0]
+    return f"{type(error).__name__}, {first}: run the command again, or with HF_HUB_DISABLE_XET=1 if it stays"
+
+
+def _refusal(status: int, words: str) -> str:
+    answer = f"the Hub answered HTTP {status}"
+    if status in (401, 403):
+        return (
+            f"{answer}, no access: set HF_TOKEN or run `hf auth login`, and accept the repository's terms on its page"
+            " if it has any"
+        )
+    if status == 404:
+        return (
+            f"{answer}, no such repository, revision or file: check their names, or set HF_TOKEN if the repository"
+            " is private"
+        )
+    if status == 429:
+        return f"{answer}, too many requests: try again in a few minutes, or set HF_TOKEN"
+    if status >= 500:
+        return f"{answer}, it is out of order: try again later"
+    return f"{answer} ({words.splitlines()[0]}): check HF_ENDPOINT and the repository's page"
