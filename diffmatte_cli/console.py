@@ -3,7 +3,7 @@
 import os
 import sys
 
-__all__ = ["fail", "printable", "say", "warn"]
+__all__ = ["fail", "printable", "say", "say_nothing", "warn"]
 
 
 def printable(text: str) -> str:
@@ -24,6 +24,10 @@ def say(text: str, label: str = "", style: str = "") -> None:
         console.print(line, soft_wrap=True)
     except OSError:
         _fall_silent()
+
+
+def say_nothing(_: str) -> None:
+    """Take the place of ``say`` where nobody listens."""
 
 
 def _fall_silent() -> None:

@@ -3,7 +3,7 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def _refusal(path: Path, error: OSError) -> OutputError:
 
 
 @contextmanager
-def staged_file(path: Path) -> Iterator[Path]:
+def staged_file(path: Path, name_by: Callable[[Path], str] | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends well.
 
-    Whatever ends the block badly, Ctrl-C included, leaves the old file and no temporary one. Links are
-    followed.
+    With ``name_by`` its name is what that makes of the finished file, in the folder of ``path``. Whatever
+    ends the block badly, Ctrl-C included, leaves the old file and no temporary one. Links are followed.
 
     Raises:
         OutputError: the folder or the disk refuses.
@@ -35,7 +35,7 @@ def staged_file(path: Path) -> Iterator[Path]:
     temporary = _temporary(target.parent)
     try:
         yield temporary
-        os.replace(temporary, target)
+        os.replace(temporary, target if name_by is None else target.with_name(name_by(temporary)))
     except OSError as error:
         raise _refusal(path, error) from error
     finally:

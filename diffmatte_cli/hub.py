@@ -14,9 +14,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import __version__
+from .console import say_nothing
 from .errors import DiffmatteError, UsageError, WeightsError
 from .records import WeightsRecord
-from .weights import Copy, ModelSource, Store, check_copy, file_sha256, in_megabytes
+from .weights import Copy, ModelSource, Store, check_copy, file_sha256, in_megabytes, resolve_model
 
 __all__ = ["hub_client", "obtain", "remove_cached"]
 
@@ -24,11 +25,7 @@ Tell = Callable[[str], object]
 _DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
 
 
-def _say_nothing(_: str) -> None:
-    """Stand in where nobody listens."""
-
-
-def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Tell = _say_nothing) -> Path:
+def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Tell = say_nothing) -> Path:
     """Return the file of a model, pulled if it has to be, and never one whose sha256 is not the recorded one.
 
     ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer.
@@ -38,43 +35,52 @@ def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Te
     record = source.record
     if record is None:
         return source.path
-    if source.copy is not None and _is_sound(record.name, source.copy, store, tell):
-        return source.copy.path
-    tell(f"pulling {record.name}, {in_megabytes(record.size or 0)}, from {record.repo}")
+    copy = source.copy
+    if copy is not None and not os.path.exists(copy.path):  # replaced by another process since it was resolved
+        copy = resolve_model(record.name, store).copy
+    again = ""
+    if copy is not None:
+        if _is_sound(record.name, copy, store):
+            return copy.path
+        again = " again, since what is in the cache is damaged"
+    tell(f"pulling {record.name}{again}, {in_megabytes(record.size or 0)}, from {record.repo}")
     return _pull(record, store, progress)
 
 
-def _is_sound(name: str, copy: Copy, store: Store, tell: Tell) -> bool:
-    """Check a file on disk; a bad one in the cache is cleared away if it can be pulled anew."""
-    before = copy.path.stat()
+def _is_sound(name: str, copy: Copy, store: Store) -> bool:
+    """Check a file on disk; a bad one in the cache is no error where it can be pulled anew."""
     try:
         check_copy(name, copy)
     except WeightsError:
         if copy.kind != "cached" or store.is_offline:
             raise
-        tell(f"{copy.path} is damaged and will be replaced")
-        after = copy.path.stat()
-        # Otherwise another process has replaced it in the meantime.
-        if (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
-            with hub_client(f"replace {copy.path}", store, progress=False):
-                _discard(copy.path)
         return False
     return True
 
 
 def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
-    """Fetch a pinned file into the cache and check it."""
+    """Fetch a pinned file into the cache and check it; what is there and differs goes once the Hub offers better."""
     with hub_client(f"pull {record.name} from {record.repo}", store, progress):
         _check_offer(record)
         blob = store.repo_folder(record) / "blobs" / str(record.sha256)
-        if blob.is_file() and file_sha256(blob) != record.sha256:  # or the client would take it for the file
-            _discard(blob)
+        for place in (store.cached_path(record), blob):  # or the client would take them for the file
+            _clear(place, record, store)
         path = _download(record, store)
         found = file_sha256(path)
         if found != record.sha256:
-            _discard(path)
+            _discard(path, store)
             raise _OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
     return path
+
+
+def _clear(path: Path, record: WeightsRecord, store: Store) -> None:
+    """Remove a file that is not the pinned one, unless another process replaces it meanwhile."""
+    try:
+        before, found, after = path.stat(), file_sha256(path), path.stat()
+    except (OSError, WeightsError):
+        return  # not there, or gone by now
+    if found != record.sha256 and (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
+        _discard(path, store)
 
 
 def _download(record: WeightsRecord, store: Store) -> Path:
@@ -124,16 +130,21 @@ def _check_offer(record: WeightsRecord) -> None:
         raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
 
 
-def _discard(path: Path) -> None:
-    """Remove a file that is not what it should be, and every link on the way to it.
+def _discard(path: Path, store: Store) -> None:
+    """Remove a file from the cache with every link on the way to it; a file outside the cache stays.
 
     The client links snapshots to blobs, and those to a store that all repositories share.
     """
-    while path.is_symlink():
+    while path.is_symlink() and _is_inside(path, store):
         target = path.parent / os.readlink(path)
         path.unlink(missing_ok=True)
         path = target
-    path.unlink(missing_ok=True)
+    if _is_inside(path, store):
+        path.unlink(missing_ok=True)
+
+
+def _is_inside(path: Path, store: Store) -> bool:
+    return Path(os.path.realpath(path.parent)).is_relative_to(store.hub_cache)
 
 
 def remove_cached(path: Path, store: Store) -> None:
@@ -141,12 +152,15 @@ def remove_cached(path: Path, store: Store) -> None:
     with hub_client(f"remove {path}", store, progress=False):
         from huggingface_hub import scan_cache_dir
 
+        if not path.resolve().is_relative_to(store.hub_cache):  # somebody's own link to somewhere else
+            path.unlink()
+            return
         cache = scan_cache_dir(store.hub_cache)
         revisions = (revision for repo in cache.repos for revision in repo.revisions)
         files = [file for revision in revisions for file in revision.files if file.file_path == path]
         cache.delete_files(*files).execute()
         if path.exists():  # not seen, since another file of its repository is broken
-            _discard(path)
+            _discard(path, store)
 
 
 @contextmanager
@@ -188,7 +202,7 @@ def _reason(error: BaseException, store: Store) -> str:
     """Say what went wrong, and what to do, in half a sentence."""
     import httpx2
     from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     if isinstance(error, _OfferError):
         return str(error)
@@ -207,7 +221,9 @@ def _reason(error: BaseException, store: Store) -> str:
         return f"{constants.ENDPOINT} cannot be reached ({error}): check the network, the proxy and HF_ENDPOINT"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another with --cache-dir"
-    if isinstance(error, OSError):  # the client's own count of the bytes
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE forbids the network: unset it"
+    if type(error) is OSError:  # the client's own count of the bytes
         return "what arrived is shorter or longer than announced: run the command again"
     first = (str(error).strip() or "no reason given").splitlines()[0]
     return f"{type(error).__name__}, {first}: run the command again, or with HF_HUB_DISABLE_XET=1 if it stays"

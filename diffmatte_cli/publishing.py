@@ -52,7 +52,9 @@ def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
             f"{file} does not say its licence and what it was trained on: give {name} a table with both in a weights"
             " file, and convert it again"
         )
-    kept = known or WeightsRecord(name, variant, licence, trained_on)
+    # What a table says of its own file is no word about another one of its variant.
+    is_its_own = known is not None and metadata.get("model") == name
+    kept = known if known is not None and is_its_own else WeightsRecord(name, variant, licence, trained_on)
     return replace(
         kept,
         licence=licence,
@@ -91,7 +93,8 @@ def model_card(record: WeightsRecord) -> str:
         "converted from": record.upstream,
         "note": record.note,
     }
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items() if value)
+    cells = {key: str(value).replace("|", "\\|") for key, value in rows.items() if value}
+    table = "\n".join(f"| {key} | {value} |" for key, value in cells.items())
     return _CARD.format(header=header.to_yaml(), name=record.name, table=table)
 
 

@@ -4,6 +4,7 @@ Adding a model is adding a table. Standard library only.
 """
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -57,12 +58,15 @@ class WeightsRecord:
     metrics: tuple[Metrics, ...] = ()
 
 
-def read_records(path: Path) -> dict[str, WeightsRecord]:
-    """Read and check a weights file's tables; raises UsageError that names table and key."""
+def read_records(path: Path, origin: str = "") -> dict[str, WeightsRecord]:
+    """Read and check a weights file's tables; raises UsageError that names table and key.
+
+    ``origin`` says in the message where the path came from.
+    """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"cannot read the weights file {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read the weights file {path}{origin}: {error.strerror}") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise UsageError(f"the weights file {path} is not TOML: {error}") from error
     return {name: _record(f"{path}, [{name}]", name, table) for name, table in tables.items()}
@@ -116,8 +120,10 @@ def _check_origin(place: str, record: WeightsRecord) -> None:
     pin = {key: getattr(record, key) for key in ("repo", "revision", "filename", "sha256", "size")}
     given = {key for key, value in pin.items() if value is not None}
     if record.bundled is not None:
-        if given != {"sha256", "size"} or not (PACKAGE / "bundled" / record.bundled).is_file():
+        if given != {"sha256", "size"}:
             raise UsageError(f"{place}: bundled names a file inside the package, with its sha256 and size")
+        if not os.path.isfile(PACKAGE / "bundled" / record.bundled):
+            raise UsageError(f"{place}: {record.bundled} is not in the package: install diffmatte again")
     elif given and given != pin.keys():
         absent = sorted(pin.keys() - given)
         raise UsageError(f"{place} lacks {', '.join(absent)}: a file on the Hub is pinned by {', '.join(pin)} together")
@@ -167,7 +173,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "repo": (_text(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"), "OWNER/REPO"),
     "revision": (_text(r"[0-9a-f]{40}"), "a commit, 40 hex digits"),
     "filename": (_inside, "the path of a safetensors file inside the repository"),
-    "sha256": (_text(r"[0-9a-f]{64}"), "64 hex digits"),
+    "sha256": (_text(r"[0-9a-f]{64}"), "64 hex digits in lower case"),
     "size": _COUNT,
     "parameters": _COUNT,
     "upstream": (_text(r"https?://\S+"), "a link"),

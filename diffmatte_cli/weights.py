@@ -59,8 +59,9 @@ class Store:
         Raises UsageError for a weights file that is missing or wrong.
         """
         named = os.environ.get(FILE_VARIABLE)
-        extra = self.weights_file or (Path(named) if named else None)
-        return _built_in() | (read_records(extra) if extra is not None else {})
+        if self.weights_file is not None:
+            return _built_in() | read_records(self.weights_file)
+        return _built_in() | (read_records(Path(named), f" (named by {FILE_VARIABLE})") if named else {})
 
     def record(self, name: str) -> WeightsRecord:
         """Return one model's record; raises UsageError for a name that is not known."""
@@ -97,11 +98,10 @@ class Store:
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """List a model's files on disk; the first is the one in use."""
-        imported = sorted((self.imports / record.name).glob("*.safetensors"))
-        found = [Copy("imported", path, path.stem) for path in imported]
+        found = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
         if record.bundled is not None:
             found.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
-        if record.repo is not None and self.cached_path(record).is_file():
+        if record.repo is not None and os.path.isfile(self.cached_path(record)):
             found.append(Copy("cached", self.cached_path(record), str(record.sha256)))
         return tuple(found)
 
@@ -127,7 +127,7 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
     if record is not None:
         return _source(record, store)
     path = Path(model)
-    if path.is_file():
+    if os.path.isfile(path):
         return ModelSource(path.stem, path)
     names = ", ".join(known)
     if path.suffix or path.name != str(model):
@@ -150,6 +150,15 @@ def _source(record: WeightsRecord, store: Store) -> ModelSource:
             f" `diffmatte weights pull {record.name}` online first, or copy a cache that has it"
         )
     return ModelSource(record.name, store.cached_path(record), record)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """List a folder's weights files; nothing where there is no folder, or it cannot be read."""
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix == ".safetensors" and os.path.isfile(path)]
+        return sorted(paths, key=os.path.getmtime, reverse=True)
+    except OSError:
+        return []
 
 
 def check_copy(name: str, copy: Copy) -> None:

@@ -37,6 +37,7 @@ class Fault:
     stall: str = ""
     content: bytes | None = None
     etag: str = ""
+    size: int = 0
     plain: bool = False
 
 
@@ -146,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
                 Location=f"{hub.store_url}/{sha256}",
                 X_Repo_Commit=revision,
                 X_Linked_Etag=f'"{fault.etag or sha256}"',
-                X_Linked_Size=str(len(content)),
+                X_Linked_Size=str(hub.fault.size or len(content)),
             )
 
     def store(self, hub: Hub) -> None:

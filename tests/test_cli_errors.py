@@ -29,7 +29,7 @@ USAGE = {
     "device number": (("--device", "cpu:1"), "unknown device"),
     "absent device": (("--device", "cuda:7"), "cuda:7 is not there"),
     "threads": (("--threads", "0"), "--threads must be at least 1"),
-    "attention grids": (("--attention-grids", "0"), "--attention-grids must be at least 1 and at most 16"),
+    "attention grids": (("--attention-grids", "0"), "attention grids must be at least 1 and at most 16"),
     "sampler": (("--sampler", "euler"), "--sampler must be one of ddim, ddpm"),
     "schedule": (("--schedule", "exp"), "--schedule must be one of linear"),
     "input scale 0": (("--input-scale", "0"), "--input-scale must be above 0"),

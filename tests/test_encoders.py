@@ -159,6 +159,13 @@ def test_spectral_norm_iterates_in_training_only() -> None:
     assert torch.equal(norm.u, kept)
 
 
+def test_two_passes_before_one_gradient() -> None:
+    """The second pass moves u and v, which the first one's gradient needs as they were."""
+    norm, weight = SpectralNorm(torch.randn(4, 3, 3, 3)), torch.randn(4, 3, 3, 3, requires_grad=True)
+    (norm(weight).sum() + norm(weight).square().sum()).backward()
+    assert torch.isfinite(weight.grad).all()
+
+
 def test_the_gradient_goes_through_the_norm() -> None:
     norm = SpectralNorm(torch.randn(3, 2, 1, 1, dtype=torch.float64)).double().eval()
     weight = torch.randn(3, 2, 1, 1, dtype=torch.float64, requires_grad=True)

@@ -90,6 +90,7 @@ REFUSALS = {
     "broken store": (Fault(store_status=500), "HTTP 500, it is out of order: try again later"),
     "silent": (Fault(stall="head"), "does not answer in time: try again later, or allow more seconds with HF_HUB_ETAG"),
     "no hub": (Fault(plain=True), "does not answer as a Hub does: check HF_ENDPOINT"),
+    "another length": (Fault(size=len(WEIGHTS) + 1), f"it has {len(WEIGHTS) + 1} bytes there but {len(WEIGHTS)} in"),
     "another file": (Fault(etag="f" * 64), f"its sha256 is {'f' * 64} but the weights file asks for {SHA256}"),
 }
 
@@ -200,7 +201,7 @@ def test_a_damaged_file_in_the_cache(place: Place) -> None:
 
     done = place.run("weights", "pull", "ours")
     assert done.returncode == 0
-    assert done.stderr.startswith(f"{path} is damaged and will be replaced\npulling ours")
+    assert done.stderr.startswith("pulling ours again, since what is in the cache is damaged, 9.5 MB, from")
     assert path.read_bytes() == WEIGHTS
 
 
@@ -210,6 +211,42 @@ def test_a_damaged_blob_without_its_link_does_not_poison_the_next_pull(place: Pl
     blob.write_bytes(b"half of it")
     assert place.run("weights", "pull", "ours").returncode == 0
     assert blob.read_bytes() == WEIGHTS
+
+
+def test_a_wrong_table_costs_nobody_a_good_file(place: Place) -> None:
+    """What is cached goes only when the Hub offers what the table asks for."""
+    assert place.run("weights", "pull", "ours").returncode == 0
+    path = Path(place.run("weights", "path", "ours").stdout.rstrip("\n"))
+    place.tables.write_text(place.tables.read_text().replace(SHA256, "e" * 64))
+    assert "asks for " + "e" * 64 in failure(place.run("weights", "pull", "ours"))
+    assert "cannot be reached" in failure(
+        place.run("weights", "pull", "ours", env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+    )
+    assert path.read_bytes() == WEIGHTS
+
+
+def test_a_link_out_of_the_cache_is_cut_and_its_target_stays(place: Place, tmp_path: Path) -> None:
+    assert place.run("weights", "pull", "ours").returncode == 0
+    path = Path(place.run("weights", "path", "ours").stdout.rstrip("\n"))
+    elsewhere = tmp_path / "precious.safetensors"
+    for content, command in ((b"something else", "pull"), (WEIGHTS, "remove")):
+        elsewhere.write_bytes(content)
+        path.unlink()
+        path.symlink_to(elsewhere)
+        assert place.run("weights", command, "ours").returncode == 0
+        assert elsewhere.read_bytes() == content
+        assert path.exists() == (command == "pull")
+        assert not path.exists() or path.read_bytes() == WEIGHTS
+
+
+def test_two_at_once_replace_a_damaged_file(place: Place) -> None:
+    assert place.run("weights", "pull", "ours", "large").returncode == 0
+    path = Path(place.run("weights", "path", "large").stdout.rstrip("\n"))
+    path.write_bytes(LARGE[:-1] + b"?")
+    both = [place.start("weights", "pull", "large") for _ in range(2)]
+    for done in map(ended, both):
+        assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == LARGE
 
 
 def test_two_at_once_fetch_it_once(place: Place) -> None:

@@ -1,6 +1,5 @@
 """Official checkpoints become weights files, strictly and safely."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -21,12 +20,15 @@ from torch import Tensor
 
 from diffmatte_cli.errors import OutputError, WeightsError
 from diffmatte_cli.files import staged_file
+from diffmatte_cli.model import checkpoint, official
 from diffmatte_cli.model.checkpoint import parameter_count, read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.official import convert_checkpoint, official_name
 
 State = dict[str, Tensor]
+COUNTER = "model.decoder.mid_blk.bn1.num_batches_tracked"
+WIDE = "model.decoder.matting_head.matting_convs.0.weight"
 HEAD = "model.decoder.matting_head.matting_convs.3.bias"
 # Trainable numbers of the published checkpoints.
 COUNTS = {
@@ -51,7 +53,8 @@ def vits() -> State:
 
 def convert(content: Any, folder: Path, variant: str = "vits", dtype: str = "fp32") -> Path:
     torch.save(content, folder / "official.pth")
-    convert_checkpoint(folder / "official.pth", folder / "w.safetensors", variant, {"licence": "theirs"}, dtype)
+    notes = {"licence": "theirs", "source_sha256": "of the source"}
+    convert_checkpoint(folder / "official.pth", folder / "w.safetensors", variant, notes, dtype)
     return folder / "w.safetensors"
 
 
@@ -112,14 +115,13 @@ def test_index_tables_are_left_out_and_spectral_norm_keeps_its_parts(tmp_path: P
 
 def test_metadata_say_where_it_comes_from(vits: State, tmp_path: Path) -> None:
     _, metadata = read_model(convert({"model": vits}, tmp_path))
-    sha256 = hashlib.sha256((tmp_path / "official.pth").read_bytes()).hexdigest()
     assert metadata == {
         "format": "diffmatte",
         "variant": "vits",
         "decoder_width": "32",
         "schedule": "linear",
         "input_scale": "0.2",
-        "source_sha256": sha256,
+        "source_sha256": "of the source",
         "licence": "theirs",
     }
 
@@ -141,7 +143,10 @@ def test_matrices_are_stored_shorter_and_vectors_are_not(
         exact = vits[official_name(key)]
         torch.testing.assert_close(value, exact, rtol=tolerance if exact.ndim > 1 else 0, atol=1e-7)
     again = tmp_path / "again.safetensors"
-    convert_checkpoint(path, again, "vits", {}, "fp32")  # a file of ours is taken, too
+    # A file of ours is taken, too, and keeps what it says of itself.
+    convert_checkpoint(path, again, "vits", {"licence": "another", "model": "ours"}, "fp32")
+    metadata = read_model(again)[1]
+    assert (metadata["licence"], metadata["source_sha256"], metadata["model"]) == ("theirs", "of the source", "ours")
     assert torch.equal(read_model(again)[0].decoder.mid_blk.conv1.weight, model.decoder.mid_blk.conv1.weight)
     with pytest.raises(WeightsError, match="holds vits, not vitb"):
         convert_checkpoint(path, again, "vitb", {})
@@ -180,10 +185,16 @@ def without(state: State, key: str) -> State:
 
 BROKEN: list[tuple[str, Callable[[State], Any], str]] = [
     ("missing", lambda s: {"model": without(s, HEAD)}, rf"does not fit vits: 1 missing \({HEAD}\)"),
-    ("unexpected", lambda s: s | {"model.extra": torch.ones(1)}, r"1 unexpected \(model.model.extra|model.extra\)"),
+    ("unexpected", lambda s: s | {"model.extra": torch.ones(1)}, r"1 unexpected \(model\.extra\)"),
     ("shape", lambda s: s | {HEAD: torch.ones(2)}, rf"1 of another shape \({HEAD} \[2\] instead of \[1\]\)"),
     ("type", lambda s: s | {HEAD: torch.ones(1, dtype=torch.int64)}, rf"1 of another type \({HEAD} torch.int64\)"),
     ("nan", lambda s: s | {HEAD: torch.full((1,), torch.nan)}, rf"NaN or infinity \(first in {HEAD}\)"),
+    ("another name", lambda s: s | {"module.model.backbone.fc": torch.ones(1)}, r"\(module\.model\.backbone\.fc\)"),
+    ("complex", lambda s: s | {COUNTER: torch.tensor(1j)}, rf"1 of another type \({COUNTER} torch.complex64"),
+    ("sparse", lambda s: s | {HEAD: torch.ones(1).to_sparse()}, rf"1 of another type \({HEAD} .*sparse"),
+    ("not there", lambda s: s | {HEAD: torch.ones(1, device="meta")}, f"1 of another type .{HEAD} without numbers"),
+    ("a numbered key", lambda s: s | {3: torch.ones(1)}, "holds no state dict"),
+    ("too wide", lambda s: s | {WIDE: torch.ones(2, 260, 1, 1)}, "no diffusion decoder of a usable width"),
     ("twice", lambda s: s | {f"module.{HEAD}": s[HEAD]}, "names some tensors twice"),
     ("no decoder", lambda s: {"model": {"backbone.x": torch.ones(1)}}, "has no diffusion decoder"),
     ("no tensors", lambda s: {"model": {"x": 3}}, "holds no state dict"),
@@ -229,6 +240,75 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(container: str, vits: State
         convert_checkpoint(path, tmp_path / "w.safetensors", "vits", {})
     assert not target.exists()
     assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_trainers_numbers_are_not_made(tmp_path: Path) -> None:
+    """Not even NumPy's own code runs: given a false type it reads memory where the file says."""
+    content = [np.float64(0.5), np.arange(3), np.array([Bomb("false")], dtype=object), np.dtype("f8")]
+    torch.save(content[:2] + content[3:], tmp_path / "x.pth")
+    assert not any(
+        isinstance(value, np.generic | np.ndarray | np.dtype) for value in official._load(tmp_path / "x.pth")
+    )
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(WeightsError, match="wants to run Python code"):
+        official._load(tmp_path / "x.pth")
+
+
+def test_tied_tensors_are_written_apart(vits: State, tmp_path: Path) -> None:
+    state = dict(vits)
+    first, second = (f"model.backbone.blocks.{number}.norm1.weight" for number in (0, 1))
+    state[second] = state[first]
+    model, _ = read_model(convert({"model": state}, tmp_path))
+    assert torch.equal(model.encoder.blocks[1].norm1.weight, vits[first])
+
+
+@pytest.mark.parametrize("how", ["replaced", "written over"])
+def test_a_file_that_changes_while_it_is_read_is_not_mixed(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "w.safetensors", tmp_path / "other.safetensors"
+    for seed, target in enumerate((path, other)):
+        torch.manual_seed(seed)
+        write_model(target, DiffMatte(VARIANTS["tiny"]), {})
+    first, _ = read_model(path)
+    read = checkpoint._read_tensor
+
+    def disturbed(source: Path, key: str) -> Tensor:
+        if other.exists():
+            if how == "written over":
+                path.write_bytes(other.read_bytes())
+            other.replace(path) if how == "replaced" else other.unlink()
+        return read(source, key)
+
+    monkeypatch.setattr(checkpoint, "_read_tensor", disturbed)
+    if how == "replaced":  # the file that was opened is read to its end
+        again, _ = read_model(path)
+        torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
+    else:
+        with pytest.raises(WeightsError, match="was changed while it was read: run the command again"):
+            read_model(path)
+
+
+def test_the_same_weights_are_the_same_bytes_and_anybodys(vits: State, tmp_path: Path) -> None:
+    notes = {f"key {number}": "Wörter" for number in range(9)}
+    torch.save(vits, tmp_path / "official.pth")
+    (tmp_path / "anybodys").touch()
+    contents = set()
+    for _ in range(3):
+        convert_checkpoint(tmp_path / "official.pth", tmp_path / "w.safetensors", "vits", notes)
+        contents.add((tmp_path / "w.safetensors").read_bytes())
+    assert len(contents) == 1
+    assert read_model(tmp_path / "w.safetensors")[1].items() >= notes.items()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "anybodys").stat().st_mode
+
+
+def test_likely_mistakes_are_told_apart(vits: State, tmp_path: Path) -> None:
+    torch.save(vits, tmp_path / "official.pth")
+    with pytest.raises(WeightsError, match=r"if it is an official checkpoint, run `diffmatte weights import NAME"):
+        read_model(tmp_path / "official.pth")
+    (tmp_path / "page.pth").write_text("\n<!DOCTYPE html><title>Virus scan warning</title>")
+    with pytest.raises(WeightsError, match="is a web page, not a checkpoint"):
+        convert_checkpoint(tmp_path / "page.pth", tmp_path / "w.safetensors", "vits", {})
 
 
 @pytest.mark.parametrize("content", [b"", b"text that is no checkpoint", b"PK\x03\x04 cut off", b"\x80\x02}q\x00."])
@@ -301,6 +381,7 @@ import re, sys
 from pathlib import Path
 import torch
 from diffmatte_cli.matting import Matter
+from diffmatte_cli.model import checkpoint, official
 from diffmatte_cli.model.checkpoint import parameter_count, read_model
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -9,8 +9,8 @@ from hub_user import SHA256, WEIGHTS, Place, failure
 from safetensors.torch import load_file, save_file
 
 from diffmatte_cli.errors import UsageError, WeightsError
-from diffmatte_cli.publishing import model_card, publish
-from diffmatte_cli.records import WeightsRecord, read_records
+from diffmatte_cli.publishing import _draft, model_card, publish
+from diffmatte_cli.records import Metrics, WeightsRecord, read_records
 from diffmatte_cli.weights import PACKAGE, Store
 
 pytest_plugins = ["hub_fixtures"]
@@ -98,12 +98,32 @@ def test_a_file_that_does_not_say_what_it_is(monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(os.listdir()) == ["silent.safetensors", "text.safetensors"]
 
 
+@pytest.mark.parametrize("is_its_own", [True, False])
+def test_a_tables_figures_go_only_with_its_own_file(is_its_own: bool) -> None:
+    """Somebody's own weights of a known variant and name are not what its authors measured."""
+    figures = WeightsRecord(
+        "tiny", "tiny", "MIT", "x", upstream="https://example.org", metrics=(Metrics("d", 1, 1.0, 1.0, 1.0, 1.0, "s"),)
+    )
+    notes = {"licence": "CC0-1.0", "trained_on": "our own", **({"model": "tiny"} if is_its_own else {})}
+    draft = _draft("tiny", copy(Path("own.safetensors"), **notes), figures)
+    assert (draft.licence, draft.trained_on) == ("CC0-1.0", "our own")
+    assert (draft.metrics == figures.metrics) == is_its_own
+    assert (draft.upstream == figures.upstream) == is_its_own
+
+
+def test_offline_nothing_is_published(place: Place) -> None:
+    done = place.run(
+        "weights", "publish", "mine", str(BUNDLED), "--repo", "lab/new", env=LOGIN | {"HF_HUB_OFFLINE": "1"}
+    )
+    assert "HF_HUB_OFFLINE forbids the network: unset it" in failure(done)
+
+
 def test_the_card_says_what_people_must_know() -> None:
     record = WeightsRecord(
         "vits",
         "vits",
         "non-commercial: research only",
-        "some data",
+        "some | data",
         repo="lab/new",
         filename="vits.safetensors",
         sha256=SHA256,
@@ -117,7 +137,7 @@ def test_the_card_says_what_people_must_know() -> None:
     assert "library_name: diffmatte\n" in header
     for text in (
         "non-commercial: research only",
-        "some data",
+        "| some \\| data |",
         "29,014,273",
         "116 MB",
         SHA256,

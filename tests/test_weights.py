@@ -288,6 +288,18 @@ def test_a_pinned_file_of_another_variant_is_refused() -> None:
         load_model("ours", weights_file="ours.toml", cache_dir="here", offline=True)
 
 
+def test_a_table_from_a_windows_editor_is_read() -> None:
+    path = write(toml(PINNED))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert "ours" in Store(path).records()
+
+
+def test_the_variable_is_named_where_it_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIFFMATTE_WEIGHTS_FILE", "nowhere.toml")
+    with pytest.raises(UsageError, match=r"nowhere\.toml \(named by DIFFMATTE_WEIGHTS_FILE\): No such file"):
+        Store().records()
+
+
 def test_another_cache_holds_both() -> None:
     store = Store(cache_dir=Path("here"))
     assert store.hub_cache == Path("here").absolute()

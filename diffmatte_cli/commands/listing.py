@@ -21,11 +21,18 @@ class Row(NamedTuple):
     where: str
     copies: tuple[Copy, ...]
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file in use, or of the one that would be pulled."""
+        return os.path.getsize(self.copies[0].path) if self.copies else self.record.size
+
 
 def as_json_text(rows: list[Row]) -> str:
     """Write everything that is known of the models as JSON."""
     models = [
-        asdict(row.record) | {"where": row.where, "path": str(row.copies[0].path) if row.copies else None}
+        asdict(row.record)
+        | {"size": row.size, "where": row.where, "path": None}
+        | ({"path": str(row.copies[0].path), "sha256": row.copies[0].sha256} if row.copies else {})
         for row in rows
     ]
     return json.dumps(models, indent=2, ensure_ascii=False) + "\n"
@@ -42,10 +49,10 @@ def print_tables(rows: list[Row]) -> None:
 
 def _models(rows: list[Row]) -> "Table":
     table = _table("model", "variant", ">parameters", ">size", "where")
-    for record, where, copies in rows:
-        size = os.path.getsize(copies[0].path) if copies else record.size
+    for row in rows:
+        record = row.record
         parameters = f"{record.parameters / 1e6:.1f} M" if record.parameters else ""
-        table.add_row(record.name, record.variant, parameters, in_megabytes(size) if size else "", where)
+        table.add_row(record.name, record.variant, parameters, in_megabytes(row.size) if row.size else "", row.where)
     return table
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import say, warn
+from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..jobs import Job, plan
-from ..model.config import MOST_GRIDS, MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES, check_device
+from ..model.config import MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES, check_attention_grids, check_device
 from ..weights import ModelSource, Store, resolve_model
 from . import options as opt
 
@@ -56,10 +56,7 @@ class MatteOptions:
             raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
             raise UsageError(f"--input-scale must be above 0 and at most 1, not {self.input_scale}")
-        if not 1 <= self.attention_grids <= MOST_GRIDS:
-            raise UsageError(
-                f"--attention-grids must be at least 1 and at most {MOST_GRIDS}, not {self.attention_grids}"
-            )
+        check_attention_grids(self.attention_grids)
         opt.check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         opt.check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
         opt.check_seed(self.seed)
@@ -154,6 +151,8 @@ def run(job: Job, options: MatteOptions) -> None:
 def _check_engine(options: MatteOptions) -> ModelSource:
     """Refuse a model or a device that is not there, importing torch only where the device asks for it."""
     source = resolve_model(options.model, options.store)
+    if source.record is not None:
+        check_attention_grids(options.attention_grids, source.record.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
     if options.device not in ("auto", "cpu"):
@@ -204,7 +203,7 @@ def _load(model: ModelSource, options: MatteOptions) -> "Matter":
 
         torch.set_num_threads(options.threads)
     device = pick_device(options.device)
-    tell = (lambda _: None) if options.quiet else say
+    tell = say_nothing if options.quiet else say
     if options.device == "auto":
         tell(f"device: {device}")
     path = obtain(model, options.store, progress=not options.quiet, tell=tell)

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..console import say
+from ..console import say, say_nothing
 from ..errors import UsageError, WeightsError
-from ..files import staged_file, staged_folder
+from ..files import staged_file
 from ..model.config import DTYPE_NAMES
 from ..records import WeightsRecord, as_toml
 from ..weights import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
@@ -79,6 +79,8 @@ def convert(
         raise UsageError(f"the result {output} must end in .safetensors")
     if not output.parent.is_dir():
         raise UsageError(f"the folder of the result {output} does not exist: make it first")
+    if output.is_dir():
+        raise UsageError(f"the result {output} is a folder: name a file with --output")
     if output.exists() and output.samefile(checkpoint):
         raise UsageError(f"the result {output} would replace the checkpoint: name another file with --output")
     with staged_file(output) as staged:
@@ -105,10 +107,19 @@ def import_checkpoint(
     store = Store(weights_file, cache_dir)
     record = store.record(name)
     _check_conversion(checkpoint, dtype)
-    with staged_folder(store.imports / name) as folder:
-        unnamed = folder / "weights"
-        _convert(checkpoint, unnamed, record, dtype)
-        unnamed.rename(folder / f"{file_sha256(unnamed)}.safetensors")
+    folder = store.imports / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another with --cache-dir"
+        ) from error
+    # Named by its content beside the old one, which is in use until the new one is there, and may be afterwards.
+    with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
+        _convert(checkpoint, staged, record, dtype)
+    copies = [copy for copy in store.copies(record) if copy.kind == "imported"]
+    for old in copies[1:]:
+        _remove(old, store)
     if not quiet:
         say(f"imported {name}, {_described(store.copies(record)[0])}")
 
@@ -131,7 +142,7 @@ def pull(
     from ..hub import obtain
 
     for source in sources:
-        path = obtain(source, store, progress=not quiet, tell=(lambda _: None) if quiet else say)
+        path = obtain(source, store, progress=not quiet, tell=say_nothing if quiet else say)
         if not quiet:
             say(f"{source.name} is ready: {path}")
 
@@ -158,7 +169,7 @@ def verify(
     cache_dir: opt.CacheDirOption = None,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Check files on disk against their sha256, one line each; exit code 1 if one is damaged."""
+    """Check files on disk against their sha256, one line each; exit code 1 if one is damaged or cannot be read."""
     store = Store(weights_file, cache_dir)
     if names:
         chosen = [(name, copy) for name in names for copy in _on_disk(store, store.record(name))]
@@ -166,7 +177,7 @@ def verify(
         chosen = [(name, copy) for name, record in store.records().items() for copy in store.copies(record)]
     problems = [problem for name, copy in chosen if (problem := _checked(name, copy))]
     if problems:
-        others = f"; {len(problems) - 1} more damaged" if problems[1:] else ""
+        others = f"; {len(problems) - 1} more not sound" if problems[1:] else ""
         raise WeightsError(f"{problems[0]}{others}")
 
 
@@ -227,7 +238,12 @@ def _check_conversion(checkpoint: Path, dtype: str) -> None:
 def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) -> None:
     from ..model.official import convert_checkpoint
 
-    notes = {"model": record.name, "licence": record.licence, "trained_on": record.trained_on}
+    notes = {
+        "model": record.name,
+        "licence": record.licence,
+        "trained_on": record.trained_on,
+        "source_sha256": file_sha256(checkpoint),
+    }
     convert_checkpoint(checkpoint, target, record.variant, notes, dtype)
 
 
@@ -242,12 +258,12 @@ def _on_disk(store: Store, record: WeightsRecord) -> tuple[Copy, ...]:
 
 def _checked(name: str, copy: Copy) -> WeightsError | None:
     """Check one file, print what was found, and return what is wrong with it."""
-    problem = None
+    problem, finding = None, "ok"
     try:
         check_copy(name, copy)
     except WeightsError as error:
-        problem = error
-    sys.stdout.write(f"{'damaged' if problem else 'ok':<8} {name} {copy.kind} {copy.path}\n")
+        problem, finding = error, "unread" if isinstance(error.__cause__, OSError) else "damaged"
+    sys.stdout.write(f"{finding:<8} {name} {copy.kind} {copy.path}\n")
     return problem
 
 

@@ -1,8 +1,11 @@
 """Weights files: safetensors with metadata that says what the tensors are."""
 
+import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -42,10 +45,26 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp3
     tensors = {key: _stored(value, DTYPES[dtype]) for key, value in model.state_dict().items()}
     if not all(_is_finite(tensor) for tensor in tensors.values()):
         raise WeightsError(f"the weights hold numbers that {dtype} cannot: use bf16 or fp32")
+    path.touch()
+    permissions = path.stat().st_mode
     try:
         save_file(tensors, path, metadata)
     except SafetensorError as error:  # how a full disk reads there
-        raise OSError(str(error)) from error
+        raise OSError(f"{error}; make room, or choose another place") from error
+    path.chmod(permissions)  # safetensors gives them to nobody else
+    _sort_header(path)
+
+
+def _sort_header(path: Path) -> None:
+    """Put the metadata in order, which safetensors writes in any, so that the same weights are the same bytes."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(content) <= length:
+            file.seek(8)
+            file.write(content.ljust(length))
 
 
 def read_model(path: Path) -> tuple[DiffMatte, Metadata]:
@@ -55,16 +74,42 @@ def read_model(path: Path) -> tuple[DiffMatte, Metadata]:
     that is not finite. Every key must be there with its shape, and no other.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            config = _config(path, metadata)
-            keys = list(file.keys())
-        tensors = {key: _read_tensor(path, key) for key in keys}
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path} is not a readable safetensors file ({error}): get or convert the weights again"
-        ) from error
+        with path.open("rb") as held:
+            before = _state_of(held)
+            same = _reopenable(path, held)
+            with safe_open(same, framework="pt") as file:
+                metadata = file.metadata() or {}
+                config = _config(path, metadata)
+                keys = list(file.keys())
+            tensors = {key: _read_tensor(same, key) for key in keys}
+            after = _state_of(held)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
+    except (SafetensorError, NotImplementedError) as error:
+        raise WeightsError(f"{path} is not a readable safetensors file ({error}): {_advice(path)}") from error
+    if before != after:
+        raise WeightsError(f"{path} was changed while it was read: run the command again")
     return assemble(path, config, tensors), metadata
+
+
+def _advice(path: Path) -> str:
+    """Say what to do with a file that is not safetensors; a checkpoint is what one might give by mistake."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (b"PK", b"\x80\x02"):
+        return f"if it is an official checkpoint, run `diffmatte weights import NAME {path}` first"
+    return "get or convert the weights again"
+
+
+def _state_of(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _reopenable(path: Path, file: BinaryIO) -> Path:
+    """Return a path that stays this very file's, even if another one takes its name; where there is none, its own."""
+    held = Path(f"/dev/fd/{file.fileno()}")
+    return held if held.exists() else path
 
 
 def _read_tensor(path: Path, key: str) -> Tensor:
@@ -89,11 +134,11 @@ def assemble(path: Path, config: ModelConfig, tensors: Tensors, named: Callable[
         fitting = [row for row in VARIANTS if _fits(row, config.decoder_width, tensors)]
         hint = f"it fits {fitting[0]}, choose that" if fitting else "choose another file"
         raise WeightsError(f"{path} does not fit {config.variant}: {'; '.join(problems)}: {hint}")
+    tensors = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     broken = sorted(key for key, tensor in tensors.items() if not _is_finite(tensor))
     if broken:
         raise WeightsError(f"{path} holds NaN or infinity (first in {named(broken[0])}): get the weights again")
-    floats = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
-    model.load_state_dict(floats, assign=True)
+    model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
 
 
@@ -135,16 +180,29 @@ def _differences(expected: Tensors, found: Tensors, named: Callable[[str], str] 
     """Say in which tensors a file differs from what its variant has; nothing when it fits."""
     common = sorted(expected.keys() & found.keys())
     reshaped = [key for key in common if expected[key].shape != found[key].shape]
-    retyped = [key for key in common if expected[key].is_floating_point() != found[key].is_floating_point()]
+    retyped = [key for key in common if not _is_alike(expected[key], found[key])]
     findings = {
         "missing": [named(key) for key in sorted(expected.keys() - found.keys())],
         "unexpected": [named(key) for key in sorted(found.keys() - expected.keys())],
         "of another shape": [
             f"{named(key)} {list(found[key].shape)} instead of {list(expected[key].shape)}" for key in reshaped
         ],
-        "of another type": [f"{named(key)} {found[key].dtype}" for key in retyped],
+        "of another type": [f"{named(key)} {_kind(found[key])}" for key in retyped],
     }
     return [f"{len(keys)} {word} ({_listed(keys)})" for word, keys in findings.items() if keys]
+
+
+def _is_alike(expected: Tensor, found: Tensor) -> bool:
+    """Tell whether a tensor holds plain numbers of the expected kind; any precision of fractions will do."""
+    is_plain = found.layout == torch.strided and not found.is_meta
+    is_kind = found.is_floating_point() if expected.is_floating_point() else found.dtype == expected.dtype
+    return is_plain and is_kind
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_meta:
+        return "without numbers"
+    return str(tensor.dtype if tensor.layout == torch.strided else tensor.layout)
 
 
 def _listed(keys: list[str]) -> str:
@@ -164,5 +222,5 @@ def _is_finite(tensor: Tensor) -> bool:
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Prepare a tensor for writing; vectors stay float32, since tiny variances would vanish in float16."""
-    tensor = tensor.detach().cpu().contiguous()
+    tensor = tensor.detach().cpu().contiguous().clone()  # some files tie two tensors, which safetensors cannot
     return tensor.to(dtype) if tensor.is_floating_point() and tensor.ndim > 1 else tensor

@@ -75,3 +75,11 @@ def check_device(device: str) -> None:
     """Raise UsageError for a device that is no device on any machine."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", device):
         raise UsageError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:N or mps")
+
+
+def check_attention_grids(count: int, variant: str | None = None) -> None:
+    """Raise UsageError for a number of grids a side that is out of range, or that ``variant`` cannot use."""
+    if not 1 <= count <= MOST_GRIDS:
+        raise UsageError(f"attention grids must be at least 1 and at most {MOST_GRIDS}, not {count}")
+    if count > 1 and variant is not None and VARIANTS[variant].encoder != "vit":
+        raise UsageError(f"{variant} has no global attention: leave attention grids at 1")

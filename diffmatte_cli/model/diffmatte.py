@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from ..errors import UsageError
 from ..priors import colour_priors
-from .config import MOST_GRIDS, ModelConfig
+from .config import ModelConfig, check_attention_grids
 from .decoder import Decoder
 
 __all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "pad_amounts"]
@@ -67,14 +66,11 @@ class DiffMatte(nn.Module):
     def use_attention_grids(self, count: int) -> None:
         """Make a ViT encoder's global attention work within ``count`` x ``count`` interleaved grids; 1 is the whole.
 
-        Raises UsageError for another encoder, or a count that is not between 1 and 16.
+        Raises UsageError for another encoder, or a count that is out of range.
         """
-        if not 1 <= count <= MOST_GRIDS:
-            raise UsageError(f"attention grids must be at least 1 and at most {MOST_GRIDS}, not {count}")
-        if hasattr(self.encoder, "grids"):
+        check_attention_grids(count, self.config.variant)
+        if count > 1:
             self.encoder.grids = count  # type: ignore[assignment]
-        elif count > 1:
-            raise UsageError(f"{self.config.variant} has no global attention: leave attention grids at 1")
 
     def fold(self) -> "DiffMatte":
         """Make each parametrised weight (spectral norm) a plain one; for inference, since training needs the parts."""

@@ -1,6 +1,5 @@
 """The published checkpoints: PyTorch files in detectron2's layout, turned into weights files of ours."""
 
-import hashlib
 import pickle
 import re
 import warnings
@@ -9,12 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from .checkpoint import Metadata, assemble, read_model, write_model
+from .checkpoint import WIDEST_DECODER, Metadata, assemble, read_model, write_model
 from .config import VARIANTS
 
 __all__ = ["convert_checkpoint", "official_name"]
@@ -31,39 +29,49 @@ NAMES = (
     (".parametrizations.weight.0.v", ".module.weight_v"),
 )
 WIDTH_KEY = "decoder.matting_head.matting_convs.0.weight"
-# Numbers of NumPy, which trainers save beside the tensors: harmless, but not known to torch. Versions 1 and 2 differ
-# in the module's name.
-HARMLESS: list[Any] = [
-    np.dtype,
-    np.ndarray,
-    *(type(np.dtype(code)) for code in ("f4", "f8", "i4", "i8", "?")),
-    *(
-        (getattr(np._core.multiarray, name), f"numpy.{core}.multiarray.{name}")  # type: ignore[attr-defined]
-        for core in ("core", "_core")
-        for name in ("scalar", "_reconstruct")
-    ),
-]
+
+
+class _Ignored:
+    """Stand in for NumPy's numbers, which trainers save beside the tensors, so that no code of NumPy's runs."""
+
+    def __init__(self, *_: object) -> None:
+        """Take any arguments."""
+
+    def __setstate__(self, _: object) -> None:
+        """Take any state."""
+
+
+# Where versions 1 and 2 of NumPy have what their pickles call.
+NUMPY_NAMES = (
+    "numpy.dtype",
+    "numpy.ndarray",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+)
 
 
 def convert_checkpoint(source: Path, destination: Path, variant: str, notes: Metadata, dtype: str = "fp32") -> None:
     """Write the weights of ``source`` as a weights file with ``dtype`` (of DTYPE_NAMES) matrices.
 
     ``source`` is a published ``.pth``, its state dict bare or under ``model``, or a weights file of
-    ours. N_d is read from the tensors; schedule and b are the variant's; ``notes`` are added to
-    the metadata, with the source's sha256.
+    ours, whose own metadata are kept. N_d is read from the tensors; schedule and b are the variant's;
+    ``notes`` are added to the metadata.
 
     Raises WeightsError when the file is damaged, holds code, or is not exactly of ``variant``.
     """
-    notes = {"source_sha256": _sha256(source)} | notes
     if _is_safetensors(source):
         model, metadata = read_model(source)
         if model.config.variant != variant:
             raise WeightsError(f"{source} holds {model.config.variant}, not {variant}: choose that model's name")
-        write_model(destination, model, metadata | notes, dtype)
+        write_model(destination, model, notes | metadata, dtype)
         return
-    tensors = _renamed(source, _state_dict(source))
+    state = _state_dict(source)
+    names = {_ours(key): key for key in state if not key.endswith(DERIVED)}
+    if len(names) < sum(not key.endswith(DERIVED) for key in state):
+        raise WeightsError(f"{source} names some tensors twice, with and without a prefix: save one state dict only")
+    tensors = {ours: state[key] for ours, key in names.items()}
     config = replace(VARIANTS[variant], decoder_width=_decoder_width(source, tensors))
-    write_model(destination, assemble(source, config, tensors, official_name), notes, dtype)
+    model = assemble(source, config, tensors, lambda key: names.get(key) or official_name(key))
+    write_model(destination, model, notes, dtype)
 
 
 def _state_dict(path: Path) -> dict[str, Tensor]:
@@ -73,14 +81,19 @@ def _state_dict(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
             break
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise WeightsError(f"{path} holds no state dict of a network: choose a checkpoint of DiffMatte")
     return dict(content)
 
 
 def _load(path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(64).lstrip().startswith(b"<"):
+            raise WeightsError(f"{path} is a web page, not a checkpoint: open its link in a browser and save the file")
     try:
-        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+        with torch.serialization.safe_globals([(_Ignored, name) for name in NUMPY_NAMES]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, which are read all the same
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -89,13 +102,6 @@ def _load(path: Path) -> Any:
         raise WeightsError(f"{path} {what}, so it was not loaded: get the file from its authors") from error
     except Exception as error:  # torch raises nearly every kind on damaged files
         raise WeightsError(f"{path} is not a readable checkpoint ({type(error).__name__}): get it again") from error
-
-
-def _renamed(path: Path, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    tensors = {_ours(key): value for key, value in state.items() if not key.endswith(DERIVED)}
-    if len(tensors) < sum(not key.endswith(DERIVED) for key in state):
-        raise WeightsError(f"{path} names some tensors twice, with and without a prefix: save one state dict only")
-    return tensors
 
 
 def _ours(key: str) -> str:
@@ -114,8 +120,8 @@ def official_name(key: str) -> str:
 
 def _decoder_width(path: Path, tensors: dict[str, Tensor]) -> int:
     tensor = tensors.get(WIDTH_KEY)
-    if tensor is None or tensor.ndim != 4 or tensor.shape[1] < 2:
-        raise WeightsError(f"{path} has no diffusion decoder: choose a checkpoint of DiffMatte")
+    if tensor is None or tensor.ndim != 4 or not 2 <= tensor.shape[1] <= WIDEST_DECODER:
+        raise WeightsError(f"{path} has no diffusion decoder of a usable width: choose a checkpoint of DiffMatte")
     return tensor.shape[1]
 
 
@@ -123,8 +129,3 @@ def _is_safetensors(path: Path) -> bool:
     """Tell by the content: eight bytes of length, then JSON."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

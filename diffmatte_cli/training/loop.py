@@ -85,8 +85,9 @@ class Trainer:
     def start_from(self, path: Path) -> None:
         """Take the weights, but nothing else, from a safetensors file of the same shape."""
         other, _ = read_model(path)
-        if other.config.decoder_width != self.config.model.decoder_width:
-            raise UsageError(f"{path} has decoder_width {other.config.decoder_width}: set it in [model]")
+        for key in ("variant", "decoder_width"):
+            if getattr(other.config, key) != getattr(self.config.model, key):
+                raise UsageError(f"{path} has {key} {getattr(other.config, key)}: set it in [model]")
         for model in (self.model, self.average):
             model.load_state_dict(other.state_dict())
 
