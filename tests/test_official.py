@@ -6,7 +6,7 @@ import pickle
 import signal
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,18 +40,28 @@ COUNTS = {
 }
 
 
-def official_state(variant: str, decoder_width: int = 32) -> State:
+def official_state(variant: str, **changes: int) -> State:
     torch.manual_seed(0)
-    model = DiffMatte(replace(VARIANTS[variant], decoder_width=decoder_width))
+    model = DiffMatte(replace(VARIANTS[variant], **changes))
     return {official_name(key): value.detach() for key, value in model.state_dict().items()}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_variant() -> Iterator[None]:
+    """A ViT of two small heads, so that files are read and written quickly: what is tested does not depend on size."""
+    shape = {"heads": 2, "image_size": 64}
+    small = replace(VARIANTS["vits"], variant="small", feature_channels=32, encoder_options=shape, decoder_width=8)
+    VARIANTS["small"] = small
+    yield
+    del VARIANTS["small"]
+
+
 @pytest.fixture(scope="module")
-def vits() -> State:
-    return official_state("vits")
+def small(small_variant: None) -> State:
+    return official_state("small")
 
 
-def convert(content: Any, folder: Path, variant: str = "vits", dtype: str = "fp32") -> Path:
+def convert(content: Any, folder: Path, variant: str = "small", dtype: str = "fp32") -> Path:
     torch.save(content, folder / "official.pth")
     notes = {"licence": "theirs", "source_sha256": "of the source"}
     convert_checkpoint(folder / "official.pth", folder / "w.safetensors", variant, notes, dtype)
@@ -93,11 +103,11 @@ WRAPPINGS: dict[str, Callable[[State], Any]] = {
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-def test_every_wrapping_gives_the_same_weights(wrapping: str, vits: State, tmp_path: Path) -> None:
-    model, _ = read_model(convert(WRAPPINGS[wrapping](vits), tmp_path))
+def test_every_wrapping_gives_the_same_weights(wrapping: str, small: State, tmp_path: Path) -> None:
+    model, _ = read_model(convert(WRAPPINGS[wrapping](small), tmp_path))
     tolerance = {"rtol": 1e-3, "atol": 1e-7} if wrapping == "half" else {"rtol": 0, "atol": 0}
     for key, value in model.state_dict().items():
-        torch.testing.assert_close(value, vits[official_name(key)], **tolerance)
+        torch.testing.assert_close(value, small[official_name(key)], **tolerance)
 
 
 def test_index_tables_are_left_out_and_spectral_norm_keeps_its_parts(tmp_path: Path) -> None:
@@ -113,12 +123,12 @@ def test_index_tables_are_left_out_and_spectral_norm_keeps_its_parts(tmp_path: P
     torch.testing.assert_close(read.fold().encoder.conv1.weight, folded)
 
 
-def test_metadata_say_where_it_comes_from(vits: State, tmp_path: Path) -> None:
-    _, metadata = read_model(convert({"model": vits}, tmp_path))
+def test_metadata_say_where_it_comes_from(small: State, tmp_path: Path) -> None:
+    _, metadata = read_model(convert({"model": small}, tmp_path))
     assert metadata == {
         "format": "diffmatte",
-        "variant": "vits",
-        "decoder_width": "32",
+        "variant": "small",
+        "decoder_width": "8",
         "schedule": "linear",
         "input_scale": "0.2",
         "source_sha256": "of the source",
@@ -127,52 +137,52 @@ def test_metadata_say_where_it_comes_from(vits: State, tmp_path: Path) -> None:
 
 
 def test_the_decoder_width_is_read_from_the_tensors(tmp_path: Path) -> None:
-    model, metadata = read_model(convert({"model": official_state("res34", 48)}, tmp_path, "res34"))
+    model, metadata = read_model(convert({"model": official_state("small", decoder_width=48)}, tmp_path))
     assert model.config.decoder_width == 48
     assert metadata["decoder_width"] == "48"
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("fp16", 1e-3), ("bf16", 8e-3)])
 def test_matrices_are_stored_shorter_and_vectors_are_not(
-    dtype: str, tolerance: float, vits: State, tmp_path: Path
+    dtype: str, tolerance: float, small: State, tmp_path: Path
 ) -> None:
-    path = convert({"model": vits}, tmp_path, dtype=dtype)
+    path = convert({"model": small}, tmp_path, dtype=dtype)
     assert path.stat().st_size < 0.51 * (tmp_path / "official.pth").stat().st_size
     model, _ = read_model(path)
     for key, value in model.state_dict().items():
-        exact = vits[official_name(key)]
+        exact = small[official_name(key)]
         torch.testing.assert_close(value, exact, rtol=tolerance if exact.ndim > 1 else 0, atol=1e-7)
     again = tmp_path / "again.safetensors"
     # A file of ours is taken, too, and keeps what it says of itself.
-    convert_checkpoint(path, again, "vits", {"licence": "another", "model": "ours"}, "fp32")
+    convert_checkpoint(path, again, "small", {"licence": "another", "model": "ours"}, "fp32")
     metadata = read_model(again)[1]
     assert (metadata["licence"], metadata["source_sha256"], metadata["model"]) == ("theirs", "of the source", "ours")
     assert torch.equal(read_model(again)[0].decoder.mid_blk.conv1.weight, model.decoder.mid_blk.conv1.weight)
-    with pytest.raises(WeightsError, match="holds vits, not vitb"):
+    with pytest.raises(WeightsError, match="holds small, not vitb"):
         convert_checkpoint(path, again, "vitb", {})
 
 
-def test_a_number_too_large_for_fp16_is_told(vits: State, tmp_path: Path) -> None:
-    state = vits | {"model.pos_embed": vits["model.backbone.pos_embed"]}
+def test_a_number_too_large_for_fp16_is_told(small: State, tmp_path: Path) -> None:
+    state = small | {"model.pos_embed": small["model.backbone.pos_embed"]}
     del state["model.pos_embed"]
-    state["model.backbone.pos_embed"] = torch.full((1, 197, 384), 1e5)
+    state["model.backbone.pos_embed"] = torch.full((1, 197, 32), 1e5)
     with pytest.raises(WeightsError, match="numbers that fp16 cannot: use bf16 or fp32"):
         convert({"model": state}, tmp_path, dtype="fp16")
     assert not (tmp_path / "w.safetensors").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(vits: State, tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_leaves_nothing(small: State, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="only where the system limits the size of files")
-    torch.save({"model": vits}, tmp_path / "official.pth")
+    torch.save({"model": small}, tmp_path / "official.pth")
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limit[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, limit[1]))
     try:
         with (
             pytest.raises(OutputError, match=r"cannot write .*w\.safetensors"),
             staged_file(tmp_path / "w.safetensors") as path,
         ):
-            convert_checkpoint(tmp_path / "official.pth", path, "vits", {})
+            convert_checkpoint(tmp_path / "official.pth", path, "small", {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, old)
@@ -184,7 +194,7 @@ def without(state: State, key: str) -> State:
 
 
 BROKEN: list[tuple[str, Callable[[State], Any], str]] = [
-    ("missing", lambda s: {"model": without(s, HEAD)}, rf"does not fit vits: 1 missing \({HEAD}\)"),
+    ("missing", lambda s: {"model": without(s, HEAD)}, rf"does not fit small: 1 missing \({HEAD}\)"),
     ("unexpected", lambda s: s | {"model.extra": torch.ones(1)}, r"1 unexpected \(model\.extra\)"),
     ("shape", lambda s: s | {HEAD: torch.ones(2)}, rf"1 of another shape \({HEAD} \[2\] instead of \[1\]\)"),
     ("type", lambda s: s | {HEAD: torch.ones(1, dtype=torch.int64)}, rf"1 of another type \({HEAD} torch.int64\)"),
@@ -203,16 +213,16 @@ BROKEN: list[tuple[str, Callable[[State], Any], str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "sentence"), [row[1:] for row in BROKEN], ids=[row[0] for row in BROKEN])
-def test_what_does_not_fit_is_named(spoil: Callable[[State], Any], sentence: str, vits: State, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_named(spoil: Callable[[State], Any], sentence: str, small: State, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=sentence) as caught:
-        convert(spoil(dict(vits)), tmp_path)
+        convert(spoil(dict(small)), tmp_path)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "w.safetensors").exists()
 
 
 def test_many_differences_are_counted_and_the_right_variant_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"8 of another shape \(.* and 5 more\): it fits vits-1024"):
-        convert({"model": official_state("vits-1024")}, tmp_path)
+        convert({"model": official_state("vits-1024")}, tmp_path, "vits")
 
 
 class Bomb:
@@ -226,9 +236,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize("container", ["zip", "legacy", "pickle"])
-def test_code_in_a_checkpoint_is_refused_and_not_run(container: str, vits: State, tmp_path: Path) -> None:
+def test_code_in_a_checkpoint_is_refused_and_not_run(container: str, small: State, tmp_path: Path) -> None:
     target = tmp_path / "ran"
-    content = {"model": vits, "extra": Bomb(f"touch {target}")}
+    content = {"model": small, "extra": Bomb(f"touch {target}")}
     path = tmp_path / "bomb.pth"
     if container == "pickle":
         path.write_bytes(pickle.dumps({"extra": Bomb(f"touch {target}")}))
@@ -237,7 +247,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(container: str, vits: State
     # A bare pickle is refused at its first byte, the others where the code is named.
     reason = "is not a checkpoint of tensors" if container == "pickle" else r"wants to run Python code \(\w+\.system\)"
     with pytest.raises(WeightsError, match=reason):
-        convert_checkpoint(path, tmp_path / "w.safetensors", "vits", {})
+        convert_checkpoint(path, tmp_path / "w.safetensors", "small", {})
     assert not target.exists()
     assert not (tmp_path / "w.safetensors").exists()
 
@@ -254,12 +264,12 @@ def test_a_trainers_numbers_are_not_made(tmp_path: Path) -> None:
         official._load(tmp_path / "x.pth")
 
 
-def test_tied_tensors_are_written_apart(vits: State, tmp_path: Path) -> None:
-    state = dict(vits)
+def test_tied_tensors_are_written_apart(small: State, tmp_path: Path) -> None:
+    state = dict(small)
     first, second = (f"model.backbone.blocks.{number}.norm1.weight" for number in (0, 1))
     state[second] = state[first]
     model, _ = read_model(convert({"model": state}, tmp_path))
-    assert torch.equal(model.encoder.blocks[1].norm1.weight, vits[first])
+    assert torch.equal(model.encoder.blocks[1].norm1.weight, small[first])
 
 
 @pytest.mark.parametrize("how", ["replaced", "written over"])
@@ -289,26 +299,26 @@ def test_a_file_that_changes_while_it_is_read_is_not_mixed(
             read_model(path)
 
 
-def test_the_same_weights_are_the_same_bytes_and_anybodys(vits: State, tmp_path: Path) -> None:
+def test_the_same_weights_are_the_same_bytes_and_anybodys(small: State, tmp_path: Path) -> None:
     notes = {f"key {number}": "Wörter" for number in range(9)}
-    torch.save(vits, tmp_path / "official.pth")
+    torch.save(small, tmp_path / "official.pth")
     (tmp_path / "anybodys").touch()
     contents = set()
     for _ in range(3):
-        convert_checkpoint(tmp_path / "official.pth", tmp_path / "w.safetensors", "vits", notes)
+        convert_checkpoint(tmp_path / "official.pth", tmp_path / "w.safetensors", "small", notes)
         contents.add((tmp_path / "w.safetensors").read_bytes())
     assert len(contents) == 1
     assert read_model(tmp_path / "w.safetensors")[1].items() >= notes.items()
     assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "anybodys").stat().st_mode
 
 
-def test_likely_mistakes_are_told_apart(vits: State, tmp_path: Path) -> None:
-    torch.save(vits, tmp_path / "official.pth")
+def test_likely_mistakes_are_told_apart(small: State, tmp_path: Path) -> None:
+    torch.save(small, tmp_path / "official.pth")
     with pytest.raises(WeightsError, match=r"if it is an official checkpoint, run `diffmatte weights import NAME"):
         read_model(tmp_path / "official.pth")
     (tmp_path / "page.pth").write_text("\n<!DOCTYPE html><title>Virus scan warning</title>")
     with pytest.raises(WeightsError, match="is a web page, not a checkpoint"):
-        convert_checkpoint(tmp_path / "page.pth", tmp_path / "w.safetensors", "vits", {})
+        convert_checkpoint(tmp_path / "page.pth", tmp_path / "w.safetensors", "small", {})
 
 
 @pytest.mark.parametrize("content", [b"", b"text that is no checkpoint", b"PK\x03\x04 cut off", b"\x80\x02}q\x00."])
@@ -316,15 +326,15 @@ def test_files_that_are_no_checkpoints_are_refused(content: bytes, tmp_path: Pat
     path = tmp_path / "x.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"x\.pth (is not a readable|holds no state|is not a checkpoint|has no)"):
-        convert_checkpoint(path, tmp_path / "w.safetensors", "vits", {})
+        convert_checkpoint(path, tmp_path / "w.safetensors", "small", {})
 
 
-def test_a_truncated_checkpoint_is_refused(vits: State, tmp_path: Path) -> None:
-    convert({"model": vits}, tmp_path)
+def test_a_truncated_checkpoint_is_refused(small: State, tmp_path: Path) -> None:
+    convert({"model": small}, tmp_path)
     content = (tmp_path / "official.pth").read_bytes()
     (tmp_path / "official.pth").write_bytes(content[: len(content) // 2])
     with pytest.raises(WeightsError, match="not a readable checkpoint"):
-        convert_checkpoint(tmp_path / "official.pth", tmp_path / "w2.safetensors", "vits", {})
+        convert_checkpoint(tmp_path / "official.pth", tmp_path / "w2.safetensors", "small", {})
     assert not zipfile.is_zipfile(tmp_path / "official.pth")
 
 
