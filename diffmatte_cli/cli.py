@@ -1,5 +1,6 @@
 """Assemble the commands; turn every error into one line on stderr and an exit code, here and nowhere else."""
 
+import errno
 import os
 import signal
 import sys
@@ -51,6 +52,9 @@ def _exit_code(error: BaseException, *, verbose: bool) -> int:
     if isinstance(error, DiffmatteError):
         fail(str(error))
         return error.exit_code
+    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+        fail("there is no room for the output: send it somewhere else")
+        return 1
     if hasattr(error, "format_message"):  # a wrong command line, as the parser tells it
         return _bad_command_line(error)
     return _bug(error, verbose)

@@ -119,3 +119,10 @@ def test_nobody_reading_stderr_does_not_stop_the_work() -> None:
     os.close(writing)
     assert done.returncode == 0
     assert Path("cat_alpha.png").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_no_room_for_a_listing() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = fakes.finish("-m", "diffmatte_cli", "weights", "list", stdout=full)
+    assert (done.returncode, done.stderr) == (1, "error: there is no room for the output: send it somewhere else\n")

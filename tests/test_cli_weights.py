@@ -128,7 +128,7 @@ def test_code_in_a_checkpoint_is_refused(command: str, nobodys_home: Path) -> No
     }
     assert "wants to run Python code" in bad(command, *arguments[command], code=1)
     assert os.listdir() == ["evil.pth"]
-    assert not [path for path in nobodys_home.rglob("*") if path.is_file()]
+    assert not list(nobodys_home.glob("diffmatte/*"))
 
 
 def test_an_import_is_found_checked_replaced_and_removed(nobodys_home: Path) -> None:
@@ -150,8 +150,11 @@ def test_an_import_is_found_checked_replaced_and_removed(nobodys_home: Path) -> 
     assert result.stdout == f"damaged  tiny imported {smaller}\nok       tiny bundled {BUNDLED}\n"
     assert "import it again with `diffmatte weights import tiny FILE`" in result.stderr
 
+    left = smaller.with_name(".diffmatte-0123.part")
+    left.touch()  # by an import that was killed
     removed = fakes.run("weights", "remove", "tiny")
     assert removed.exit_code == 0
+    assert not left.parent.exists()
     assert removed.stderr == f"removed tiny, imported, 0.0 MB: {smaller}\n"
     assert not list(nobodys_home.rglob("*.safetensors"))
     assert good("path", "tiny") == f"{BUNDLED}\n"

@@ -115,8 +115,12 @@ def import_checkpoint(
             f"cannot make the folder {folder}: {error.strerror}; choose another with --cache-dir"
         ) from error
     # Named by its content beside the old one, which is in use until the new one is there, and may be afterwards.
-    with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
-        _convert(checkpoint, staged, record, dtype)
+    try:
+        with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
+            _convert(checkpoint, staged, record, dtype)
+    finally:
+        with suppress(OSError):  # not empty, unless the first import failed
+            folder.rmdir()
     copies = [copy for copy in store.copies(record) if copy.kind == "imported"]
     for old in copies[1:]:
         _remove(old, store)
@@ -203,6 +207,7 @@ def remove(
         _remove(copy, store)
         if not quiet:
             say(line)
+    _clear_away(store.imports / name)
 
 
 @weights.command()
@@ -277,8 +282,14 @@ def _remove(copy: Copy, store: Store) -> None:
         copy.path.unlink()
     except OSError as error:
         raise WeightsError(f"cannot remove {copy.path}: {error.strerror}") from error
-    with suppress(OSError):  # not empty
-        copy.path.parent.rmdir()
+
+
+def _clear_away(folder: Path) -> None:
+    """Remove an empty folder of imports, with what imports that were killed have left in it."""
+    with suppress(OSError):
+        for left in folder.glob(".*"):
+            left.unlink()
+        folder.rmdir()
 
 
 def _described(copy: Copy) -> str:
