@@ -52,8 +52,9 @@ def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
             f"{file} does not say its licence and what it was trained on: give {name} a table with both in a weights"
             " file, and convert it again"
         )
-    # What a table says of its own file is no word about another one of its variant.
-    is_its_own = known is not None and metadata.get("model") == name
+    # What a table says of its own file is no word about another one of its variant, imported under its name or not.
+    said = metadata.get("model"), licence, trained_on
+    is_its_own = known is not None and said == (name, known.licence, known.trained_on)
     kept = known if known is not None and is_its_own else WeightsRecord(name, variant, licence, trained_on)
     return replace(
         kept,

@@ -98,15 +98,24 @@ def test_a_file_that_does_not_say_what_it_is(monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(os.listdir()) == ["silent.safetensors", "text.safetensors"]
 
 
-@pytest.mark.parametrize("is_its_own", [True, False])
-def test_a_tables_figures_go_only_with_its_own_file(is_its_own: bool) -> None:
+OWN = {"licence": "CC0-1.0", "trained_on": "our own"}
+
+
+@pytest.mark.parametrize(
+    ("notes", "is_its_own"),
+    [
+        ({"model": "tiny", "licence": "MIT", "trained_on": "x"}, True),
+        (OWN, False),
+        (OWN | {"model": "tiny"}, False),  # imported under that name, which keeps what it was trained on
+    ],
+)
+def test_a_tables_figures_go_only_with_its_own_file(notes: dict[str, str], is_its_own: bool) -> None:
     """Somebody's own weights of a known variant and name are not what its authors measured."""
     figures = WeightsRecord(
         "tiny", "tiny", "MIT", "x", upstream="https://example.org", metrics=(Metrics("d", 1, 1.0, 1.0, 1.0, 1.0, "s"),)
     )
-    notes = {"licence": "CC0-1.0", "trained_on": "our own", **({"model": "tiny"} if is_its_own else {})}
     draft = _draft("tiny", copy(Path("own.safetensors"), **notes), figures)
-    assert (draft.licence, draft.trained_on) == ("CC0-1.0", "our own")
+    assert (draft.licence, draft.trained_on) == (notes["licence"], notes["trained_on"])
     assert (draft.metrics == figures.metrics) == is_its_own
     assert (draft.upstream == figures.upstream) == is_its_own
 

@@ -125,7 +125,7 @@ def import_checkpoint(
     for old in copies[1:]:
         _remove(old, store)
     if not quiet:
-        say(f"imported {name}, {_described(store.copies(record)[0])}")
+        say(f"imported {name}, {_described(copies[0])}")
 
 
 @weights.command()
