@@ -1,9 +1,8 @@
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli.priors import GuidedFilter, colour_priors, fill_colours
+from diffmatte_cli.priors import colour_priors, fill_colours
 
 
 def scene(size: int = 96) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,10 +52,3 @@ def test_known_colours_are_kept_and_spread() -> None:
     assert filled.min() >= low - 1e-4
     assert filled.max() <= high + 1e-4
     torch.testing.assert_close(fill_colours(image, torch.zeros_like(known)), torch.full_like(image, 0.5))
-
-
-def test_a_colour_line_passes_the_guided_filter() -> None:
-    """A signal that is linear in the guide's colours is its own local model, flatness aside."""
-    guide = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(3))
-    signal = (guide * torch.tensor([0.2, 0.5, 0.3]).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
-    np.testing.assert_allclose(GuidedFilter(guide, 2, 1e-9)(signal), signal, atol=1e-4)

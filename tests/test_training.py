@@ -18,11 +18,12 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 from diffmatte_cli.cli import app
 from diffmatte_cli.errors import TrainingError, UsageError
 from diffmatte_cli.matting import load_model
-from diffmatte_cli.training.composition import Assets, compose, find_pictures, make_trimap
+from diffmatte_cli.training.composition import compose
 from diffmatte_cli.training.config import OptimiserConfig, read_config
-from diffmatte_cli.training.data import batches
 from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer, learning_rate
-from diffmatte_cli.training.mattes import PROCEDURAL, smooth_noise
+from diffmatte_cli.training.mattes import PROCEDURAL
+from diffmatte_cli.training.noise import smooth_noise
+from diffmatte_cli.training.pictures import Assets, find_pictures
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[1]
@@ -38,14 +39,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in "ab":
         pixels = (255 * np.stack([smooth_noise(rng, 160, 9) for _ in range(3)], axis=2)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "backgrounds" / f"{name}.jpg")
-    shape = (255 * PROCEDURAL[0][0](rng, 120).alpha).astype(np.uint8)
+    shape = (255 * PROCEDURAL[0][0](rng, 120)[0].alpha).astype(np.uint8)
     Image.fromarray(np.dstack([np.full((120, 120, 3), 90, np.uint8), shape])).save(folder / "mattes/fur.png")
     Image.fromarray(shape).save(folder / "mattes/density.png")
-    sample = compose(Assets(find_pictures(folder / "backgrounds"), ()), 0, 0, 64)
+    sample = compose(Assets(find_pictures(folder / "backgrounds"), ()), 0, 0, 0, 64)
     for part, pixels in (
-        ("image", sample.image),
+        ("image", sample.front),
         ("trimap", sample.trimap),
-        ("alpha", np.round(sample.alpha * 255).astype(np.uint8)),
+        ("alpha", sample.alpha),
     ):
         Image.fromarray(pixels).save(folder / "real" / part / "one.png")
     return folder
@@ -81,60 +82,6 @@ def config_file(data: Path, tmp_path: Path) -> Path:
         """
     )
     return path
-
-
-@pytest.mark.parametrize("make", [make for make, _ in PROCEDURAL], ids=lambda make: make.__name__)
-def test_procedural_mattes_are_in_range_and_not_empty(make: object) -> None:
-    mattes = [make(np.random.default_rng(seed), 96) for seed in range(8)]  # type: ignore[operator]
-    for matte in mattes:
-        assert matte.alpha.shape == matte.shade.shape == (96, 96)
-        assert matte.alpha.dtype == np.float32
-        assert matte.alpha.min() >= 0
-        assert matte.alpha.max() <= 1 + 1e-6
-    soft = [((m.alpha > 0.02) & (m.alpha < 0.98)).mean() for m in mattes]
-    assert np.mean(soft) > 0.005
-
-
-def test_samples_depend_on_seed_and_index_alone(data: Path) -> None:
-    assets = Assets(find_pictures(data / "backgrounds"), find_pictures(data / "mattes"))
-    first = [compose(assets, 1, index, 64) for index in range(6)]
-    again = [compose(assets, 1, index, 64) for index in reversed(range(6))][::-1]
-    for ours, theirs in zip(first, again, strict=True):
-        np.testing.assert_array_equal(ours.image, theirs.image)
-        np.testing.assert_array_equal(ours.alpha, theirs.alpha)
-    assert (first[0].image != compose(assets, 2, 0, 64).image).any()
-
-
-def test_samples_hold_what_they_promise(data: Path) -> None:
-    assets = Assets(find_pictures(data / "backgrounds"), find_pictures(data / "mattes"))
-    samples = [compose(assets, 3, index, 64) for index in range(24)]
-    for sample in samples:
-        assert sample.image.shape == (64, 64, 3)
-        assert set(np.unique(sample.trimap)) <= {0, 128, 255}
-        assert (sample.alpha[sample.trimap == 255] > 0.98).all()
-        assert (sample.alpha[sample.trimap == 0] < 0.02).all()
-    assert sum((s.trimap == 128).any() for s in samples) >= 20
-
-
-def test_trimaps_of_one_alpha_vary() -> None:
-    alpha = np.zeros((80, 80), np.float32)
-    alpha[:, 40:] = 1
-    shares = [(make_trimap(np.random.default_rng(seed), alpha) == 128).mean() for seed in range(20)]
-    assert max(shares) > 3 * max(min(shares), 0.01)
-
-
-def test_batches_go_on_where_they_were_left(config_file: Path) -> None:
-    config = read_config(config_file).data
-    assets = Assets(find_pictures(Path(config.backgrounds)), ())
-    whole = list(batches(config, assets, 1, 0, 3))
-    rest = list(batches(config, assets, 1, 2, 3))
-    assert len(whole) == 3
-    for ours, theirs in zip(rest[0], whole[2], strict=True):
-        torch.testing.assert_close(ours, theirs)
-    image, trimap, alpha = whole[0]
-    assert image.shape == (2, 3, 64, 64)
-    assert alpha.shape == (2, 1, 64, 64)
-    assert set(trimap.unique().tolist()) <= {0.0, 0.5, 1.0}
 
 
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(config_file: Path, tmp_path: Path) -> None:
@@ -214,6 +161,8 @@ def test_the_rate_warms_up_and_falls_in_stages() -> None:
     [
         ('variant = "tiny"', 'variant = "huge"', "one of tiny"),
         ("crop = 64", "crop = 100", "multiple of 32"),
+        ("crop = 64", "crop = 64\n        late_crop = 100", "late_crop must be a multiple of 32"),
+        ("crop = 64", "crop = 64\n        late_start = 2", "late_start must be in [0, 1]"),
         ("crop = 64", "cropp = 64", "unknown key cropp in [data]"),
         ("[run]", "[running]", "unknown table [running]"),
         ("warmup = 2", "milestones = [0.5]", "one length"),
@@ -242,7 +191,7 @@ def test_bad_data_are_told(config_file: Path, tmp_path: Path) -> None:
         find_pictures(tmp_path / "nowhere")
     (tmp_path / "bad.jpg").write_text("no picture")
     with pytest.raises(TrainingError, match=r"bad\.jpg cannot be read"):
-        compose(Assets((tmp_path / "bad.jpg",), ()), 0, 0, 64)
+        compose(Assets((tmp_path / "bad.jpg",), ()), 0, 0, 0, 64)
 
 
 def test_missing_folders_are_told_before_anything_is_made(config_file: Path, tmp_path: Path) -> None:

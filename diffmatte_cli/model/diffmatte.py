@@ -49,15 +49,24 @@ class DiffMatte(nn.Module):
             config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride
         )
 
-    def condition(self, image: Tensor, trimap: Tensor) -> Condition:
-        """Build the condition from ``image`` [B, 3, H, W] in [0, 1] and ``trimap`` [B, 1, H, W] in {0, .5, 1}."""
+    def condition(self, image: Tensor, trimap: Tensor, priors: Tensor | None = None) -> Condition:
+        """Build the condition from ``image`` [B, 3, H, W] in [0, 1] and ``trimap`` [B, 1, H, W] in {0, .5, 1}.
+
+        ``priors`` are the planes of ``colour_priors`` [B, 7, H, W] where they are at hand, else None.
+        """
         planes, prior_logit = condition_planes(image, trimap), None
         if self.config.priors:
-            priors = colour_priors(image, trimap)
-            planes = torch.cat([planes, priors.planes], dim=1)
-            prior_logit = pad(priors.alpha.logit(PRIOR_MARGIN))
+            priors = self._priors(image, trimap) if priors is None else priors
+            planes = torch.cat([planes, priors], dim=1)
+            prior_logit = pad(priors[:, -1:].logit(PRIOR_MARGIN))
         seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
         return Condition(pad(seen), pad(2 * planes - 1), prior_logit)
+
+    @staticmethod
+    def _priors(image: Tensor, trimap: Tensor) -> Tensor:
+        """Compute the planes where the picture is, or on the CPU: MPS has no sparse products."""
+        where = torch.device("cpu") if image.device.type == "mps" else image.device
+        return colour_priors(image.to(where), trimap.to(where)).planes.to(image.device)
 
     def encode(self, condition: Condition) -> Tensor:
         """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture."""

@@ -16,16 +16,26 @@ __all__ = ["DataConfig", "OptimiserConfig", "RunConfig", "SelfAlignConfig", "Tra
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What samples are composed from. Folders are relative to the working directory."""
+    """What samples are composed from. Folders are relative to the working directory.
+
+    From ``late_start`` (a share of the steps) on, crops are of ``late_crop`` pixels, ``late_batch`` at a time.
+    """
 
     backgrounds: str
     mattes: str = ""
     procedural_share: float = 0.6
     crop: int = 192
     batch: int = 8
+    late_start: float = 1.0
+    late_crop: int = 192
+    late_batch: int = 8
     workers: int = 1
     validation: str = ""
     validation_limit: int = 4
+
+    def stage(self, step: int, steps: int) -> tuple[int, int]:
+        """Return the crop's side in pixels and the batch's size at ``step`` of ``steps``."""
+        return (self.late_crop, self.late_batch) if step >= self.late_start * steps else (self.crop, self.batch)
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,11 @@ def _check(path: Path, config: TrainConfig) -> None:
         (2 <= config.model.decoder_width <= WIDEST_DECODER, f"decoder_width must be in [2, {WIDEST_DECODER}]"),
         (data.crop >= 64 and data.crop % 32 == 0, "crop must be a multiple of 32, at least 64"),
         (data.batch >= 1 and data.workers >= 0, "batch must be at least 1 and workers at least 0"),
+        (0 <= data.late_start <= 1, "late_start must be in [0, 1]"),
+        (
+            data.late_crop >= 64 and data.late_crop % 32 == 0 and data.late_batch >= 1,
+            "late_crop must be a multiple of 32, at least 64, and late_batch at least 1",
+        ),
         (0 <= data.procedural_share <= 1, "procedural_share must be in [0, 1]"),
         (optimiser.steps >= 1 and optimiser.learning_rate > 0, "steps and learning_rate must be positive"),
         (len(optimiser.milestones) == len(optimiser.factors), "milestones and factors must be of one length"),

@@ -1,6 +1,7 @@
 """Batches for the loop, and pictures with ground truth for validation."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
 from ..images import read_grey, read_image
+from ..priors import colour_priors
 from ..trimap import parse_trimap
-from .composition import Assets, compose, find_pictures
+from .composition import compose
 from .config import DataConfig
+from .finishing import Finished, Stack, finish, stack
+from .pictures import Assets, find_pictures
 
-__all__ = ["batches", "read_assets", "read_validation"]
+__all__ = ["Batch", "Pair", "batches", "read_assets", "read_validation"]
 
+Batch = tuple[Tensor, Tensor, Tensor, Tensor | None]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 
 
@@ -27,42 +32,60 @@ def read_assets(config: DataConfig) -> Assets:
     return Assets(find_pictures(Path(config.backgrounds)), mattes, config.procedural_share)
 
 
-def batches(config: DataConfig, assets: Assets, seed: int, first: int, last: int) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the batches of steps ``first`` to ``last`` - 1.
+def batches(
+    config: DataConfig, assets: Assets, seed: int, first: int, steps: int, device: torch.device, priors: bool
+) -> Iterator[Batch]:
+    """Yield the batches of steps ``first`` to ``steps`` - 1, the last of the run, on a device.
 
-    Each is image [B, 3, S, S] in [0, 1], trimap [B, 1, S, S] in {0, .5, 1} and alpha
-    [B, 1, S, S] in [0, 1]. Batch k is the same however the run was interrupted before it.
+    Each is image [B, 3, S, S] in [0, 1], trimap [B, 1, S, S] in {0, .5, 1}, alpha [B, 1, S, S]
+    in [0, 1] and, with ``priors``, their planes [B, 7, S, S]. On the CPU batch k is the same
+    however the run was interrupted before it and however many workers there are. Workers draw;
+    they also finish what is for the CPU, whereas another device finishes its batches itself.
     """
-    samples = _Samples(config, assets, seed, first, last)
+    samples = _Steps(config, assets, seed, first, steps, priors, device.type == "cpu")
     loader = DataLoader(
-        samples,
-        batch_size=config.batch,
-        num_workers=config.workers,
-        worker_init_fn=_one_thread,
-        prefetch_factor=4 if config.workers else None,
+        samples, batch_size=None, num_workers=config.workers, prefetch_factor=2 if config.workers else None
     )
-    yield from loader
+    for batch in loader:
+        yield _with_priors(finish(batch.to(device)), priors) if isinstance(batch, Stack) else batch
 
 
-class _Samples(Dataset[tuple[Tensor, ...]]):
-    def __init__(self, config: DataConfig, assets: Assets, seed: int, first: int, last: int) -> None:
-        self.config, self.assets, self.seed = config, assets, seed
-        self.start = first * config.batch
-        self.count = (last - first) * config.batch
+class _Steps(Dataset["Stack | Batch"]):
+    """The batches of a run, one for each step that is left."""
+
+    def __init__(
+        self, config: DataConfig, assets: Assets, seed: int, first: int, steps: int, priors: bool, finished: bool
+    ) -> None:
+        self.config, self.assets, self.seed, self.priors = config, assets, seed, priors
+        self.first, self.steps, self.finished = first, steps, finished
 
     def __len__(self) -> int:
-        return self.count
+        return self.steps - self.first
 
-    def __getitem__(self, item: int) -> tuple[Tensor, ...]:
-        sample = compose(self.assets, self.seed, self.start + item, self.config.crop)
-        image = torch.from_numpy(sample.image).permute(2, 0, 1).float() / 255
-        trimap = torch.from_numpy(np.round(sample.trimap / 127.5) / 2).float()[None]
-        return image, trimap, torch.from_numpy(sample.alpha).float()[None]
+    def __getitem__(self, item: int) -> Stack | Batch:
+        step = self.first + item
+        crop, batch = self.config.stage(step, self.steps)
+        with _one_thread():
+            samples = stack([compose(self.assets, self.seed, step, position, crop) for position in range(batch)])
+            return _with_priors(finish(samples), self.priors) if self.finished else samples
 
 
-def _one_thread(_: int) -> None:
+def _with_priors(samples: Finished, wanted: bool) -> Batch:
+    image, trimap, alpha = samples
+    return image, trimap, alpha, colour_priors(image, trimap).planes if wanted else None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep to one thread for a while: workers share the cores, and sums may depend on how they are split."""
+    threads = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads[0])
+        torch.set_num_threads(threads[1])
 
 
 def read_validation(folder: str, limit: int) -> list[Pair]:

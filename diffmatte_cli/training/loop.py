@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from ..errors import TrainingError, UsageError
@@ -23,7 +22,7 @@ from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..sampling import Diffusion
 from .config import OptimiserConfig, TrainConfig
-from .data import Pair, batches, read_assets, read_validation
+from .data import Batch, Pair, batches, read_assets, read_validation
 from .losses import total_loss
 from .objective import draw, training_losses
 
@@ -115,7 +114,7 @@ class Trainer:
         validation = read_validation(config.data.validation, config.data.validation_limit)
         log = _Log(self.folder, self.step)
         saved = time.monotonic()
-        source = batches(config.data, assets, config.run.seed, self.step, steps)
+        source = batches(config.data, assets, config.run.seed, self.step, steps, self.device, config.model.priors)
         for batch in self._bar(source, steps):
             terms, norm = self._train(batch)
             self.step += 1
@@ -131,8 +130,8 @@ class Trainer:
         self._save()
         return Outcome(self.step, steps, self.folder / WEIGHTS)
 
-    def _bar(self, source: Iterable[tuple[Tensor, ...]], steps: int) -> Iterable[tuple[Tensor, ...]]:
-        bar: Iterable[tuple[Tensor, ...]] = tqdm(
+    def _bar(self, source: Iterable[Batch], steps: int) -> Iterable[Batch]:
+        bar: Iterable[Batch] = tqdm(
             source, "training", steps, initial=self.step, unit="step", disable=None if self.progress else True
         )
         return bar
@@ -141,16 +140,16 @@ class Trainer:
         begins = self.config.self_align.start * self.config.optimiser.steps
         return self.config.self_align.alignment if self.step >= begins else "none"
 
-    def _train(self, batch: tuple[Tensor, ...]) -> tuple[dict[str, float], float]:
+    def _train(self, batch: Batch) -> tuple[dict[str, float], float]:
         """Make one optimiser step; return the loss terms and the gradient's norm before clipping."""
         config, alignment = self.config.optimiser, self._alignment()
-        image, trimap, alpha = (x.to(self.device) for x in batch)
+        image, trimap, alpha, priors = batch
         # Seeded by the step, so that a resumed run draws what an uninterrupted one would have.
         generator = torch.Generator().manual_seed(self.config.run.seed * 1_000_003 + self.step)
         draws = draw(alignment, alpha.shape, generator, self.device)
         autocast = torch.autocast(self.device.type, torch.bfloat16, self.config.run.precision == "bf16")
         self.model.train()
-        terms = training_losses(self.model, self.diffusion, image, trimap, alpha, draws, alignment, autocast)
+        terms = training_losses(self.model, self.diffusion, image, trimap, alpha, priors, draws, alignment, autocast)
         loss = total_loss(terms, self.config.loss)
         if not torch.isfinite(loss):
             raise TrainingError(f"the loss of step {self.step} is not finite: lower learning_rate or use fp32")

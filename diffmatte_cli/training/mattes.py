@@ -1,203 +1,164 @@
-"""Procedural foregrounds: fur, whiskers, soft shapes, nets, glass and smoke with exact alpha.
+"""Procedural foregrounds with exact alpha: animals, hair, plush, feathers, plants, solids, lace, glass, smoke.
 
-Every function takes a random generator and a size in pixels and returns a
-``Matte``. Strands are drawn three times enlarged and averaged down, so that they
-may be thinner than a pixel.
+Every function takes a random generator and a size in pixels and returns layers
+from back to front, which together are one object of one coat of colours.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["PROCEDURAL", "Matte", "smooth_noise"]
+from .noise import log_uniform, smooth_noise
+from .outlines import Outline, draw_outline
+from .pelts import lay_pelt
+from .shapes import feather, glass, lace, plant, smoke, solid
+from .strands import Coverage, bend, draw_strand, empty_canvas, flatten
+from .surfaces import Matte
 
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
-SUPERSAMPLING = 3
-# Fraction bits of OpenCV's fixed-point coordinates.
-SHIFT = 4
+__all__ = ["PROCEDURAL", "Matte"]
 
-
-@dataclass(frozen=True)
-class Matte:
-    """Opacity ``alpha`` [S, S] in [0, 1] and brightness ``shade`` [S, S], around 1, to multiply colours with.
-
-    ``fine`` says that the colours below should be smooth, since ``shade`` already draws strands.
-    """
-
-    alpha: Floats
-    shade: Floats
-    fine: bool = False
+Draw = Callable[[np.random.Generator, int], list[Matte]]
 
 
-def smooth_noise(rng: np.random.Generator, size: int, cell: float) -> Floats:
-    """Return noise [size, size] in [0, 1] whose features are about ``cell`` pixels wide."""
-    grid = max(2, round(size / cell) + 1)
-    noise = rng.random((grid, grid), dtype=np.float32)
-    enlarged: Floats = cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.clip(enlarged, 0, 1)
+def animal(rng: np.random.Generator, size: int) -> list[Matte]:
+    """Draw one or two furred bodies; at times flyaway hairs or whiskers stand out of the front one."""
+    layers = []
+    for _ in range(2 if rng.random() < 0.25 else 1):
+        outline = draw_outline(rng, size)
+        kind = rng.choice(
+            ["short", "coat", "shaggy", "wool", "down", "plumage"], p=[0.33, 0.37, 0.13, 0.04, 0.06, 0.07]
+        )
+        if rng.random() < 0.35:
+            layers.append(_fuzz(rng, outline))
+        layers.append(_shaded(rng, lay_pelt(rng, outline, str(kind)), outline))
+    if rng.random() < 0.4:
+        layers.append(_loose_hairs(rng, outline, size))
+    if rng.random() < 0.15:
+        layers.append(_whiskers(rng, outline, size))
+    return layers
 
 
-def fur(rng: np.random.Generator, size: int) -> Matte:
-    """Draw a body with strands growing over its outline, clumped, curved and tapered."""
-    outline = _outline(rng, size)
-    large = size * SUPERSAMPLING
-    opaque, faint = np.zeros((large, large), np.uint8), np.zeros((large, large), np.uint8)
-    shade = np.full((large, large), 128, np.uint8)
-    cv2.fillPoly(opaque, [_fixed(outline)], 255, cv2.LINE_AA, SHIFT)
-    length, lean = np.exp(rng.uniform(1.4, np.log(size / 4))), rng.normal(0, 0.7)
-    width = rng.uniform(0.4, 2.2)
-    _comb(rng, shade, outline, length, lean)
-    for _ in range(int(np.exp(rng.uniform(3.2, 6.1)))):
-        root, normal = _root(rng, outline)
-        angle = normal + lean + rng.normal(0, 0.3)
-        clump = int(rng.integers(1, 6))
-        brightness = int(np.clip(rng.normal(128, 40), 30, 250))
-        for _ in range(clump):
-            start = (root + rng.normal(0, 1.5, 2)).astype(np.float32)
-            strand = _strand(rng, start, angle + rng.normal(0, 0.12), length * rng.lognormal(0, 0.4))
-            canvas = opaque if rng.random() < 0.7 else faint
-            _draw_strand(canvas, strand, width * rng.uniform(0.5, 1.2), 255)
-            _draw_strand(shade, strand, width * 1.5, brightness)
-    alpha = 1 - (1 - _shrink(opaque, size)) * (1 - rng.uniform(0.25, 0.85) * _shrink(faint, size))
-    return Matte(alpha.astype(np.float32), 2 * _shrink(shade, size), fine=True)
+def muzzle(rng: np.random.Generator, size: int) -> list[Matte]:
+    """Draw short fur with whiskers far out of it."""
+    outline = draw_outline(rng, size)
+    fur = _shaded(rng, lay_pelt(rng, outline, "short" if rng.random() < 0.6 else "coat"), outline)
+    return [fur, _whiskers(rng, outline, size)]
 
 
-def whiskers(rng: np.random.Generator, size: int) -> Matte:
-    """Draw a soft body with a few long, thin, bright or dark lines far out of it."""
-    outline = _outline(rng, size)
-    large = size * SUPERSAMPLING
-    canvas, lines = np.zeros((large, large), np.uint8), np.zeros((large, large), np.uint8)
-    shade = np.full((large, large), 128, np.uint8)
-    cv2.fillPoly(canvas, [_fixed(outline)], 255, cv2.LINE_AA, SHIFT)
-    brightness = int(rng.choice([40, 220, 250]))
-    for _ in range(int(rng.integers(3, 25))):
-        root, normal = _root(rng, outline)
-        strand = _strand(rng, root, normal + rng.normal(0, 0.5), size * rng.uniform(0.2, 0.8))
-        width = rng.uniform(0.4, 1.6)
-        _draw_strand(lines, strand, width, 255)
-        _draw_strand(shade, strand, width + 1, brightness)
-    body = cv2.GaussianBlur(_shrink(canvas, size), (0, 0), rng.uniform(0.5, 4))
-    alpha = 1 - (1 - body) * (1 - rng.uniform(0.5, 1) * _shrink(lines, size))
-    return Matte(alpha.astype(np.float32), 2 * _shrink(shade, size))
+def hair(rng: np.random.Generator, size: int) -> list[Matte]:
+    """Draw locks of long hair, lying along the edge of a head and hanging out of it."""
+    outline = draw_outline(rng, size)
+    layers = [_shaded(rng, lay_pelt(rng, outline, "shaggy" if rng.random() < 0.7 else "coat"), outline)]
+    canvas = empty_canvas(size)
+    lean, length = rng.choice([-1, 1]) * rng.uniform(0, 1.4), log_uniform(rng, 30, size * 0.9)
+    width, sway = rng.uniform(0.35, 1.4), rng.normal(0, 0.7)
+    points, angles = outline.edge_points(rng, int(log_uniform(rng, 5, 36)))
+    for root, angle in zip(points, angles, strict=True):
+        heading, turn = angle + lean + rng.normal(0, 0.25), sway + rng.normal(0, 0.4)
+        reach, shade, thickness = length * rng.lognormal(0, 0.3), rng.normal(128, 25), rng.uniform(1, 9)
+        for _ in range(int(rng.integers(2, 16))):
+            start = root + rng.normal(0, thickness / 2, 2).astype(np.float32)
+            curve = bend(
+                rng, start, heading + rng.normal(0, 0.06), reach * rng.uniform(0.6, 1.1), turn, rng.uniform(0, 0.2)
+            )
+            draw_strand(canvas, curve, width * rng.uniform(0.6, 1.3), *_paint(rng, shade))
+    return [*layers, _sheer(rng, flatten(canvas, size), 0.6, 1.0)]
 
 
-def soft_shape(rng: np.random.Generator, size: int) -> Matte:
-    """Draw one to three shapes with edges from sharp to far out of focus."""
-    alpha = np.zeros((size, size), np.float32)
-    for _ in range(int(rng.integers(1, 4))):
-        canvas = np.zeros((size, size), np.uint8)
-        cv2.fillPoly(canvas, [_fixed(_outline(rng, size), 1)], 255, cv2.LINE_AA, SHIFT)
-        sigma = float(np.exp(rng.uniform(-1, 2.3)))
-        alpha = np.maximum(alpha, cv2.GaussianBlur(canvas.astype(np.float32) / 255, (0, 0), sigma))
-    return Matte(alpha, np.ones_like(alpha))
+def plush(rng: np.random.Generator, size: int) -> list[Matte]:
+    """Draw a toy of wool or plush, in one colour, with loose fibres."""
+    outline = draw_outline(rng, size)
+    body = _shaded(rng, lay_pelt(rng, outline, "wool" if rng.random() < 0.6 else "short"), outline)
+    return [replace(body, dyed=True), replace(_loose_hairs(rng, outline, size), dyed=True)]
 
 
-def net(rng: np.random.Generator, size: int) -> Matte:
-    """Draw lace, nets and thin leaves: a warped periodic pattern inside a shape."""
-    rows, columns = np.mgrid[:size, :size].astype(np.float32)
-    warp = rng.uniform(0, 25)
-    columns = columns + warp * smooth_noise(rng, size, 60)
-    rows = rows + warp * smooth_noise(rng, size, 60)
-    angle, period = rng.uniform(0, np.pi), rng.uniform(5, 30)
-    u = (columns * np.cos(angle) + rows * np.sin(angle)) * 2 * np.pi / period
-    v = (rows * np.cos(angle) - columns * np.sin(angle)) * 2 * np.pi / (period * rng.uniform(0.6, 3))
-    pattern = np.maximum(np.sin(u), np.sin(v)) if rng.random() < 0.6 else np.sin(u + 2 * np.sin(v / 3))
-    sharpness = period * rng.uniform(0.1, 0.35)
-    threads = np.clip((pattern - rng.uniform(0.2, 0.85)) * sharpness + 0.5, 0, 1)
-    alpha = threads * soft_shape(rng, size).alpha
-    return Matte(alpha.astype(np.float32), np.ones((size, size), np.float32))
-
-
-def glass(rng: np.random.Generator, size: int) -> Matte:
-    """Draw a shape that lets light through, with a denser rim and opaque highlights."""
-    shape = soft_shape(rng, size).alpha
-    sheer = rng.uniform(0.05, 0.8) + 0.4 * (smooth_noise(rng, size, rng.uniform(20, 90)) - 0.5)
-    rim = np.clip(4 * shape * (1 - cv2.GaussianBlur(shape, (0, 0), rng.uniform(3, 12))), 0, 1)
-    spots = np.clip(8 * (smooth_noise(rng, size, 25) - rng.uniform(0.75, 1)), 0, 1)
-    alpha = shape * np.clip(np.maximum(np.maximum(sheer, rim), spots), 0, 1)
-    return Matte(alpha.astype(np.float32), (1 + spots).astype(np.float32))
-
-
-def smoke(rng: np.random.Generator, size: int) -> Matte:
-    """Sum noise over several scales into clouds that fade out."""
-    cells = [size / 2**k for k in range(1, 6)]
-    density = sum(smooth_noise(rng, size, cell) * cell for cell in cells) / sum(cells)
-    density = np.clip((density - rng.uniform(0.3, 0.5)) * rng.uniform(2, 5), 0, 1)
-    fade = cv2.GaussianBlur(soft_shape(rng, size).alpha, (0, 0), size / 16)
-    return Matte((density * fade).astype(np.float32), np.ones((size, size), np.float32))
+def meadow(rng: np.random.Generator, size: int) -> list[Matte]:
+    """Draw blades of grass."""
+    outline = draw_outline(rng, size)
+    return [_shaded(rng, lay_pelt(rng, outline, "grass"), outline)]
 
 
 # Function, and its share of the procedural samples.
-PROCEDURAL: tuple[tuple[Callable[[np.random.Generator, int], Matte], float], ...] = (
-    (fur, 0.56),
-    (whiskers, 0.14),
-    (soft_shape, 0.12),
-    (net, 0.06),
-    (glass, 0.06),
-    (smoke, 0.06),
+PROCEDURAL: tuple[tuple[Draw, float], ...] = (
+    (animal, 0.44),
+    (muzzle, 0.08),
+    (hair, 0.12),
+    (plush, 0.06),
+    (meadow, 0.04),
+    (feather, 0.05),
+    (plant, 0.05),
+    (solid, 0.09),
+    (lace, 0.02),
+    (glass, 0.03),
+    (smoke, 0.02),
 )
 
 
-def _outline(rng: np.random.Generator, size: int) -> Floats:
-    """Return a smooth closed curve, [N, 2] as (x, y), that usually crosses the canvas."""
-    angles = np.linspace(0, 2 * np.pi, 180, endpoint=False)
-    radius = np.ones_like(angles)
-    for wave in range(1, 9):
-        radius += rng.normal(0, 0.25 / wave) * np.cos(wave * angles + rng.uniform(0, 2 * np.pi))
-    radius = np.maximum(radius, 0.2) * rng.uniform(0.2, 0.75) * size
-    centre = rng.uniform(-0.1, 1.1, 2) * size
-    stretch = rng.uniform(0.6, 1.4)
-    points = np.stack([np.cos(angles) * radius * stretch, np.sin(angles) * radius], axis=1)
-    return np.asarray(points + centre, np.float32)
+def _fuzz(rng: np.random.Generator, outline: Outline) -> Matte:
+    """Draw a haze of hairs too fine to be told apart, to stand out from behind a fur."""
+    wider = Outline(outline.along, outline.height - np.float32(rng.uniform(-3, 3)))
+    kind = rng.choice(["down", "coat", "shaggy"])
+    haze = _sheer(rng, lay_pelt(rng, wider, str(kind)), 0.15, 0.6)
+    sigma = rng.uniform(0.3, 2.5)
+    return replace(haze, alpha=np.asarray(cv2.GaussianBlur(haze.alpha, (0, 0), sigma), np.float32))
 
 
-def _root(rng: np.random.Generator, outline: Floats) -> tuple[Floats, float]:
-    """Return a point a little inside the outline and the outward direction there."""
-    index = int(rng.integers(len(outline)))
-    tangent = outline[(index + 1) % len(outline)] - outline[index - 1]
-    normal = float(np.arctan2(-tangent[0], tangent[1]))
-    inside = rng.uniform(0, 6)
-    return outline[index] - inside * np.array([np.cos(normal), np.sin(normal)], np.float32), normal
+def _loose_hairs(rng: np.random.Generator, outline: Outline, size: int) -> Matte:
+    """Draw single hairs, some lying over the body and some flying away from it."""
+    canvas = empty_canvas(size)
+    length, width = log_uniform(rng, 10, 90), rng.uniform(0.25, 0.8)
+    lean = rng.normal(0, 0.6)
+    for root, angle in zip(*outline.edge_points(rng, int(log_uniform(rng, 5, 90))), strict=True):
+        heading = angle + lean + rng.normal(0, 0.5)
+        curve = bend(rng, root, heading, length * rng.lognormal(0, 0.4), rng.normal(0, 0.9), rng.uniform(0, 0.4))
+        draw_strand(canvas, curve, width * rng.uniform(0.6, 1.5), *_paint(rng, 135))
+    return _sheer(rng, flatten(canvas, size), 0.3, 0.9)
 
 
-def _strand(rng: np.random.Generator, root: Floats, angle: float, length: float) -> Floats:
-    """Return points of a curve, [9, 2], that bends evenly with a little waviness."""
-    bend, wave = rng.normal(0, 0.9), rng.normal(0, 0.15)
-    along = np.linspace(0, 1, 9)
-    headings = angle + bend * along + wave * np.sin(along * 7)
-    moves = np.stack([np.cos(headings), np.sin(headings)], axis=1) * (length / 8)
-    return np.asarray(root + np.cumsum(moves, axis=0) - moves[0], np.float32)
+def _whiskers(rng: np.random.Generator, outline: Outline, size: int) -> Matte:
+    """Draw long thin lines out of a patch of the edge, mostly white, at times dark."""
+    canvas = empty_canvas(size)
+    points, angles = outline.edge_points(rng, 200)
+    if len(points):
+        near = np.argsort(np.linalg.norm(points - points[0], axis=1))[: int(rng.integers(20, 200))]
+        fan, sag = rng.normal(0, 0.5), rng.normal(0, 0.5)
+        for pick in rng.choice(near, int(rng.integers(3, 16))):
+            heading = angles[pick] + fan + rng.normal(0, 0.3)
+            root = points[pick] - rng.uniform(0, 25) * np.array([np.cos(heading), np.sin(heading)], np.float32)
+            curve = bend(rng, root, heading, size * rng.uniform(0.2, 0.9), sag + rng.normal(0, 0.3), 0.0)
+            draw_strand(canvas, curve, rng.uniform(0.4, 1.5), *_paint(rng, 128))
+    bright = rng.uniform(0.75, 1.0) if rng.random() < 0.8 else rng.uniform(0, 0.2)
+    return replace(_sheer(rng, flatten(canvas, size), 0.5, 1.0), colour=(bright, bright * 0.99, bright * 0.96))
 
 
-def _draw_strand(canvas: Bytes, strand: Floats, width: float, value: int) -> None:
-    """Draw a strand that tapers to its tip; ``width`` in pixels of the final size."""
-    thick = width * SUPERSAMPLING
-    for first, last, share in ((0, 4, 1.0), (3, 7, 0.7), (6, 9, 0.4)):
-        pixels = max(1, round(thick * share))
-        cv2.polylines(canvas, [_fixed(strand[first:last])], False, value, pixels, cv2.LINE_AA, SHIFT)
+def _shaded(rng: np.random.Generator, cover: Coverage, outline: Outline) -> Matte:
+    """Turn a pelt's strands into shading: darker roots, a band of sheen, a rim of light, and two colours."""
+    matte = _strand_matte(rng, cover)
+    inside = np.clip(-outline.height / rng.uniform(15, 70), 0, 1)
+    light = rng.normal(0, 0.3) * (1 - inside) + rng.normal(0, 0.25) * (smooth_noise(rng, len(inside), 70) - 0.5)
+    return replace(matte, shade=matte.shade * (1 + light.astype(np.float32)))
 
 
-def _comb(rng: np.random.Generator, shade: Bytes, outline: Floats, length: float, lean: float) -> None:
-    """Draw the fur that lies on the body: strands of varied brightness along one slowly turning direction."""
-    spread = rng.uniform(5, 45)
-    size = shade.shape[0] / SUPERSAMPLING
-    turn = rng.normal(0, 1.0)
-    heading = rng.uniform(0, 2 * np.pi)
-    for _ in range(int(rng.uniform(40, 250))):
-        root = rng.uniform(0, size, 2).astype(np.float32)
-        angle = heading + lean + turn * (root[0] / size) + rng.normal(0, 0.15)
-        brightness = int(np.clip(rng.normal(128, spread), 20, 250))
-        _draw_strand(shade, _strand(rng, root, angle, length), rng.uniform(0.5, 3), brightness)
+def _sheer(rng: np.random.Generator, cover: Coverage, low: float, high: float) -> Matte:
+    """Turn single strands into a matte of one opacity drawn between ``low`` and ``high``."""
+    matte = _strand_matte(rng, cover)
+    return replace(matte, alpha=matte.alpha * np.float32(rng.uniform(low, high)))
 
 
-def _fixed(points: Floats, scale: int = SUPERSAMPLING) -> NDArray[np.int32]:
-    return np.round(points * (scale << SHIFT)).astype(np.int32)
+def _strand_matte(rng: np.random.Generator, cover: Coverage) -> Matte:
+    contrast = np.float32(rng.uniform(0.3, 1.3))
+    shade = 1 + contrast * (2 * cover.brightness - 1)
+    shade *= 1 - np.float32(rng.uniform(0, 0.35)) * (1 - cover.reach)
+    band = np.exp(-(((cover.reach - np.float32(rng.uniform(0.2, 0.8))) / np.float32(0.15)) ** 2))
+    shade *= 1 + np.float32(max(0, rng.normal(0.05, 0.2))) * band
+    tone = np.float32(rng.normal(0, 0.35)) * (cover.identity - 0.5) + np.float32(rng.normal(0, 0.4)) * (
+        cover.reach - 0.4
+    )
+    return Matte(cover.alpha, np.maximum(shade, 0.05).astype(np.float32), tone.astype(np.float32), fine=True)
 
 
-def _shrink(canvas: Bytes, size: int) -> Floats:
-    small: Bytes = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    return np.asarray(small / 255, np.float32)
+def _paint(rng: np.random.Generator, brightness: float) -> tuple[float, float]:
+    """Draw brightness and identity of one strand, 0 to 255."""
+    return float(np.clip(rng.normal(brightness, 30), 20, 250)), float(rng.integers(256))

@@ -62,6 +62,7 @@ def training_losses(
     image: Tensor,
     trimap: Tensor,
     alpha: Tensor,
+    priors: Tensor | None,
     draws: Draws,
     alignment: str,
     autocast: torch.autocast,
@@ -69,9 +70,10 @@ def training_losses(
     """Run Algorithm 1 for one batch and return the terms of Eq. 7.
 
     Arguments: ``image`` [B, 3, H, W] in [0, 1]; ``trimap`` [B, 1, H, W] in {0, .5, 1}; ``alpha``
-    [B, 1, H, W] in [0, 1], brought to [-1, 1] here; ``autocast`` entered around the network.
+    [B, 1, H, W] in [0, 1], brought to [-1, 1] here; ``priors``, the planes of ``colour_priors``
+    [B, 7, H, W], or None to compute what the model needs; ``autocast`` entered around the network.
     """
-    condition = model.condition(image, trimap)
+    condition = model.condition(image, trimap, priors)
     with autocast:
         features = model.encode(condition)
 

@@ -1,0 +1,142 @@
+"""The matting Laplacian over the unknown region, and its solution.
+
+In every 3x3 window alpha is close to a linear function of the colours (Levin,
+Lischinski, Weiss, "A Closed-Form Solution to Natural Image Matting", 2008). Only
+windows that touch the unknown region matter, so that the cost follows that region
+and not the picture.
+"""
+
+import warnings
+from itertools import product
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["MattingLaplacian"]
+
+# Added to the variance of a window's colours in [0, 1], as in the published experiments.
+REGULARISATION = 1e-7
+WINDOW = tuple(product((-1, 0, 1), repeat=2))
+# Pixels that share a window are at most this many rows and columns apart.
+REACH = 2
+NEIGHBOURS = tuple(product(range(-REACH, REACH + 1), repeat=2))
+# A curvature below this is rounding: the solution stands.
+NEGLIGIBLE = 1e-20
+
+
+class MattingLaplacian:
+    """Rows of the matting Laplacian for the N unknown pixels of a batch.
+
+    Arguments: ``image`` [B, 3, H, W] in [0, 1]; ``trimap`` [B, 1, H, W] in {0, .5, 1}. Below 3 x 3
+    there are no windows, and the solution is the start.
+    """
+
+    def __init__(self, image: Tensor, trimap: Tensor) -> None:
+        self.unknown = trimap == 0.5
+        self.counts = self.unknown.flatten(1).sum(1)
+        margin = (REACH,) * 4
+        unknown = F.pad(self.unknown, margin)
+        pitch = unknown.shape[-1]
+        here = unknown.flatten().nonzero()[:, 0]
+        around = [here + row * pitch + column for row, column in NEIGHBOURS]
+        weights = _weights(F.pad(image, margin), unknown, here)
+        foreground = F.pad(trimap == 1, margin).flatten()
+        self.right_side = torch.stack([-w * foreground[at] for w, at in zip(weights, around, strict=True)]).sum(0)
+        self.diagonal = weights[len(NEIGHBOURS) // 2].clone()
+        numbers = torch.full((unknown.numel(),), -1, device=here.device)
+        numbers[here] = own = torch.arange(len(here), device=here.device)
+        for weight, at in zip(weights, around, strict=True):
+            weight.masked_fill_(numbers[at] < 0, 0)
+        columns = torch.stack([torch.where(numbers[at] < 0, own, numbers[at]) for at in around], dim=1)
+        self.matrix = _sparse(columns, torch.stack(weights, dim=1))
+
+    def solve(self, start: Tensor, guess: Tensor, weight: Tensor, iterations: int) -> Tensor:
+        """Return alpha that follows the colours where windows say so, and ``guess`` where ``weight`` does.
+
+        Arguments: ``start``, the first iterate, and ``guess``, [B, 1, H, W] in [0, 1]; ``weight``
+        [B, 1, H, W], at least 0 (a pixel's own entry in the matrix is near 8); ``iterations`` of
+        conjugate gradients, scaled by the diagonal. No sample depends on the others.
+        Returns ``start`` with new unknown pixels, in [0, 1].
+        """
+        x, pull = start[self.unknown], weight[self.unknown]
+        diagonal = (self.diagonal + pull).clamp(min=NEGLIGIBLE)
+        residual = self.right_side + pull * guess[self.unknown] - self._product(x, pull)
+        scaled = residual / diagonal
+        direction, energy = scaled, self._dot(residual, scaled)
+        for _ in range(iterations):
+            image = self._product(direction, pull)
+            pace = _ratio(energy, self._dot(direction, image))
+            x, residual = x + pace * direction, residual - pace * image
+            scaled = residual / diagonal
+            before, energy = energy, self._dot(residual, scaled)
+            direction = scaled + _ratio(energy, before) * direction
+        return start.masked_scatter(self.unknown, x.clamp(0, 1))
+
+    def _product(self, x: Tensor, pull: Tensor) -> Tensor:
+        return torch.addcmul(self.matrix @ x, pull, x)
+
+    def _dot(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the inner product of each sample, at each of its pixels, [N]."""
+        sums: Tensor = torch.segment_reduce((x * y).double(), "sum", lengths=self.counts, initial=0)
+        return sums.float().repeat_interleave(self.counts)
+
+
+def _weights(image: Tensor, unknown: Tensor, here: Tensor) -> list[Tensor]:
+    """Return the Laplacian's entries for the pixels ``here`` [N], a plane [N] for each of ``NEIGHBOURS``.
+
+    ``image`` [B, 3, H, W] and ``unknown`` [B, 1, H, W] have a margin of ``REACH``, ``here`` counts in it.
+    """
+    pitch = unknown.shape[-1]
+    inner = torch.zeros_like(unknown)
+    inner[..., REACH + 1 : -REACH - 1, REACH + 1 : -REACH - 1] = True
+    centres = ((F.max_pool2d(unknown.float(), 3, 1, 1) > 0) & inner).flatten().nonzero()[:, 0]
+    steps = [row * pitch + column for row, column in WINDOW]
+    whitened = _whitened(image, centres, steps)
+    # Window K stands for those that would cross the picture's edge: it adds nothing.
+    count = len(centres)
+    numbers = torch.full((unknown.numel(),), count, device=here.device)
+    numbers[centres] = torch.arange(count, device=here.device)
+    windows = [numbers[here - step] for step in steps]
+    exists = torch.arange(count + 1, device=here.device) < count
+    planes = [image.new_zeros(len(here)) for _ in NEIGHBOURS]
+    for (place, (row, column)), (other, (row_2, column_2)) in product(enumerate(WINDOW), repeat=2):
+        affinity = ((whitened[place] * whitened[other]).sum(0) + 1) / len(WINDOW) * exists
+        planes[NEIGHBOURS.index((row_2 - row, column_2 - column))] -= affinity.index_select(0, windows[place])
+    planes[len(NEIGHBOURS) // 2] += torch.stack([exists[window] for window in windows]).sum(0)
+    return planes
+
+
+def _whitened(image: Tensor, centres: Tensor, steps: list[int]) -> Tensor:
+    """Return each window's colours without mean and covariance, [9, 3, K + 1], the last window zero.
+
+    Cholesky's factor of the covariance is divided out, which keeps its precision where colours are nearly flat.
+    """
+    colours = image.transpose(0, 1).flatten(1)
+    offset = torch.stack([colours[:, centres + step] for step in steps])
+    offset = F.pad(offset - offset.mean(0), (0, 1))
+    red, green, blue = offset.unbind(1)
+    floor = REGULARISATION / len(WINDOW)
+    a = (red.square().mean(0) + floor).sqrt()
+    b, c = (red * green).mean(0) / a, (red * blue).mean(0) / a
+    d = (green.square().mean(0) - b * b + floor).clamp(min=floor).sqrt()
+    e = ((green * blue).mean(0) - b * c) / d
+    f = (blue.square().mean(0) - c * c - e * e + floor).clamp(min=floor).sqrt()
+    first = red / a
+    second = (green - b * first) / d
+    return torch.stack([first, second, (blue - c * first - e * second) / f], dim=1)
+
+
+def _sparse(columns: Tensor, values: Tensor) -> Tensor:
+    """Return a matrix [N, N] with the same number of entries in each row; ``columns`` and ``values`` are [N, K]."""
+    count, each = columns.shape
+    rows = torch.arange(0, count * each + 1, each, dtype=torch.int32, device=columns.device)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(
+            rows, columns.flatten().int(), values.flatten(), (count, count), check_invariants=False
+        )
+
+
+def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    return torch.where(denominator > NEGLIGIBLE, numerator / denominator.clamp(min=NEGLIGIBLE), 0)

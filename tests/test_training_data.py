@@ -1,0 +1,247 @@
+"""Samples for training: what is drawn, how layers become photographs, and that every step's batch is its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("cv2", reason="training needs the [train] extra")
+
+import cv2
+
+from diffmatte_cli.training.camera import Camera, Tint, draw_camera, draw_tint, pack
+from diffmatte_cli.training.composition import MARGIN, compose
+from diffmatte_cli.training.config import DataConfig
+from diffmatte_cli.training.data import batches
+from diffmatte_cli.training.finishing import Stack, finish, stack
+from diffmatte_cli.training.jpeg import compress
+from diffmatte_cli.training.mattes import PROCEDURAL
+from diffmatte_cli.training.noise import smooth_noise
+from diffmatte_cli.training.outlines import draw_outline
+from diffmatte_cli.training.pelts import PELTS, lay_pelt
+from diffmatte_cli.training.pictures import Assets, find_pictures, place_cutout
+from diffmatte_cli.training.trimaps import make_trimap
+
+CPU = torch.device("cpu")
+AS_IS = Tint(saturation=1.0, contrast=1.0, brightness=0.0, red=1.0, blue=1.0)
+NO_CAMERA = Camera(
+    linear=0.0,
+    spill=0.0,
+    gamma=1.0,
+    sharpness=0.0,
+    read_noise=0.0,
+    shot_noise=0.0,
+    noise_width=0.0,
+    quality=0.0,
+    subsampled=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
+    """Three photographs of noise; a picture with alpha, one in 16 bits, and one of density."""
+    folder = tmp_path_factory.mktemp("assets")
+    rng = np.random.default_rng(0)
+    (folder / "photos").mkdir()
+    (folder / "mattes").mkdir()
+    for name in "abc":
+        pixels = np.stack([smooth_noise(rng, 200, 9) for _ in range(3)], axis=2)
+        Image.fromarray((255 * pixels).astype(np.uint8)).save(folder / "photos" / f"{name}.png")
+    disc = cv2.GaussianBlur(cv2.circle(np.zeros((120, 120), np.uint8), (60, 60), 40, 255, -1), (0, 0), 3)
+    green = np.full((120, 120, 3), (20, 200, 30), np.uint8)
+    Image.fromarray(np.dstack([green, disc])).save(folder / "mattes" / "disc.png")
+    cv2.imwrite(str(folder / "mattes" / "deep.png"), np.dstack([green[..., ::-1], disc]).astype(np.uint16) * 257)
+    Image.fromarray(disc).save(folder / "mattes" / "glow.png")
+    return Assets(find_pictures(folder / "photos"), find_pictures(folder / "mattes"))
+
+
+@pytest.fixture(scope="module")
+def samples(assets: Assets) -> Stack:
+    """48 samples of 64 pixels."""
+    return stack([compose(assets, 3, step, 0, 64) for step in range(48)])
+
+
+@pytest.mark.parametrize("make", [make for make, _ in PROCEDURAL], ids=lambda make: make.__name__)
+def test_every_matte_has_partial_and_exact_alpha(make: object) -> None:
+    drawn = [make(np.random.default_rng(seed), 96) for seed in range(6)]  # type: ignore[operator]
+    for matte in (matte for layers in drawn for matte in layers):
+        for part in (matte.alpha, matte.shade, matte.tone):
+            assert part.shape == (96, 96)
+            assert part.dtype == np.float32
+            assert np.isfinite(part).all()
+        assert matte.alpha.min() >= 0
+        assert matte.alpha.max() <= 1 + 1e-6
+        assert matte.shade.min() >= -1e-6
+    alphas = np.stack([layers[0].alpha for layers in drawn])
+    assert ((alphas > 0.02) & (alphas < 0.98)).mean() > 0.004
+    assert ((alphas == 0) | (alphas == 1)).mean() > 0.1
+
+
+@pytest.mark.parametrize("kind", PELTS)
+def test_pelts_are_opaque_inside_and_empty_outside(kind: str) -> None:
+    rng = np.random.default_rng(4)
+    outline = draw_outline(rng, 128)
+    alpha = lay_pelt(rng, outline, kind).alpha
+    longest = PELTS[kind].length[1]
+    inside, outside = outline.height < -1.4 * longest - 12, outline.height > 2 * 1.4 * longest + 12
+    assert (alpha[inside] == 1).all()
+    assert (alpha[outside] == 0).all()
+    assert (inside | outside).mean() > 0.1 or longest > 50
+
+
+def test_samples_depend_on_seed_step_and_position_alone(assets: Assets) -> None:
+    places = [(1, step, position) for step in range(3) for position in range(2)]
+    first = [compose(assets, *place, 64) for place in places]
+    again = [compose(assets, *place, 64) for place in reversed(places)][::-1]
+    for ours, theirs in zip(first, again, strict=True):
+        for name in vars(ours):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    assert (first[0].front != first[1].front).any()
+    assert (first[0].front != compose(assets, 2, 0, 0, 64).front).any()
+
+
+def test_samples_hold_what_they_promise(samples: Stack) -> None:
+    image, trimap, alpha = finish(samples)
+    assert image.shape == (48, 3, 64, 64)
+    assert trimap.shape == alpha.shape == (48, 1, 64, 64)
+    assert image.dtype == trimap.dtype == alpha.dtype == torch.float32
+    for part in (image, alpha):
+        assert part.min() >= 0
+        assert part.max() <= 1
+    assert torch.equal(image, (image * 255).round() / 255)
+    assert set(trimap.unique().tolist()) == {0.0, 0.5, 1.0}
+    assert (alpha[trimap == 1] > 0.95).all()
+    assert (alpha[trimap == 0] < 0.05).all()
+    assert (trimap == 0.5).flatten(1).any(dim=1).sum() >= 46
+    assert image.std(dim=(1, 2, 3)).median() > 0.05
+
+
+def test_layers_are_blended_exactly_where_no_camera_is(samples: Stack) -> None:
+    row = torch.from_numpy(pack(AS_IS, AS_IS, NO_CAMERA))
+    image, _, alpha = finish(replace(samples, settings=row.expand(48, -1)))
+    front, back = (x.permute(0, 3, 1, 2).double() / 255 for x in (samples.front, samples.back))
+    exact = alpha.double() * front + (1 - alpha.double()) * back
+    assert (image - exact).abs().max() < 0.501 / 255
+    linear = torch.from_numpy(pack(AS_IS, AS_IS, replace(NO_CAMERA, linear=1.0)))
+    image, _, _ = finish(replace(samples, settings=linear.expand(48, -1)))
+    assert (image - (alpha * front**2 + (1 - alpha) * back**2).sqrt()).abs().max() < 0.51 / 255
+
+
+@pytest.mark.parametrize(
+    ("front", "camera", "lowest", "highest"),
+    [
+        (replace(AS_IS, brightness=0.1), NO_CAMERA, 0.09, 0.11),
+        (AS_IS, replace(NO_CAMERA, read_noise=0.05), 0.035, 0.045),
+        (AS_IS, replace(NO_CAMERA, shot_noise=0.05), 0.02, 0.035),
+        (AS_IS, replace(NO_CAMERA, read_noise=0.05, noise_width=1.0), 0.035, 0.045),
+        (AS_IS, replace(NO_CAMERA, gamma=2.0), 0.24, 0.26),
+        (AS_IS, replace(NO_CAMERA, sharpness=1.0), 0.0, 0.0),
+        (AS_IS, replace(NO_CAMERA, spill=0.5), 0.0, 0.0),
+    ],
+)
+def test_each_setting_does_its_part(front: Tint, camera: Camera, lowest: float, highest: float) -> None:
+    """On an even grey foreground: the mean change."""
+    grey = torch.full((1, 64, 64, 3), 128, dtype=torch.uint8)
+    grain = (torch.randn(1, 64, 64, 3, generator=torch.Generator().manual_seed(0)) * 32).to(torch.int8)
+    opaque = torch.full((1, 64, 64), 255, dtype=torch.uint8)
+    settings = torch.from_numpy(pack(front, AS_IS, camera))[None]
+    image, _, _ = finish(Stack(grey, 255 - grey, opaque, opaque, grain, settings))
+    change = (image - 128 / 255).abs().mean().item()
+    assert lowest <= change <= highest + 1e-6
+
+
+def test_spill_colours_the_edge_and_not_the_inside() -> None:
+    grey, red = torch.full((1, 64, 64, 3), 128, dtype=torch.uint8), torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    red[..., 0] = 255
+    alpha = torch.zeros(1, 64, 64, dtype=torch.uint8)
+    alpha[..., :36] = 255
+    settings = torch.from_numpy(pack(AS_IS, AS_IS, replace(NO_CAMERA, spill=0.5)))[None]
+    image, _, _ = finish(Stack(grey, red, alpha, alpha, torch.zeros(1, 64, 64, 3, dtype=torch.int8), settings))
+    assert image[0, 0, 32, 34] > 0.55
+    assert image[0, 0, 32, 10] == pytest.approx(128 / 255, abs=1e-3)
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+@pytest.mark.parametrize("subsampled", [0, 1])
+def test_jpeg_loses_what_jpeg_loses(quality: int, subsampled: int) -> None:
+    rng = np.random.default_rng(1)
+    picture = np.stack([smooth_noise(rng, 96, cell) for cell in (4, 9, 20)], axis=2)
+    pixels = np.round(255 * picture).astype(np.uint8)
+    factors = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if subsampled else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factors]
+    _, packed = cv2.imencode(".jpg", pixels[..., ::-1], options)
+    theirs = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1].astype(float)
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    settings = (torch.full((1, 1, 1, 1), float(value)) for value in (quality, subsampled))
+    ours = compress(planes, *settings)[0].permute(1, 2, 0).numpy() * 255
+    loss = np.abs(theirs - pixels).mean()
+    assert np.abs(ours - theirs).mean() < max((0.2 if subsampled else 0.1) * loss, 0.35)
+    assert np.abs(ours - pixels).mean() == pytest.approx(loss, rel=0.05)
+
+
+def test_trimaps_vary_and_tell_the_truth() -> None:
+    alpha = cv2.GaussianBlur(np.tile(np.repeat([0.0, 1.0], 50).astype(np.float32), (100, 1)), (0, 0), 2)
+    trimaps = [make_trimap(np.random.default_rng(seed), alpha) for seed in range(60)]
+    for trimap in trimaps:
+        assert alpha[trimap == 255].min(initial=1) >= 249 / 255
+        assert alpha[trimap == 0].max(initial=0) <= 6 / 255
+    shares = [(trimap == 128).mean() for trimap in trimaps]
+    assert max(shares) > 3 * min(shares)
+    usual = 2 * (25 // 2) / 100 + ((alpha[0] < 249.5 / 255) & (alpha[0] > 5.5 / 255)).mean()
+    assert sum(share == pytest.approx(usual) for share in shares) > 12
+
+
+def test_cutouts_keep_colour_and_density(assets: Assets) -> None:
+    for path in assets.mattes:
+        colours, alpha = place_cutout(np.random.default_rng(2), path, 96)
+        assert colours.shape == (96, 96, 3)
+        assert alpha.max() > 0.9
+        assert alpha.min() == 0
+        wanted = (1, 1, 1) if path.stem == "glow" else (20 / 255, 200 / 255, 30 / 255)
+        np.testing.assert_allclose(np.median(colours[alpha > 0.5], axis=0), wanted, atol=0.02)
+
+
+def test_settings_are_drawn_in_range() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        row = pack(draw_tint(rng), draw_tint(rng), draw_camera(rng))
+        assert row.dtype == np.float32
+        assert np.isfinite(row).all()
+        assert row[-2] == 0 or 1 <= row[-2] <= 100
+
+
+def test_batches_are_alike_after_a_break_and_with_any_number_of_workers(assets: Assets) -> None:
+    """Over the change to larger crops in the middle of the run."""
+    config = DataConfig("", crop=64, batch=2, late_start=0.5, late_crop=96, late_batch=1, workers=0)
+    whole = list(batches(config, assets, 1, 0, 6, CPU, True))
+    assert [tuple(image.shape) for image, *_ in whole] == [(2, 3, 64, 64)] * 3 + [(1, 3, 96, 96)] * 3
+    for first, workers in ((2, 2), (4, 0)):
+        rest = list(batches(replace(config, workers=workers), assets, 1, first, 6, CPU, True))
+        assert len(rest) == 6 - first
+        for ours, theirs in zip(rest, whole[first:], strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert whole[0][3].shape == (2, 7, 64, 64)
+
+
+def test_stages_do_not_disturb_each_other(assets: Assets) -> None:
+    config = DataConfig("", crop=64, batch=2, workers=0)
+    plain, staged = (
+        list(batches(c, assets, 1, 0, 2, CPU, False)) for c in (config, replace(config, late_start=0.5, late_crop=96))
+    )
+    assert torch.equal(plain[0][0], staged[0][0])
+
+
+def test_workers_leave_unfinished_batches_to_another_device(assets: Assets) -> None:
+    """The meta device computes shapes alone: nothing of the finishing may be bound to the CPU."""
+    config = DataConfig("", crop=64, batch=2, workers=0)
+    image, trimap, alpha, priors = next(batches(config, assets, 1, 0, 1, torch.device("meta"), False))
+    assert priors is None
+    assert image.is_meta
+    assert image.shape == (2, 3, 64, 64)
+    assert trimap.shape == alpha.shape == (2, 1, 64, 64)
+
+
+def test_the_margin_holds_the_usual_trimaps_kernel() -> None:
+    assert 2 * MARGIN >= 25
