@@ -22,6 +22,7 @@ from diffmatte_cli.training.noise import smooth_noise
 from diffmatte_cli.training.outlines import draw_outline
 from diffmatte_cli.training.pelts import PELTS, lay_pelt
 from diffmatte_cli.training.pictures import Assets, find_pictures, place_cutout
+from diffmatte_cli.training.shapes import glass
 from diffmatte_cli.training.trimaps import make_trimap
 
 CPU = torch.device("cpu")
@@ -201,6 +202,13 @@ def test_cutouts_keep_colour_and_density(assets: Assets) -> None:
         assert alpha.min() == 0
         wanted = (1, 1, 1) if path.stem == "glow" else (20 / 255, 200 / 255, 30 / 255)
         np.testing.assert_allclose(np.median(colours[alpha > 0.5], axis=0), wanted, atol=0.02)
+
+
+@pytest.mark.parametrize("seed", [8, 11, 13, 18])
+def test_glass_is_finite_far_from_its_edge(seed: int) -> None:
+    for matte in glass(np.random.default_rng(seed), 512):
+        assert np.isfinite(matte.alpha).all()
+        assert np.isfinite(matte.shade).all()
 
 
 def test_settings_are_drawn_in_range() -> None:

@@ -93,7 +93,7 @@ def glass(rng: np.random.Generator, size: int) -> list[Matte]:
     sheer = np.float32(rng.uniform(0.05, 0.7)) + np.float32(0.4) * (
         smooth_noise(rng, size, rng.uniform(20, 90)) - np.float32(0.5)
     )
-    rim = np.exp(outline.height / np.float32(rng.uniform(2, 10))) * np.float32(rng.uniform(0.3, 1))
+    rim = np.exp(np.minimum(outline.height, 0) / np.float32(rng.uniform(2, 10))) * np.float32(rng.uniform(0.3, 1))
     body = shape * np.clip(np.maximum(sheer, rim), 0, 1)
     streak = clouds(rng, size, rng.uniform(30, 120), 2) - np.float32(rng.uniform(0.6, 0.75))
     light = shape * np.clip(streak * np.float32(rng.uniform(8, 30)), 0, 1) * np.float32(rng.uniform(0.5, 1))
