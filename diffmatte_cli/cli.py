@@ -12,12 +12,14 @@ import typer
 from typer.core import TyperGroup
 
 from . import __version__
+from .commands.check import check
 from .commands.evaluate import evaluate
 from .commands.matte import matte
 from .commands.train import train
+from .commands.trimap import trimap
 from .commands.weights import weights
 from .console import fail, say
-from .errors import DiffmatteError, is_shortage
+from .errors import DiffmatteError, PlanError, described, is_shortage
 
 __all__ = ["app", "main"]
 
@@ -49,6 +51,10 @@ def _exit_code(error: BaseException, *, verbose: bool) -> int:
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         say("interrupted")
         return _INTERRUPTED
+    if isinstance(error, PlanError):
+        for problem in error.problems:
+            fail(problem)
+        return error.exit_code
     if isinstance(error, DiffmatteError):
         fail(str(error))
         return error.exit_code
@@ -78,11 +84,8 @@ def _bad_command_line(error: Any) -> int:
 def _bug(error: BaseException, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    if is_shortage(error):
-        fail("not enough memory: close other programs, take a smaller picture, or train with a smaller batch")
-    else:
-        hint = "" if verbose else "; run again with --verbose for the traceback, and please report it"
-        fail(f"unexpected {type(error).__name__}: {error}{hint}")
+    hint = "" if verbose or is_shortage(error) else "; run again with --verbose for the traceback, and please report it"
+    fail(described(error) + hint)
     return 1
 
 
@@ -112,7 +115,7 @@ def _common(
     """Take the options that stand before the command."""
 
 
-for _command in (matte, evaluate, train):
+for _command in (matte, check, trimap, evaluate, train):
     app.command()(_command)
 app.add_typer(weights, name="weights")
 

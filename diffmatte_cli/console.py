@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 __all__ = ["fail", "printable", "say", "say_nothing", "warn"]
 
@@ -21,9 +22,19 @@ def say(text: str, label: str = "", style: str = "") -> None:
     # By default rich ends the program when nobody reads, which is no reason to stop working.
     console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
     try:
-        console.print(line, soft_wrap=True)
+        with _bars_aside():
+            console.print(line, soft_wrap=True)
     except OSError:
         _fall_silent()
+
+
+def _bars_aside() -> AbstractContextManager[None]:
+    """Take progress bars off the screen for a while, if there are any."""
+    if "tqdm" not in sys.modules:
+        return nullcontext()
+    from tqdm import tqdm
+
+    return tqdm.external_write_mode(sys.stderr, nolock=False)
 
 
 def say_nothing(_: str) -> None:

@@ -4,8 +4,10 @@
 
     DiffmatteError          exit code 1: found while working
     ├── UsageError          exit code 2: visible before a picture is opened
+    │   └── PlanError       several of them at once
     ├── ImageError          a picture cannot be read, or is not what it should be
     ├── OutputError         a result cannot be written
+    │   └── FullError       no room is left: no other result could be written either
     ├── WeightsError        a weights file is missing, broken, or of another model
     ├── ResourceError       not enough memory
     └── TrainingError       training data, configuration or numbers are unusable
@@ -14,14 +16,19 @@ The message is one plain sentence: what is wrong and what to do about it. Only
 ``diffmatte_cli.cli`` turns these into text and an exit code.
 """
 
+from collections.abc import Sequence
+
 __all__ = [
     "DiffmatteError",
+    "FullError",
     "ImageError",
     "OutputError",
+    "PlanError",
     "ResourceError",
     "TrainingError",
     "UsageError",
     "WeightsError",
+    "described",
     "is_shortage",
 ]
 
@@ -38,10 +45,27 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
+def described(error: BaseException) -> str:
+    """Say in one sentence what an error of any kind is about."""
+    if isinstance(error, DiffmatteError):
+        return str(error)
+    if is_shortage(error):
+        return "not enough memory: close other programs, take a smaller picture, or train with a smaller batch"
+    return f"unexpected {type(error).__name__}: {error}"
+
+
 class UsageError(DiffmatteError):
     """A mistake that shows before any picture is opened: option, path, model name, device."""
 
     exit_code = 2
+
+
+class PlanError(UsageError):
+    """Everything that is wrong with a plan: ``problems``, one plain sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
 
 
 class ImageError(DiffmatteError):
@@ -50,6 +74,10 @@ class ImageError(DiffmatteError):
 
 class OutputError(DiffmatteError):
     """A result that cannot be written; nothing half-written is left behind."""
+
+
+class FullError(OutputError):
+    """A disk without room: going on with other pictures would be in vain."""
 
 
 class WeightsError(DiffmatteError):

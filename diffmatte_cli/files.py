@@ -1,5 +1,6 @@
 """Replace files and folders all at once: made under a temporary name beside the target, then renamed."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -7,9 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .errors import OutputError
+from .errors import FullError, OutputError
 
-__all__ = ["staged_file", "staged_folder"]
+__all__ = ["abandon", "staged_file", "staged_folder"]
+
+# What is being made at the moment, by any thread.
+_under_way: set[Path] = set()
 
 
 def _temporary(folder: Path) -> Path:
@@ -17,8 +21,35 @@ def _temporary(folder: Path) -> Path:
     return folder / f".diffmatte-{secrets.token_hex(8)}.part"
 
 
+@contextmanager
+def _making(folder: Path) -> Iterator[Path]:
+    """Yield a fresh temporary path, and remove what is still there when the block ends."""
+    temporary = _temporary(folder)
+    _under_way.add(temporary)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+        _under_way.discard(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def abandon() -> None:
+    """Remove everything that is half made; for a process that is about to end at once."""
+    for temporary in list(_under_way):
+        _remove(temporary)
+
+
 def _refusal(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write {path}: {error.strerror or error}")
+    kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OutputError
+    return kind(f"cannot write {path}: {error.strerror or error}")
 
 
 @contextmanager
@@ -32,15 +63,12 @@ def staged_file(path: Path, name_by: Callable[[Path], str] | None = None) -> Ite
         OutputError: the folder or the disk refuses.
     """
     target = Path(os.path.realpath(path))
-    temporary = _temporary(target.parent)
-    try:
-        yield temporary
-        os.replace(temporary, target if name_by is None else target.with_name(name_by(temporary)))
-    except OSError as error:
-        raise _refusal(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+    with _making(target.parent) as temporary:
+        try:
+            yield temporary
+            os.replace(temporary, target if name_by is None else target.with_name(name_by(temporary)))
+        except OSError as error:
+            raise _refusal(path, error) from error
 
 
 @contextmanager
@@ -54,15 +82,14 @@ def staged_folder(path: Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     made_parent = not target.parent.exists()
-    temporary = _temporary(target.parent)
     try:
-        temporary.mkdir(parents=made_parent)
-        yield temporary
-        _swap_in(temporary, target)
+        with _making(target.parent) as temporary:
+            temporary.mkdir(parents=made_parent)
+            yield temporary
+            _swap_in(temporary, target)
     except OSError as error:
         raise _refusal(path, error) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
         if made_parent and not target.exists():
             with suppress(OSError):
                 target.parent.rmdir()

@@ -9,8 +9,8 @@ from .errors import UsageError
 
 __all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "writer_for"]
 
-# Pillow's names. Formats that start another program (EPS) or have no signature (TGA) stay out.
-READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
+# Pillow's names; HEIF needs an extra. Formats that start another program (EPS) or have no signature (TGA) stay out.
+READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
 READABLE_SUFFIXES = frozenset(
     (
         ".png",
@@ -26,6 +26,8 @@ READABLE_SUFFIXES = frozenset(
         ".pnm",
         ".jp2",
         ".avif",
+        ".heic",
+        ".heif",
     )
 )
 

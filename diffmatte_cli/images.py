@@ -1,36 +1,38 @@
-"""Read photographs, trimaps and mattes; write results. Pictures from outside are never trusted."""
+"""Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
 
 import io
+import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from .errors import ImageError, OutputError
-from .files import staged_file
-from .formats import READABLE, WRITERS, Writer, writer_for
+from .errors import ImageError
+from .exif import described, stored_orientation
+from .formats import READABLE
+from .locations import STREAM, spelled
 from .orientation import orient, swaps_sides
 
 __all__ = [
-    "WRITERS",
     "Grey",
     "Photo",
-    "Result",
-    "check_fits",
-    "quantise",
+    "decode_grey",
+    "decode_image",
+    "decode_opacity",
+    "read_bytes",
     "read_grey",
     "read_image",
-    "write_images",
+    "tolerant_pillow",
 ]
 
 MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
-_ORIENTATION_TAG = 0x0112
+MAX_BYTES = 4 * 2**30  # More than such a picture takes in any depth; what a pipe brings has no other end.
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
 
@@ -45,6 +47,7 @@ class Photo:
         raw_size: (width, height) before it was.
         icc_profile: the RGB colour profile, where there is one.
         dpi: horizontal and vertical resolution of the upright picture, where known.
+        exif: what EXIF says of the picture and its taking, its orientation reset, where there is any.
     """
 
     pixels: NDArray[np.uint8]
@@ -52,6 +55,7 @@ class Photo:
     raw_size: tuple[int, int] = (0, 0)
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -63,122 +67,121 @@ class Grey:
     raw_size: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True)
-class Result:
-    """Describe one picture to write: alpha float32 [H, W] in [0, 1], or uint8 [H, W] or [H, W, 3 or 4]."""
+def read_bytes(path: Path) -> bytes:
+    """Read a whole picture file, or standard input for ``STREAM``.
 
-    path: Path
-    pixels: NDArray[Any]
-    bits: int = 8
-    icc_profile: bytes | None = None
-    dpi: tuple[float, float] | None = None
+    Raises:
+        ImageError: it is empty, beyond 4 GiB, or cannot be read.
+    """
+    name = spelled(path, "standard input")
+    try:
+        if path == STREAM:
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
+    if not content:
+        raise ImageError(f"cannot read {name}: {'nothing came' if path == STREAM else 'the file is empty'}")
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"cannot read {name}: it is larger than {MAX_BYTES // 2**30} GiB")
+    return content
 
 
 def read_image(path: Path) -> Photo:
-    """Read a photograph of any usual kind as upright 8-bit RGB; transparency is ignored, its colour kept.
-
-    Raises:
-        ImageError: the file is no picture, damaged, cut short, too large, or cannot be read.
-    """
-    with _opened(path) as (image, orientation):
-        deep = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
-        pixels = _rgb_of_deep_grey(image) if deep else np.asarray(image.convert("RGB"))
-        upright = orient(pixels, orientation.left)
-        return Photo(upright, orientation.stored, orientation.raw_size, _rgb_profile(image), _dpi(image, orientation))
+    """Read a photograph's file; see :func:`decode_image`."""
+    return decode_image(read_bytes(path), path)
 
 
 def read_grey(path: Path) -> Grey:
-    """Read a trimap or matte of any usual kind as upright grey levels (colour by luma, without transparency).
+    """Read a trimap's or matte's file; see :func:`decode_grey`."""
+    return decode_grey(read_bytes(path), path)
+
+
+def decode_image(content: bytes, path: Path) -> Photo:
+    """Decode a photograph of any usual kind as upright 8-bit RGB; transparency is ignored, its colour kept.
+
+    ``path`` is its name in messages.
 
     Raises:
-        ImageError: as for :func:`read_image`.
+        ImageError: the content is no picture, damaged, cut short, or too large.
     """
-    with _opened(path) as (image, orientation):
-        return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
-
-
-def quantise(alpha: NDArray[np.float32], bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Round alpha [H, W] in [0, 1] to the nearest of 2**bits levels (8 or 16).
-
-    Raises:
-        OutputError: some value is not a number.
-    """
-    if not np.isfinite(alpha).all():
-        raise OutputError("the computed alpha holds values that are not numbers, so nothing was written")
-    kind = np.uint8 if bits == 8 else np.uint16
-    scaled: NDArray[Any] = np.rint(np.clip(alpha, 0, 1) * np.float32(2**bits - 1)).astype(kind)
-    return scaled
-
-
-def check_fits(path: Path, height: int, width: int) -> None:
-    """Raise OutputError when the format that ``path`` asks for cannot hold a picture of this size."""
-    limit = writer_for(path).max_side
-    if max(height, width) > limit:
-        raise OutputError(
-            f"cannot write {path}: its format holds at most {limit} pixels a side"
-            f" and the picture is {width}x{height}; name the result .png"
+    with _opened(content, path) as (image, orientation):
+        deep = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
+        pixels = _rgb_of_deep_grey(image) if deep else np.asarray(image.convert("RGB"))
+        upright = orient(pixels, orientation.left)
+        dpi = _dpi(image, orientation)
+        return Photo(
+            upright, orientation.stored, orientation.raw_size, _rgb_profile(image), dpi, orientation.description
         )
 
 
-def write_images(results: Sequence[Result]) -> None:
-    """Write several pictures: each is complete under a temporary name before the first is renamed.
+def decode_grey(content: bytes, path: Path) -> Grey:
+    """Decode a trimap or matte of any usual kind as upright grey levels (colour by luma, without transparency).
 
     Raises:
-        OutputError: a folder or the disk refuses, or a format cannot hold the picture.
+        ImageError: as for :func:`decode_image`.
     """
-    with ExitStack() as stack:
-        for result in results:
-            temporary = stack.enter_context(staged_file(result.path))
-            temporary.write_bytes(_encode(result))
+    with _opened(content, path) as (image, orientation):
+        return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
 
 
-def _encode(result: Result) -> bytes:
-    writer = writer_for(result.path, result.bits)
-    check_fits(result.path, *result.pixels.shape[:2])
-    pixels = quantise(result.pixels, result.bits) if result.pixels.dtype == np.float32 else result.pixels
-    buffer = io.BytesIO()
-    try:
-        Image.fromarray(pixels).save(buffer, writer.pillow_name, **_save_settings(writer, result))
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot write {result.path}: {error}") from error
-    return buffer.getvalue()
+def decode_opacity(content: bytes, path: Path) -> Grey | None:
+    """Decode a picture's alpha channel as upright grey levels; None where it has no transparency.
 
-
-def _save_settings(writer: Writer, result: Result) -> dict[str, Any]:
-    extra = {"icc_profile": result.icc_profile, "dpi": result.dpi}
-    return dict(writer.settings) | {name: value for name, value in extra.items() if value is not None}
+    Raises:
+        ImageError: as for :func:`decode_image`.
+    """
+    with _opened(content, path) as (image, orientation):
+        if not image.has_transparency_data:
+            return None
+        opacity = image.convert("RGBA").getchannel("A")
+        return Grey(orient(_levels(opacity), orientation.left), orientation.stored, orientation.raw_size)
 
 
 @dataclass(frozen=True)
 class _Orientation:
-    """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before."""
+    """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before.
+
+    ``description`` is the rest of its EXIF.
+    """
 
     stored: int
     left: int
     raw_size: tuple[int, int]
+    description: bytes | None
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, _Orientation]]:
+def _opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, _Orientation]]:
     """Yield the decoded first picture of a file and its orientation, every trouble told as an ImageError."""
+    name = spelled(path, "standard input")
     try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise ImageError(f"cannot read {path}: the file is empty")
-        # Opened by name, Pillow maps uncompressed TIFFs into memory in their turned size, and scrambles them.
-        with _no_warnings(), path.open("rb") as file, Image.open(file, formats=_readable()) as image:
-            _check_size(path, image.size)
-            stored = _stored_orientation(image)
+        with tolerant_pillow(), _identified(io.BytesIO(content)) as image:
+            _check_size(name, image.size)
+            # Before loading: what TIFF keeps in folders of its own is out of reach afterwards.
+            stored, description = stored_orientation(image.getexif), described(image.getexif)
             image.load()
-            yield image, _orientation_after_loading(image, stored)
+            yield image, _orientation_after_loading(image, stored, description)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         known = ", ".join(READABLE)
-        raise ImageError(f"cannot read {path}: it is not a picture, or is damaged, or none of {known}") from error
+        raise ImageError(f"cannot read {name}: it is not a picture, or is damaged, or none of {known}") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(path) from error
+        raise _too_large(name) from error
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged data.
-        raise ImageError(f"cannot read {path}: {_reason(error)}") from error
+        raise ImageError(f"cannot read {name}: {_reason(error)}") from error
+
+
+def _identified(file: BinaryIO) -> Image.Image:
+    Image.init()
+    with suppress(ImportError):  # an extra: nothing is said of HEIF where it is not there
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+    return Image.open(file, formats=[name for name in READABLE if name in Image.OPEN])
 
 
 def _reason(error: Exception) -> str:
@@ -188,7 +191,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _no_warnings() -> Iterator[None]:
+def tolerant_pillow() -> Iterator[None]:
     """Silence Pillow's warnings and lift its size limit, which counts half of what we allow."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
     try:
@@ -199,34 +202,21 @@ def _no_warnings() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _readable() -> list[str]:
-    Image.init()
-    return [name for name in READABLE if name in Image.OPEN]
-
-
-def _check_size(path: Path, size: tuple[int, int]) -> None:
+def _check_size(name: str, size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(path)
+        raise _too_large(name)
 
 
-def _too_large(path: Path) -> ImageError:
-    return ImageError(f"cannot read {path}: it claims more than {MAX_PIXELS // 10**6} million pixels")
+def _too_large(name: str) -> ImageError:
+    return ImageError(f"cannot read {name}: it claims more than {MAX_PIXELS // 10**6} million pixels")
 
 
-def _stored_orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # Damaged EXIF is no reason to refuse the pixels.
-        return 1
-    return value if value in range(1, 9) else 1
-
-
-def _orientation_after_loading(image: Image.Image, stored: int) -> _Orientation:
+def _orientation_after_loading(image: Image.Image, stored: int, description: bytes | None) -> _Orientation:
     # Pillow turns TIFF by itself while loading, and then takes the tag away.
-    left = stored if _stored_orientation(image) == stored else 1
+    left = stored if stored_orientation(image.getexif) == stored else 1
     width, height = image.size
     turned_already = left != stored and swaps_sides(stored)
-    return _Orientation(stored, left, (height, width) if turned_already else (width, height))
+    return _Orientation(stored, left, (height, width) if turned_already else (width, height), description)
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
@@ -248,8 +238,8 @@ def _wide_levels(values: NDArray[np.float64], whites: tuple[float, ...]) -> NDAr
 
 
 def _rgb_of_deep_grey(image: Image.Image) -> NDArray[np.uint8]:
-    grey = quantise(_levels(image), 8)
-    return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8, copy=False)
+    grey = np.rint(_levels(image) * np.float32(255)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _rgb_profile(image: Image.Image) -> bytes | None:

@@ -1,87 +1,211 @@
-"""Plan before any work: names, pairs and every conflict. Standard library only, no picture is opened."""
+"""Plan before any work: results' names and every conflict, all told together. No picture is opened.
 
+Standard library only.
+"""
+
+import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import OutputError, UsageError
-from .formats import READABLE_SUFFIXES, writer_for
+from .errors import PlanError, UsageError
+from .formats import WRITERS, writer_for
+from .locations import STREAM, identity, location, spelled
+from .manifests import read_manifest
+from .sources import Source, Sources, gather, paired
+from .targets import Targets
 
-__all__ = ["Job", "Pair", "pair", "plan"]
+__all__ = ["Job", "Request", "plan", "share"]
 
-_NO_TRIMAP = (
-    "no --trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
-    " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
-    " edges); paint a rough one over the photograph in any editor, or make one from a mask: white where the"
-    " eroded mask is, black outside the dilated mask, grey between"
-)
 _DUMPED = re.compile(r"step_\d+\.png|trajectory\.png")
 
 
 @dataclass(frozen=True)
 class Job:
-    """Hold the paths of one matting job.
+    """Hold the paths and settings of one matting job.
 
     Attributes:
-        image: the photograph.
-        trimap: its trimap.
-        output: the result, alpha or cutout.
+        image: the photograph, or ``STREAM`` for standard input.
+        trimap: its trimap, likewise; None for the photograph's own alpha channel.
+        output: the result, alpha or cutout, or ``STREAM`` for standard output.
+        relative: what the result is named after, see ``Source``.
+        format: the result's format, a key of ``WRITERS``.
+        seed, steps: of the sampling.
         alpha_output: the alpha beside a cutout, if wanted.
         dump_dir: the folder that will hold the pictures of each step, if wanted.
     """
 
     image: Path
-    trimap: Path
+    trimap: Path | None
     output: Path
+    relative: Path
+    format: str = "png"
+    seed: int = 0
+    steps: int = 10
     alpha_output: Path | None = None
     dump_dir: Path | None = None
 
+    @property
+    def name(self) -> str:
+        """What the job is called in messages."""
+        return spelled(self.image, "standard input")
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """Every file and folder that the job makes."""
+        return tuple(path for path in (self.output, self.alpha_output, self.dump_dir) if path is not None)
+
 
 @dataclass(frozen=True)
-class Pair:
-    """Hold one picture to evaluate: prediction, ground truth and trimap under a common name."""
+class Request:
+    """Hold what to plan, as the user said it.
 
-    name: str
-    pred: Path
-    gt: Path
-    trimap: Path
+    Attributes:
+        inputs: files, folders, or ``-``.
+        trimap: see ``sources.paired``.
+        output: a file, a folder, or ``-``.
+        manifest: a table instead of inputs and trimap.
+        recursive: look into folders below.
+        format: a key of ``WRITERS``; None for what the result's ending says, or png.
+        cutout, with_alpha, bits: which pictures to write, and the alpha's depth.
+        dump_steps: the folder for each job's folder of steps.
+        report: the file that will hold a row a job.
+        overwrite: replace results that exist.
+        seed, steps: for jobs of which no manifest says others.
+    """
+
+    inputs: tuple[str, ...] = ()
+    trimap: str | None = None
+    output: str | None = None
+    manifest: Path | None = None
+    recursive: bool = False
+    format: str | None = None
+    cutout: bool = False
+    with_alpha: bool = False
+    bits: int = 8
+    dump_steps: Path | None = None
+    report: Path | None = None
+    overwrite: bool = True
+    seed: int = 0
+    steps: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse switches that contradict each other."""
+        if self.with_alpha and not self.cutout:
+            raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
+        if self.bits == 16 and self.cutout and not self.with_alpha:
+            raise UsageError(
+                "--bit-depth 16 is for the alpha, and a cutout has 8 bits: add --with-alpha or leave one out"
+            )
+        if self.manifest is not None and (self.inputs or self.trimap is not None):
+            raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+
+    @property
+    def ending(self) -> str:
+        """The ending of results that are named by the program."""
+        return WRITERS[self.format or "png"].suffixes[0]
+
+    @property
+    def into_folder(self) -> bool:
+        """Whether results go into a folder: there may be several, or an existing folder is named."""
+        several = self.manifest is not None or len(self.inputs) > 1 or any(os.path.isdir(i) for i in self.inputs)
+        named = self.output is not None and (self.output.endswith("/") or os.path.isdir(self.output))
+        return several or named
 
 
-def plan(
-    image: Path,
-    trimap: Path | None,
-    output: Path | None = None,
-    *,
-    cutout: bool = False,
-    with_alpha: bool = False,
-    bits: int = 8,
-    dump_steps: Path | None = None,
-    overwrite: bool = True,
-) -> Job:
-    """Name the results of one photograph and refuse every conflict that shows before a picture is opened.
+def plan(request: Request) -> list[Job]:
+    """Name the results of every photograph and refuse every conflict that shows before a picture is opened.
 
     Raises:
-        UsageError: a missing path, a result that would replace an input, no target folder, and the like.
-        OutputError: the target folder exists and is read-only.
+        PlanError: missing or ambiguous paths, a result that would replace an input or another result, and the
+            like, all of them together.
+        UsageError: the request makes no sense as a whole.
+        OutputError: a target folder exists and is read-only.
     """
-    _check_picture(image, "photograph")
-    if trimap is None:
-        raise UsageError(_NO_TRIMAP)
-    _check_picture(trimap, "trimap")
-    if _same(image, trimap):
-        raise UsageError(f"{image} is given both as the photograph and as its trimap")
-    _check_switches(cutout, with_alpha, bits)
-    result = output if output is not None else Path(f"{image.stem}_{'cutout' if cutout else 'alpha'}.png")
-    beside = alpha_beside(result) if with_alpha else None
-    dump = _dump_folder(dump_steps, image) if dump_steps is not None else None
-    _check_result(result, (image, trimap), 8 if cutout else bits, overwrite)
-    if beside is not None:
-        _check_result(beside, (image, trimap), bits, overwrite)
-    if dump is not None:
-        _check_dump(dump, (image, trimap, result), overwrite)
-    return Job(image, trimap, result, beside, dump)
+    folder = _results_folder(request)
+    if request.manifest is not None:
+        sources = read_manifest(request.manifest)
+    else:
+        gathered = gather(request.inputs, recursive=request.recursive, except_in=folder)
+        sources = paired(gathered, request.trimap)
+    problems = list(sources.problems)
+    jobs = []
+    for source in sources.found:
+        try:
+            jobs.append(_job(request, source, folder))
+        except UsageError as error:
+            problems.append(str(error))
+    problems += _conflicts(request, folder, sources, jobs)
+    if problems:
+        raise PlanError(problems)
+    return jobs
+
+
+def share(jobs: list[Job], part: int, parts: int) -> list[Job]:
+    """Return the jobs of ``part`` (from 1) of ``parts``; other jobs coming or going move none from part to part."""
+    return [job for job in jobs if _digest(job) % parts == part - 1]
+
+
+def _digest(job: Job) -> int:
+    return int.from_bytes(hashlib.sha256(os.fsencode(job.relative)).digest()[:8])
+
+
+def _results_folder(request: Request) -> Path | None:
+    """Return the folder that results go into; None for a single file or stream."""
+    if not request.into_folder:
+        return None
+    if request.output is None:
+        raise UsageError("several photographs need a folder for their results: name it with -o DIR")
+    if location(request.output) == STREAM:
+        raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
+    folder = Path(request.output)
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
+    return folder
+
+
+def _job(request: Request, source: Source, folder: Path | None) -> Job:
+    output = _output(request, source, folder)
+    beside = alpha_beside(output) if request.with_alpha else None
+    if output == STREAM:
+        if beside is not None:
+            raise UsageError("standard output (-) holds one picture: leave out --with-alpha, or name a file with -o")
+        form = request.format or "png"
+        if request.bits not in WRITERS[form].bits and not request.cutout:
+            raise UsageError(f"{form} holds no {request.bits}-bit alpha: take --format png or tiff")
+    else:
+        form = _format(request, output)
+    return Job(
+        source.image,
+        source.trimap,
+        output,
+        source.relative,
+        form,
+        request.seed if source.seed is None else source.seed,
+        request.steps if source.steps is None else source.steps,
+        beside,
+        request.dump_steps / source.relative if request.dump_steps is not None else None,
+    )
+
+
+def _output(request: Request, source: Source, folder: Path | None) -> Path:
+    named = source.relative.name + ("_cutout" if request.cutout else "_alpha") + request.ending
+    if folder is not None:
+        return folder / (source.output or source.relative.parent / named)
+    if request.output is not None:
+        return location(request.output)
+    return STREAM if source.image == STREAM else Path(named)
+
+
+def _format(request: Request, output: Path) -> str:
+    """Return the key of the format that a result's ending asks for."""
+    writer = writer_for(output, 8 if request.cutout else request.bits)
+    form = next(key for key, other in WRITERS.items() if other is writer)
+    if request.format not in (None, form):
+        raise UsageError(f"the result {output} is {form} by its ending, and --format says {request.format}: change one")
+    return form
 
 
 def alpha_beside(cutout: Path) -> Path:
@@ -89,123 +213,65 @@ def alpha_beside(cutout: Path) -> Path:
     return cutout.with_name(f"{cutout.stem.removesuffix('_cutout')}_alpha.png")
 
 
-def _check_switches(cutout: bool, with_alpha: bool, bits: int) -> None:
-    if with_alpha and not cutout:
-        raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
-    if bits == 16 and cutout and not with_alpha:
-        raise UsageError("--bit-depth 16 is for the alpha, and a cutout has 8 bits: add --with-alpha or leave one out")
+def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[str]:
+    """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
+    inputs = [path for source in sources.found for path in (source.image, source.trimap)]
+    targets = Targets(folder, inputs, overwrite=request.overwrite)
+    lone_file = len(request.inputs) == 1 and not sources.folders
+    holding = {*targets.places, *(identity(path) for path in sources.folders)}
+    if folder is not None and not lone_file and identity(folder) in holding:
+        yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
+    if request.report is not None:
+        yield from _with_report(request.report, targets, jobs)
+    for job in jobs:
+        for path in (job.output, job.alpha_output):
+            if path is not None:
+                yield from targets.add(path, job.name)
+        if job.dump_dir is not None and request.dump_steps is not None:
+            yield from _with_dump(request.dump_steps, job, job.dump_dir, targets)
 
 
-def _check_picture(path: Path, role: str) -> None:
-    if not os.path.exists(path):
-        raise UsageError(f"the {role} {path} does not exist")
-    if not os.path.isfile(path):
-        raise UsageError(f"the {role} {path} is not a file: give a picture's path")
+def _with_report(report: Path, targets: Targets, jobs: list[Job]) -> Iterator[str]:
+    here = identity(report)
+    if os.path.isdir(report) or not os.path.isdir(report.parent):
+        yield f"the report {report} needs the name of a file in a folder that exists"
+    if here in targets.inputs:
+        yield f"the report {report} would replace the input {targets.inputs[here]}"
+    if any(here == identity(path) for job in jobs for path in job.written if path != STREAM):
+        yield f"the report {report} has the name of a result"
 
 
-def _check_result(path: Path, inputs: Iterable[Path], bits: int, overwrite: bool) -> None:
-    if os.path.isdir(path):
-        raise UsageError(f"the result {path} is an existing folder: name a file")
-    writer_for(path, bits)
-    _check_folder(path)
-    for source in inputs:
-        if _same(path, source):
-            raise UsageError(f"the result {path} would replace the input {source}: name another file with --output")
-    if os.path.lexists(path) and not overwrite:
-        raise UsageError(f"the result {path} exists already, and --no-overwrite keeps it")
+def _with_dump(top: Path, job: Job, folder: Path, targets: Targets) -> Iterator[str]:
+    if folder.name in ("", ".."):
+        yield f"--dump-steps names its folder like the photograph, and {job.name} has no usable name"
+    elif not os.path.isdir(top.parent):
+        yield f"the folder of --dump-steps {top} does not exist: make it first"
+    elif os.path.lexists(top) and not os.path.isdir(top):
+        yield f"--dump-steps {top} is a file: name a folder"
+    elif inside := _kept_in(folder, job, targets):
+        yield f"--dump-steps would replace the folder {folder}, which is also the place of {inside}"
+    else:
+        yield from targets.add(folder, job.name, inside=top)
+        if os.path.lexists(folder):
+            yield from _old_dump(folder, targets.overwrite)
 
 
-def _check_folder(path: Path) -> None:
-    folder = Path(os.path.realpath(path)).parent
-    if not os.path.isdir(folder):
-        raise UsageError(f"the folder of the result {path} does not exist: make it first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"cannot write {path}: the folder is read-only")
+def _kept_in(folder: Path, job: Job, targets: Targets) -> Path | None:
+    """Return an input, or a result of the job, that lies in a folder or is it."""
+    here = identity(folder)
+    for known in (targets.inputs, targets.places):
+        if here in known:
+            return known[here]
+    results = (path for path in (job.output, job.alpha_output) if path not in (None, STREAM))
+    return next((path for path in results if path and here in (identity(path), identity(path.parent))), None)
 
 
-def _dump_folder(parent: Path, image: Path) -> Path:
-    if image.stem in (".", ".."):
-        raise UsageError(f"--dump-steps names its folder like the photograph, and {image} has no usable name")
-    return parent / image.stem
-
-
-def _check_dump(folder: Path, others: Iterable[Path], overwrite: bool) -> None:
-    parent = folder.parent
-    if not os.path.isdir(parent.parent):
-        raise UsageError(f"the folder of --dump-steps {parent} does not exist: make it first")
-    if os.path.lexists(parent) and not os.path.isdir(parent):
-        raise UsageError(f"--dump-steps {parent} is a file: name a folder")
-    inside = [path for path in others if _same(path.parent, folder) or _same(path, folder)]
-    if inside:
-        raise UsageError(f"--dump-steps would replace the folder {folder}, which is also the place of {inside[0]}")
-    if os.path.lexists(folder):
-        _check_old_dump(folder, overwrite)
-
-
-def _check_old_dump(folder: Path, overwrite: bool) -> None:
+def _old_dump(folder: Path, overwrite: bool) -> Iterator[str]:
     if not overwrite:
-        raise UsageError(f"the folder of steps {folder} exists already, and --no-overwrite keeps it")
-    if not os.path.isdir(folder):
-        raise UsageError(f"the folder of steps {folder} exists already as a file")
-    foreign = sorted(p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
-    if foreign:
-        raise UsageError(f"--dump-steps would replace the folder {folder}, which holds other files ({foreign[0]})")
-
-
-def _same(first: Path, second: Path) -> bool:
-    if os.path.exists(first) and os.path.exists(second):
-        return os.path.samefile(first, second)
-    return os.path.realpath(first) == os.path.realpath(second)
-
-
-def pair(pred: Path, gt: Path, trimap: Path) -> list[Pair]:
-    """Pair predictions, ground truths and trimaps: three files, or three folders matched by name.
-
-    In folders, ``cat_alpha.png`` and ``cat_trimap.png`` go with ``cat.png``. Spare trimaps do no harm.
-
-    Raises:
-        UsageError: a missing path or partner, two files for one name, files among folders, an empty folder.
-    """
-    paths = {"prediction": pred, "ground truth": gt, "trimap": trimap}
-    for role, path in paths.items():
-        if not os.path.exists(path):
-            raise UsageError(f"the {role} {path} does not exist")
-    folders = [os.path.isdir(path) for path in paths.values()]
-    if not any(folders):
-        return [Pair(_key(pred), pred, gt, trimap)]
-    if not all(folders):
-        raise UsageError("give three files or three folders: prediction, ground truth and trimap")
-    return _match(_pictures(pred), _pictures(gt), _pictures(trimap), pred)
-
-
-def _match(preds: dict[str, Path], gts: dict[str, Path], trimaps: dict[str, Path], folder: Path) -> list[Pair]:
-    names = sorted(preds.keys() | gts.keys())
-    if not names:
-        raise UsageError(f"the folder {folder} holds no pictures")
-    roles = (("prediction", preds), ("ground truth", gts), ("trimap", trimaps))
-    missing = [f"{name} ({role})" for name in names for role, found in roles if name not in found]
-    if missing:
-        raise UsageError(f"no partner for: {', '.join(missing)}")
-    return [Pair(name, preds[name], gts[name], trimaps[name]) for name in names]
-
-
-def _key(path: Path) -> str:
-    return path.stem.removesuffix("_alpha").removesuffix("_trimap")
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _listed(folder):
-        if path.suffix.lower() not in READABLE_SUFFIXES or path.name.startswith("."):
-            continue
-        if (key := _key(path)) in found:
-            raise UsageError(f"{found[key]} and {path} go by the same name, {key}")
-        found[key] = path
-    return found
-
-
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
+        yield f"the folder of steps {folder} exists already, and --no-overwrite keeps it"
+    elif not os.path.isdir(folder):
+        yield f"the folder of steps {folder} exists already as a file"
+    else:
+        foreign = sorted(p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
+        if foreign:
+            yield f"--dump-steps would replace the folder {folder}, which holds other files ({foreign[0]})"

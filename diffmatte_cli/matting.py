@@ -13,7 +13,7 @@ from .errors import ImageError, UsageError, WeightsError
 from .hub import obtain
 from .memory import guard_memory
 from .model.checkpoint import Metadata, read_model
-from .model.config import MOST_STEPS, SCHEDULE_NAMES, check_device
+from .model.config import SCHEDULE_NAMES, check_device, check_steps
 from .model.diffmatte import Condition, DiffMatte
 from .sampling import SAMPLERS, Diffusion, Step
 from .trimap import parse_trimap
@@ -240,8 +240,7 @@ def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
 
 
 def _check_sampling(steps: int, sampler: str) -> None:
-    if not 1 <= steps <= MOST_STEPS or steps != int(steps):
-        raise UsageError(f"steps is {steps} but must be a whole number from 1 to {MOST_STEPS}")
+    check_steps(steps)
     if sampler not in SAMPLERS:
         raise UsageError(f"there is no sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
 

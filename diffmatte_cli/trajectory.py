@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from .files import staged_folder
-from .images import Result, quantise, write_images
+from .writing import Result, quantise, write_images
 
 __all__ = ["StepDump", "contact_sheet", "dumping"]
 

@@ -1,5 +1,6 @@
 """Read meaning into trimaps as people draw them: classes, size, and signs of a mistake."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,17 @@ from .orientation import orient, swaps_sides
 if TYPE_CHECKING:
     from .images import Grey, Photo
 
-__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "diagnose", "fit_to_photo", "parse_trimap", "unknown_share"]
+__all__ = [
+    "BACKGROUND",
+    "FOREGROUND",
+    "UNKNOWN",
+    "Finding",
+    "diagnose",
+    "fit_to_photo",
+    "main_grey",
+    "parse_trimap",
+    "unknown_share",
+]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
@@ -71,39 +82,47 @@ def _size_error(trimap: tuple[int, ...], photo: tuple[int, ...]) -> ImageError:
     )
 
 
-def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[str]:
-    """List what looks wrong with a trimap, one sentence each, from its levels and the classes made of it."""
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with a trimap: ``code`` for programs, ``text`` a sentence, ``mended`` where that was possible."""
+
+    code: str
+    text: str
+    mended: bool = False
+
+
+def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[Finding]:
+    """List what looks wrong with a trimap from its levels [H, W] in [0, 1] and the classes made of it."""
+    of_all, of_grey = _in_between_shares(levels)
     findings = [
         (
+            _looks_inverted(trimap),
+            "inverted",
+            "the trimap looks inverted, white around black: white must be the subject, black the background",
+        ),
+        (
             not (trimap == UNKNOWN).any(),
+            "no-unknown",
             "the trimap has no unknown (grey) region, so there is nothing to compute",
         ),
         (
             not (trimap == FOREGROUND).any(),
+            "no-foreground",
             "the trimap has no known foreground (white): paint some of the subject's inside white",
         ),
         (
             not (trimap == BACKGROUND).any(),
+            "no-background",
             "the trimap has no known background (black): paint what surely is not the subject black",
         ),
         (
-            _looks_inverted(trimap),
-            "the trimap looks inverted, white around black: white must be the subject, black the background",
+            of_all > _IN_BETWEEN_OF_ALL and of_grey > _IN_BETWEEN_OF_GREY,
+            "in-between",
+            f"{of_all:.0%} of the trimap's pixels are neither black, white nor one grey (below 10 % counts as"
+            " background, above 90 % as foreground): is it a matte, or blurred, or full of noise?",
         ),
     ]
-    of_all, of_grey = _in_between_shares(levels)
-    in_between = (
-        f"{of_all:.0%} of the trimap's pixels are neither black, white nor one grey (below 10 % counts as"
-        " background, above 90 % as foreground): is it a matte, or blurred, or full of noise?"
-    )
-    return [
-        text
-        for found, text in [
-            *findings,
-            (of_all > _IN_BETWEEN_OF_ALL and of_grey > _IN_BETWEEN_OF_GREY, in_between),
-        ]
-        if found
-    ]
+    return [Finding(code, text) for found, code, text in findings if found]
 
 
 def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
@@ -114,12 +133,19 @@ def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
     return float((border == FOREGROUND).mean()) >= _INVERTED_BORDER and within > along
 
 
+def main_grey(levels: NDArray[np.float32]) -> float:
+    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; the middle without one."""
+    middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
+    if not middle.size:
+        return 0.5
+    histogram = np.bincount(np.rint(middle * np.float32(255)).astype(np.intp), minlength=256)
+    return float(histogram.argmax() / 255)
+
+
 def _in_between_shares(levels: NDArray[np.float32]) -> tuple[float, float]:
     """Count levels far from black, white and the grey used most; give their share of all and of the greys."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.0, 0.0
-    histogram = np.bincount(np.rint(middle * np.float32(255)).astype(np.intp), minlength=256)
-    grey = np.float32(histogram.argmax() / 255)
-    strangers = int((np.abs(middle - grey) > _NEAR).sum())
+    strangers = int((np.abs(middle - np.float32(main_grey(levels))) > _NEAR).sum())
     return strangers / levels.size, strangers / middle.size

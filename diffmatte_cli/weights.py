@@ -13,7 +13,16 @@ from pathlib import Path
 from .errors import UsageError, WeightsError
 from .records import PACKAGE, WeightsRecord, read_records
 
-__all__ = ["Copy", "ModelSource", "Store", "check_copy", "file_sha256", "in_megabytes", "resolve_model"]
+__all__ = [
+    "Copy",
+    "ModelSource",
+    "Store",
+    "check_copy",
+    "file_sha256",
+    "in_megabytes",
+    "resolve_model",
+    "sha256_of_model",
+]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 
@@ -180,6 +189,15 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+
+
+def sha256_of_model(source: ModelSource) -> str:
+    """Return the sha256 that a model's file has, or has to have; raises WeightsError if it cannot be read."""
+    if source.copy is not None:
+        return source.copy.sha256
+    if source.record is not None:
+        return str(source.record.sha256)
+    return file_sha256(source.path)
 
 
 def in_megabytes(size: int) -> str:

@@ -8,20 +8,21 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 import diffmatte_cli
 from diffmatte_cli.cli import app, main
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.weights import ModelSource, Store
+from diffmatte_cli.weights import Copy, ModelSource, Store
 
 HEIGHT, WIDTH = 24, 32
 
@@ -32,18 +33,21 @@ class FakeMatter:
 
     device: str = "cpu"
     pause: float = 0.0
+    remembers: bool = True
     encoded: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     settings: list[dict[str, Any]] = field(default_factory=list)
 
-    def encode(self, image: np.ndarray, trimap: np.ndarray) -> int:
+    def encode(self, image: np.ndarray, trimap: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         assert image.dtype == trimap.dtype == np.uint8
         assert image.shape == (*trimap.shape, 3)
-        self.encoded.append((image, trimap))
-        return len(self.encoded) - 1
+        if self.remembers:
+            self.encoded.append((image, trimap))
+        return len(self.encoded) - 1, image, trimap
 
-    def steps(self, encoding: int, **settings: Any) -> Iterator[np.ndarray]:
-        self.settings.append(settings)
-        image, trimap = self.encoded[encoding]
+    def steps(self, encoding: tuple[int, np.ndarray, np.ndarray], **settings: Any) -> Iterator[np.ndarray]:
+        if self.remembers:
+            self.settings.append(settings)
+        _, image, trimap = encoding
         goal = image.mean(axis=2, dtype=np.float32) / np.float32(255)
         alpha = np.random.default_rng(settings["seed"]).random(trimap.shape, np.float32)
         for _ in range(settings["steps"]):
@@ -57,12 +61,12 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
     """Make a module to stand in ``sys.modules`` for ``diffmatte_cli.matting``."""
 
     def pick_device(spec: str) -> str:
-        if spec not in ("auto", "cpu"):
+        if spec not in ("auto", "cpu", "cuda:0", "cuda:1"):
             raise UsageError(f"device {spec} is not there")
-        return "cpu"
+        return "cpu" if spec == "auto" else spec
 
-    def load_file(*_: object) -> FakeMatter:
-        return matter
+    def load_file(_: object, __: object, device: str, ___: object) -> FakeMatter:
+        return replace(matter, device=device)
 
     module = ModuleType("diffmatte_cli.matting")
     module.__dict__.update(pick_device=pick_device, load_file=load_file, Matter=FakeMatter)
@@ -72,7 +76,8 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
 def fake_resolve_model(model: str, store: Store) -> ModelSource:
     if model not in ("tiny", "other"):
         raise UsageError(f"there is no model named {model!r}")
-    return ModelSource(model, Path(f"{model}.safetensors"))
+    path = Path(f"{model}.safetensors")
+    return ModelSource(model, path, copy=Copy("imported", path, model.ljust(64, "0")))
 
 
 def cat_trimap() -> np.ndarray:
@@ -81,6 +86,16 @@ def cat_trimap() -> np.ndarray:
     trimap[4:-4, 4:-4] = 128
     trimap[8:-8, 8:-8] = 255
     return trimap
+
+
+def make_photos(names: Iterable[str]) -> None:
+    """Fill the folders photos/ and trimaps/ with one picture each of every name."""
+    for folder in ("photos", "trimaps"):
+        Path(folder).mkdir(exist_ok=True)
+    for number, name in enumerate(names):
+        pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(Path("photos", f"{name}.png"))
+        Image.fromarray(cat_trimap()).save(Path("trimaps", f"{name}.png"))
 
 
 def run(*arguments: str, **settings: Any) -> Result:
@@ -114,8 +129,9 @@ def start(*command_line: str, **settings: Any) -> subprocess.Popen[str]:
 def finish(*command_line: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run Python on a command line to its end."""
     pipe = subprocess.PIPE
+    timeout = settings.pop("timeout", 120)
     with start(*command_line, **({"stdout": pipe, "stderr": pipe} | settings)) as process:
-        text, errors = process.communicate(timeout=120)
+        text, errors = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(process.args, process.returncode, text, errors)
 
 
@@ -140,5 +156,5 @@ def terminal() -> Iterator[tuple[int, Callable[[], bytes]]]:
 
 
 if __name__ == "__main__":
-    sys.modules["diffmatte_cli.matting"] = fake_matting(FakeMatter(pause=float(sys.argv.pop(1))))
+    sys.modules["diffmatte_cli.matting"] = fake_matting(FakeMatter(pause=float(sys.argv.pop(1)), remembers=False))
     main()

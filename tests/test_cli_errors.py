@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffmatte_cli.commands import matte as command
+from diffmatte_cli import batch
 from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
 
 pytest_plugins = ["cli_fixtures"]
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
 USAGE = {
-    "steps 0": (("--steps", "0"), "--steps must be at least 1"),
-    "steps -3": (("--steps", "-3"), "--steps must be at least 1"),
+    "steps 0": (("--steps", "0"), "steps must be a whole number of at least 1"),
+    "steps -3": (("--steps", "-3"), "steps must be a whole number of at least 1"),
     "steps of text": (("--steps", "ten"), "--steps"),
     "unknown option": (("--stepz", "1"), "No such option"),
     "bits": (("--bit-depth", "12"), "--bit-depth must be 8 or 16"),
@@ -34,8 +34,8 @@ USAGE = {
     "schedule": (("--schedule", "exp"), "--schedule must be one of linear"),
     "input scale 0": (("--input-scale", "0"), "--input-scale must be above 0"),
     "input scale nan": (("--input-scale", "nan"), "--input-scale must be above 0"),
-    "seed": (("--seed", "-1"), "--seed must be between"),
-    "huge seed": (("--seed", str(2**63)), "--seed must be between"),
+    "seed": (("--seed", "-1"), "the seed must be between"),
+    "huge seed": (("--seed", str(2**63)), "the seed must be between"),
     "ending": (("-o", "x.bmp"), "must end in one of"),
     "output is input": (("-o", "./cat.png"), "would replace the input"),
     "no folder": (("-o", "none/x.png"), "does not exist"),
@@ -58,7 +58,7 @@ def test_usage_errors(case: str, matter: fakes.FakeMatter, monkeypatch: pytest.M
 def test_no_trimap_and_missing_files(matter: fakes.FakeMatter) -> None:
     assert "a trimap is a grey picture" in fakes.error_line(fakes.run("matte", "cat.png"), 2)
     assert "dog.png does not exist" in fakes.error_line(fakes.run("matte", "dog.png", "--trimap", "cat_trimap.png"), 2)
-    assert "Missing argument" in fakes.error_line(fakes.run("matte"), 2)
+    assert "no input given" in fakes.error_line(fakes.run("matte"), 2)
     assert "No such command" in fakes.error_line(fakes.run("mate"), 2)
 
 
@@ -93,7 +93,7 @@ def test_failures_of_the_model_leave_nothing(
 ) -> None:
     whole = fakes.FakeMatter.steps
 
-    def failing(self: fakes.FakeMatter, encoding: int, **settings: Any) -> Any:
+    def failing(self: fakes.FakeMatter, encoding: Any, **settings: Any) -> Any:
         for number, alpha in enumerate(whole(self, encoding, **settings)):
             if number == step:
                 raise failure
@@ -104,7 +104,7 @@ def test_failures_of_the_model_leave_nothing(
 
 
 def test_nan_is_never_written(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> None:
-    def undefined(self: fakes.FakeMatter, encoding: int, **settings: Any) -> Any:
+    def undefined(self: fakes.FakeMatter, encoding: Any, **settings: Any) -> Any:
         yield np.full((fakes.HEIGHT, fakes.WIDTH), np.nan, np.float32)
 
     monkeypatch.setattr(fakes.FakeMatter, "steps", undefined)
@@ -117,7 +117,7 @@ def test_an_unexpected_error_shows_its_traceback_only_when_asked(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(command, "_load", broken)
+    monkeypatch.setattr(batch, "_load", broken)
     assert "Traceback" not in fakes.run_matte().stderr
     verbose = fakes.run_matte("--verbose").stderr
     assert "Traceback" in verbose
@@ -128,7 +128,7 @@ def test_ctrl_c_inside_a_command(matter: fakes.FakeMatter, monkeypatch: pytest.M
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "_load", interrupted)
+    monkeypatch.setattr(batch, "_load", interrupted)
     result = fakes.run_matte("--dump-steps", "steps")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "interrupted"

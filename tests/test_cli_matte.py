@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffmatte_cli.commands import matte as command
+from diffmatte_cli import batch
 from diffmatte_cli.images import read_grey
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
 
@@ -115,7 +115,8 @@ def test_the_dump_shows_the_whole_iteration(matter: fakes.FakeMatter) -> None:
     assert fakes.run_matte("--steps", "4", "--dump-steps", "steps").exit_code == 0
     names = sorted(entry.name for entry in Path("steps/cat").iterdir())
     assert names == ["step_01.png", "step_02.png", "step_03.png", "step_04.png", "trajectory.png"]
-    assert Path("steps/cat/step_04.png").read_bytes() == Path("cat_alpha.png").read_bytes()
+    step, result = (np.asarray(Image.open(name)) for name in ("steps/cat/step_04.png", "cat_alpha.png"))
+    np.testing.assert_array_equal(step, result)
     with Image.open("steps/cat/trajectory.png") as sheet:
         assert sheet.mode == "RGB"
         assert sheet.size == (3 * (320 + 8) + 8, 2 * (240 + 22 + 8) + 8)
@@ -146,7 +147,7 @@ def test_without_unknown_pixels_the_trimap_is_the_result_and_no_model_runs(
     def refuse(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(command, "_load", refuse)
+    monkeypatch.setattr(batch, "_load", refuse)
     Image.fromarray(np.where(fakes.cat_trimap() == 128, 0, fakes.cat_trimap()).astype(np.uint8)).save("cat_trimap.png")
     result = fakes.run_matte("--raw", "--dump-steps", "steps")
     assert result.exit_code == 0, result.stderr

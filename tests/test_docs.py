@@ -74,7 +74,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_commands_in_the_pages_exist(page: Path) -> None:
-    for line in re.findall(r"^ *\$? ?diffmatte ([a-z].*)$", page.read_text(), re.MULTILINE):
+    shown = "\n".join(re.findall(r"^ {4}.*diffmatte .*$", page.read_text(), re.MULTILINE))
+    for line in re.findall(r"(?:^ *|[|&] )diffmatte ([a-z][^|&#\n]*)", shown, re.MULTILINE):
         command, path = get_command(app), []
         for word in line.split():
             if not (below := getattr(command, "commands", {})):

@@ -14,7 +14,8 @@ from PIL import Image
 from diffmatte_cli import files
 from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.images import Result, quantise, read_grey, write_images
+from diffmatte_cli.images import read_grey
+from diffmatte_cli.writing import Result, quantise, write_images
 
 ENDINGS = [(name, suffix, bits) for name, row in WRITERS.items() for suffix in row.suffixes for bits in row.bits]
 
@@ -120,7 +121,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 import resource, sys, numpy as np
 from pathlib import Path
 from diffmatte_cli.errors import OutputError
-from diffmatte_cli.images import Result, write_images
+from diffmatte_cli.writing import Result, write_images
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 noise = np.random.default_rng(0).random((200, 200), np.float32)
 try:
@@ -136,8 +137,10 @@ except OutputError as error:
 
 
 def test_missing_and_read_only_folders(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No such file"):
-        _write(tmp_path / "none" / "x.png")
+    _write(tmp_path / "new" / "folder" / "x.png")
+    assert (tmp_path / "new" / "folder" / "x.png").is_file()
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        _write(tmp_path / "new" / "folder" / "x.png" / "y.png")
     with pytest.raises(OutputError, match="cannot write"):
         _write(tmp_path / ("n" * 300 + ".png"))
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from diffmatte_cli import jobs
 from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.formats import WRITERS, writer_for
-from diffmatte_cli.jobs import Job, Pair, alpha_beside, pair, plan
+from diffmatte_cli.jobs import Job, Request, alpha_beside
+from diffmatte_cli.jobs import plan as plan_all
+from diffmatte_cli.pairs import Pair, pair
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +30,26 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 CAT, TRIMAP = Path("cat.jpg"), Path("cat_trimap.png")
 
 
+def plan(image: Path, trimap: Path | None, output: Path | None = None, **rest: Any) -> Job:
+    """Plan a single photograph."""
+    given = {"trimap": trimap, "output": output}
+    texts = {name: str(path) for name, path in given.items() if path is not None}
+    (job,) = plan_all(Request((str(image),), **texts, **rest))
+    return job
+
+
 def test_default_names() -> None:
-    assert plan(CAT, TRIMAP) == Job(CAT, TRIMAP, Path("cat_alpha.png"))
-    assert plan(CAT, TRIMAP, cutout=True) == Job(CAT, TRIMAP, Path("cat_cutout.png"))
+    assert plan(CAT, TRIMAP) == Job(CAT, TRIMAP, Path("cat_alpha.png"), Path("cat"))
+    assert plan(CAT, TRIMAP, cutout=True) == Job(CAT, TRIMAP, Path("cat_cutout.png"), Path("cat"))
     both = plan(CAT, TRIMAP, cutout=True, with_alpha=True, dump_steps=Path("steps"))
-    assert both == Job(CAT, TRIMAP, Path("cat_cutout.png"), Path("cat_alpha.png"), Path("steps/cat"))
+    assert both == Job(
+        CAT,
+        TRIMAP,
+        Path("cat_cutout.png"),
+        Path("cat"),
+        alpha_output=Path("cat_alpha.png"),
+        dump_dir=Path("steps/cat"),
+    )
 
 
 def test_results_go_to_the_current_folder_wherever_the_photograph_is() -> None:
@@ -63,7 +81,7 @@ def test_names_never_collide_whatever_the_stem(stem: str) -> None:
 def test_no_trimap_says_what_one_is_and_how_to_get_it() -> None:
     with pytest.raises(UsageError) as caught:
         plan(CAT, None)
-    for word in ("--trimap", "black", "white", "grey", "paint", "mask", "eroded", "dilated"):
+    for word in ("--trimap", "black", "white", "grey", "paint", "mask", "diffmatte trimap"):
         assert word in str(caught.value)
 
 
@@ -72,8 +90,14 @@ def test_missing_inputs_and_folders_instead_of_pictures() -> None:
         plan(Path("dog.jpg"), TRIMAP)
     with pytest.raises(UsageError, match=r"the trimap dog\.png does not exist"):
         plan(CAT, Path("dog.png"))
-    with pytest.raises(UsageError, match="is not a file"):
+    with pytest.raises(UsageError, match="need a folder for their results"):
         plan(Path(), TRIMAP)
+    os.mkfifo("pipe.jpg")
+    with pytest.raises(UsageError, match="is not a file"):
+        plan(Path("pipe.jpg"), TRIMAP)
+    _link("astray.jpg", "nowhere.jpg")
+    with pytest.raises(UsageError, match="a link that leads nowhere"):
+        plan(Path("astray.jpg"), TRIMAP)
 
 
 def _link(name: str, target: str, *, hard: bool = False) -> Path:
@@ -112,12 +136,9 @@ def test_default_names_are_checked_too() -> None:
 
 
 def test_target_folders() -> None:
-    Path("out").mkdir()
-    Path("out.png").mkdir()
+    Path("out.png/cat_alpha.png").mkdir(parents=True)
     with pytest.raises(UsageError, match=r"folder of the result none/x\.png does not exist"):
         plan(CAT, TRIMAP, Path("none/x.png"))
-    with pytest.raises(UsageError, match="is an existing folder"):
-        plan(CAT, TRIMAP, Path("out"))
     with pytest.raises(UsageError, match="is an existing folder"):
         plan(CAT, TRIMAP, Path("out.png"))
     with pytest.raises(UsageError, match="does not exist"):
@@ -140,10 +161,10 @@ def test_existing_results_are_replaced_unless_asked_not_to() -> None:
         plan(CAT, TRIMAP, Path("x_cutout.png"), cutout=True, with_alpha=True, overwrite=False)
 
 
-@pytest.mark.parametrize("output", ["x", "x.jpg", "x.gif", "-", "x.png.txt", ".png"])
+@pytest.mark.parametrize("output", ["x", "x.jpg", "x.gif", "./-", "x.png.txt", ".png"])
 def test_unknown_endings(output: str) -> None:
     with pytest.raises(UsageError, match=r"must end in one of \.png"):
-        plan(CAT, TRIMAP, Path(output))
+        plan_all(Request((str(CAT),), str(TRIMAP), output))
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -115,7 +115,7 @@ CASES = {
     "white": (np.ones((9, 9), np.float32), ["no unknown", "no known background"]),
     "inverted": (_disc(0, 0.5, 1), ["inverted"]),
     "inverted portrait": (_portrait(inverted=True), ["inverted"]),
-    "inverted mask": (_disc(0, 0, 1), ["no unknown", "inverted"]),
+    "inverted mask": (_disc(0, 0, 1), ["inverted", "no unknown"]),
     "a matte": (_blurred(_disc(1, 0.5, 0), 60), ["neither black, white nor one grey"]),
     "noise": (np.clip(_disc(1, 0.5, 0) + NOISE, 0, 1), ["neither black, white nor one grey"]),
 }
@@ -127,13 +127,14 @@ def test_diagnosis(case: str) -> None:
     findings = diagnose(levels, parse_trimap(levels))
     assert len(findings) == len(expected), findings
     for finding, word in zip(findings, expected, strict=True):
-        assert word in finding
-        assert "\n" not in finding
+        assert word in finding.text
+        assert "\n" not in finding.text
+        assert not finding.mended
 
 
 @given(LEVELS)
 def test_diagnosis_never_fails(levels: np.ndarray) -> None:
-    assert all(isinstance(finding, str) for finding in diagnose(levels, parse_trimap(levels)))
+    assert all(finding.text and finding.code for finding in diagnose(levels, parse_trimap(levels)))
 
 
 def test_unknown_share() -> None:

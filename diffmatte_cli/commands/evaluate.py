@@ -10,7 +10,7 @@ import typer
 
 from ..console import warn
 from ..errors import ImageError
-from ..jobs import Pair, pair
+from ..pairs import Pair, pair
 from .options import VerboseOption
 
 if TYPE_CHECKING:

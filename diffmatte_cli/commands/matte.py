@@ -1,73 +1,48 @@
-"""``diffmatte matte``: a photograph and its trimap in, an alpha matte or a cutout out."""
+"""``diffmatte matte``: photographs and their trimaps in, alpha mattes or cutouts out."""
 
+import re
 import sys
-import time
-from collections.abc import Iterator
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Any
 
-from ..console import say, say_nothing, warn
-from ..errors import UsageError
-from ..jobs import Job, plan
-from ..model.config import MOST_STEPS, SAMPLER_NAMES, SCHEDULE_NAMES, check_attention_grids, check_device
-from ..weights import ModelSource, Store, resolve_model
+import typer
+
+from ..console import fail, say, say_nothing, warn
+from ..errors import FullError, UsageError, WeightsError, described
+from ..formats import WRITERS
+from ..jobs import Job, Request, plan, share
+from ..locations import STREAM, spelled
+from ..model.config import check_attention_grids, check_seed, check_steps
+from ..reports import check_report
+from ..settings import MatteOptions, check_choice
+from ..weights import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from ..batch import Matted
+    from ..pipeline import Ended
+    from ..reports import Report
+    from ..stopping import Stop
 
-    from ..images import Photo, Result
-    from ..matting import Matter
-    from ..trajectory import StepDump
+__all__ = ["matte", "run"]
 
-__all__ = ["MatteOptions", "matte", "run"]
-
-
-@dataclass(frozen=True)
-class MatteOptions:
-    """Hold the settings of a run; wrong ones raise UsageError at once.
-
-    ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own; ``bits`` is 8 or 16.
-    """
-
-    model: str = "tiny"
-    store: Store = field(default_factory=Store)
-    steps: int = 10
-    seed: int = 0
-    sampler: str = "ddim"
-    schedule: str | None = None
-    input_scale: float | None = None
-    keep_known: bool = True
-    device: str = "auto"
-    threads: int | None = None
-    attention_grids: int = 1
-    bits: int = 8
-    cutout: bool = False
-    quiet: bool = False
-    verbose: bool = False
-
-    def __post_init__(self) -> None:
-        """Check everything that needs neither torch nor a file."""
-        if not 1 <= self.steps <= MOST_STEPS:
-            raise UsageError(f"--steps must be at least 1 and at most {MOST_STEPS}, not {self.steps}")
-        if self.bits not in (8, 16):
-            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
-        if self.input_scale is not None and not 0 < self.input_scale <= 1:
-            raise UsageError(f"--input-scale must be above 0 and at most 1, not {self.input_scale}")
-        check_attention_grids(self.attention_grids)
-        opt.check_choice("--sampler", self.sampler, SAMPLER_NAMES)
-        opt.check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
-        opt.check_seed(self.seed)
-        opt.check_threads(self.threads)
-        check_device(self.device)
+# Errors that every other photograph would meet, too.
+FATAL = (WeightsError, UsageError, FullError, BrokenPipeError)
+# So many of the jobs that are left are named; --skip-existing finds the others.
+MOST_NAMED = 20
 
 
 def matte(
-    image: opt.ImageArgument,
+    inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
     output: opt.OutputOption = None,
+    manifest: opt.ManifestOption = None,
+    recursive: opt.RecursiveOption = False,
+    shard: opt.ShardOption = None,
+    dry_run: opt.DryRunOption = False,
     steps: opt.StepsOption = 10,
     model: opt.ModelOption = "tiny",
     weights_file: opt.WeightsFileOption = None,
@@ -81,174 +56,235 @@ def matte(
     input_scale: opt.InputScaleOption = None,
     attention_grids: opt.AttentionGridsOption = 1,
     bit_depth: opt.BitDepthOption = 8,
+    image_format: opt.FormatOption = None,
     cutout: opt.CutoutOption = False,
     with_alpha: opt.WithAlphaOption = False,
     dump_steps: opt.DumpStepsOption = None,
     keep_known: opt.KeepKnownOption = True,
     overwrite: opt.OverwriteOption = True,
+    skip_existing: opt.SkipExistingOption = False,
+    fail_fast: opt.FailFastOption = False,
+    report: opt.ReportOption = None,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Compute the alpha matte of a photograph from its trimap."""
+    """Compute the alpha mattes of photographs from their trimaps.
+
+    Exit code 0 when all are done, 1 when some failed, 2 for a mistake in what was asked: then nothing is written.
+    """
     options = MatteOptions(
         model=model,
         store=Store(weights_file, cache_dir, offline),
-        steps=steps,
-        seed=seed,
         sampler=sampler,
         schedule=schedule,
         input_scale=input_scale,
         keep_known=keep_known,
-        device=device,
+        devices=device,
         threads=threads,
         attention_grids=attention_grids,
         bits=bit_depth,
         cutout=cutout,
+        skip_existing=skip_existing,
+        fail_fast=fail_fast,
         quiet=quiet,
         verbose=verbose,
     )
-    job = plan(
-        image,
-        trimap,
-        output,
+    check_steps(steps)
+    check_seed(seed)
+    check_choice("--format", image_format, tuple(WRITERS))
+    if skip_existing and not overwrite:
+        raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
+    if report is not None:
+        check_report(report)
+    part = _shard(shard)
+    request = Request(
+        inputs=tuple(inputs or ()),
+        trimap=trimap,
+        output=output,
+        manifest=manifest,
+        recursive=recursive,
+        format=image_format,
         cutout=cutout,
         with_alpha=with_alpha,
         bits=bit_depth,
         dump_steps=dump_steps,
+        report=report,
         overwrite=overwrite,
+        seed=seed,
+        steps=steps,
     )
-    run(job, options)
+    jobs = plan(request)
+    _check_streams(jobs, dry_run)
+    source = _check_engine(options)
+    chosen = jobs if part is None else share(jobs, *part)
+    if dry_run:
+        _print_plan(chosen)
+    elif chosen:
+        run(chosen, options, source, report, several=request.into_folder)
+    elif not quiet:
+        say(f"nothing to do: no job of {len(jobs)} falls into share {shard}")
 
 
-def run(job: Job, options: MatteOptions) -> None:
-    """Do one planned job and report it in one line.
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    part, parts = (int(number) for number in found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise UsageError(f"--shard must be I/N with I from 1 to N, as in 2/8, not {text!r}")
+    return part, parts
 
-    Raises:
-        UsageError: unknown model or absent device; nothing has been read then.
-        DiffmatteError: whatever goes wrong later; nothing has been written then.
-    """
-    started = time.monotonic()
-    model = _check_engine(options)
 
-    from ..images import check_fits, read_image, write_images
-    from ..trajectory import dumping
-    from ..trimap import UNKNOWN
-
-    photo = read_image(job.image)
-    check_fits(job.output, *photo.pixels.shape[:2])
-    trimap = _read_trimap(job.trimap, photo)
-    steps = options.steps if (trimap == UNKNOWN).any() else 0
-    with dumping(job.dump_dir, photo.pixels, trimap, steps) as dump:
-        alpha, engine = _compute(photo, trimap, model, options, dump) if steps else _copied(trimap)
-        results = _results(job, options, photo, alpha)
-        if dump is not None:
-            dump.finish()
-        write_images(results)
-    if not options.quiet:
-        say(_summary(job, trimap, engine, time.monotonic() - started))
+def _check_streams(jobs: list[Job], dry_run: bool) -> None:
+    """Refuse to wait for somebody to type a picture, or to show one as text."""
+    reads = any(STREAM in (job.image, job.trimap) for job in jobs)
+    if reads and (sys.stdin is None or sys.stdin.isatty()):
+        raise UsageError("nothing is piped into standard input (-): pipe a picture in, or name a file")
+    if not dry_run and any(job.output == STREAM for job in jobs) and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or pipe it on")
 
 
 def _check_engine(options: MatteOptions) -> ModelSource:
-    """Refuse a model or a device that is not there, importing torch only where the device asks for it."""
+    """Refuse a model or a device that is not there, importing torch only where a device asks for it."""
     source = resolve_model(options.model, options.store)
     if source.record is not None:
         check_attention_grids(options.attention_grids, source.record.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
-    if options.device not in ("auto", "cpu"):
-        from ..matting import pick_device
+    for device in options.device_names:
+        if device not in ("auto", "cpu"):
+            from ..matting import pick_device
 
-        pick_device(options.device)
+            pick_device(device)
     return source
 
 
-def _read_trimap(path: Path, photo: "Photo") -> "NDArray[np.uint8]":
-    """Return the trimap's classes [H, W] in the photograph's size, warning of what looks wrong with it."""
-    from ..images import read_grey
-    from ..trimap import diagnose, fit_to_photo, parse_trimap
+def _print_plan(jobs: list[Job]) -> None:
+    from ..console import printable
 
-    levels = fit_to_photo(read_grey(path), photo)
-    trimap = parse_trimap(levels)
-    for finding in diagnose(levels, trimap):
-        warn(finding)
-    return trimap
+    for job in jobs:
+        trimap = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
+        results = ", ".join(spelled(path, "standard output") for path in job.written)
+        sys.stdout.write(printable(f"{job.name} with {trimap} -> {results}") + "\n")
 
 
-def _compute(
-    photo: "Photo",
-    trimap: "NDArray[np.uint8]",
-    model: ModelSource,
-    options: MatteOptions,
-    dump: "StepDump | None",
-) -> tuple["NDArray[np.float32]", str]:
-    """Run the model; return alpha [H, W] in [0, 1] and a phrase for what computed it."""
+def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Path | None, *, several: bool) -> None:
+    """Do planned jobs and report them; ``several`` makes a batch of them, even of one.
+
+    Raises:
+        UsageError, WeightsError, FullError: what no photograph could go on from.
+        DiffmatteError: what one photograph failed with, if it is the only one.
+        typer.Exit: code 1 if photographs of a batch failed, 130 or 143 if it was interrupted.
+    """
+    from contextlib import ExitStack
+
+    from ..batch import Stages, engines
+    from ..pipeline import run_stages
+    from ..reports import Report
+    from ..stopping import stopping_on_signals
+
+    tell = say_nothing if options.quiet else say
+    with stopping_on_signals() as stop, ExitStack() as opened:
+        show_bar = not options.quiet and sys.stderr.isatty()
+        stages = Stages(
+            options, sha256_of_model(source), warn, stop.event, several=several, step_bar=show_bar and not several
+        )
+        computers = [stages.computer(engine) for engine in engines(source, options, tell)]
+        rows = opened.enter_context(Report(report)) if report is not None else None
+        batch = _Batch(jobs, options, stop, rows, several, opened.enter_context(_bar(len(jobs), show_bar and several)))
+        for end in run_stages(jobs, stages.read, computers, stages.write, stop.event):
+            batch.add(end)
+    batch.finish()
+
+
+def _sentence(job: Job, error: BaseException) -> str:
+    """Say what a job failed with, naming the photograph."""
+    text = described(error)
+    return text if job.name in text else f"{job.name}: {text}"
+
+
+def _bar(total: int, shown: bool) -> Any:
     from tqdm import tqdm
 
-    matter = _load(model, options)
-    silent = options.quiet or not sys.stderr.isatty()
-    with tqdm(total=options.steps, desc="matting", unit="step", leave=False, disable=silent) as bar:
-        for number, alpha in enumerate(_steps(matter, photo, trimap, options), 1):
-            if dump is not None:
-                dump.add(number, alpha)
-            bar.update()
-    return alpha, f"{model.name} on {matter.device}, {number} step{'s' * (number > 1)}"
+    return tqdm(total=total, desc="matting", unit="picture", disable=not shown)
 
 
-def _load(model: ModelSource, options: MatteOptions) -> "Matter":
-    from ..hub import obtain
-    from ..matting import load_file, pick_device
+@dataclass
+class _Batch:
+    """Count and tell what becomes of jobs."""
 
-    if options.threads is not None:
-        import torch
+    jobs: list[Job]
+    options: MatteOptions
+    stop: "Stop"
+    report: "Report | None"
+    several: bool
+    bar: Any
+    began: float = field(default_factory=monotonic)
+    ended: set[int] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0))
+    failures: list[str] = field(default_factory=list)
+    fatal: BaseException | None = None
 
-        torch.set_num_threads(options.threads)
-    device = pick_device(options.device)
-    tell = say_nothing if options.quiet else say
-    if options.device == "auto":
-        tell(f"device: {device}")
-    path = obtain(model, options.store, progress=not options.quiet, tell=tell)
-    return load_file(model, path, device, options.attention_grids)
+    def add(self, end: "Ended[Job]") -> None:
+        """Take one job's end in: count, tell, report, and stop the run where it cannot go on."""
+        self.ended.add(id(end.job))
+        status = "failed" if end.error is not None else end.result.status
+        self.counts[status] += 1
+        sentence = _sentence(end.job, end.error) if end.error is not None else ""
+        if self.report is not None:
+            self.report.add(end.job, status, end.result, sentence)
+        if end.error is not None:
+            self._failed(end.job, end.error, sentence)
+        elif not self.options.quiet and self.bar.disable:
+            say(self._line(end.job, end.result))
+        self.bar.update()
 
+    def _failed(self, job: Job, error: BaseException, sentence: str) -> None:
+        self.failures.append(sentence)
+        if isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several:
+            self.fatal = self.fatal or error
+        else:
+            fail(sentence)
+            if self.options.verbose:
+                traceback.print_exception(error)
+        if self.fatal is not None or self.options.fail_fast:
+            self.stop.event.set()
 
-def _steps(
-    matter: "Matter", photo: "Photo", trimap: "NDArray[np.uint8]", options: MatteOptions
-) -> Iterator["NDArray[np.float32]"]:
-    """Yield alpha [H, W] after each step."""
-    yield from matter.steps(
-        matter.encode(photo.pixels, trimap),
-        steps=options.steps,
-        seed=options.seed,
-        sampler=options.sampler,
-        schedule=options.schedule,
-        input_scale=options.input_scale,
-        keep_known=options.keep_known,
-    )
+    def _line(self, job: Job, matted: "Matted") -> str:
+        number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
+        if matted.status == "skipped":
+            return f"{number}skipped, done before: {spelled(job.output, 'standard output')}"
+        files = ", ".join(spelled(path, "standard output") for path in job.written)
+        size = f"{matted.width}x{matted.height}, {matted.unknown:.1%} unknown"
+        return f"{number}{size}, {matted.engine}, {matted.seconds:.1f} s: {files}"
 
+    def finish(self) -> None:
+        """Tell how it went, and end with the exit code that says so."""
+        left = [job for job in self.jobs if id(job) not in self.ended]
+        if self.several:
+            self._tell_end(left)
+        if self.fatal is not None:
+            raise self.fatal
+        if self.stop.signal:
+            raise typer.Exit(128 + self.stop.signal)
+        if self.failures:
+            raise typer.Exit(1)
 
-def _copied(trimap: "NDArray[np.uint8]") -> tuple["NDArray[np.float32]", str]:
-    """Take a trimap without unknown pixels for the alpha."""
-    return (trimap == 255).astype("float32"), "no model needed"
+    def _tell_end(self, left: list[Job]) -> None:
+        if len(self.failures) > 1 and self.fatal is None:
+            say(f"{len(self.failures)} failed:")
+            for failure in self.failures:
+                say(f"  {failure}")
+        for job in left[:MOST_NAMED]:
+            say(f"left: {job.name}")
+        if len(left) > MOST_NAMED:
+            say(f"left: {len(left) - MOST_NAMED} more")
+        if not self.options.quiet or left or self.failures:
+            say(self._counted(len(left)))
 
-
-def _results(job: Job, options: MatteOptions, photo: "Photo", alpha: "NDArray[np.float32]") -> list["Result"]:
-    """List the pictures to write."""
-    from ..images import Result
-
-    if not options.cutout:
-        return [Result(job.output, alpha, options.bits, dpi=photo.dpi)]
-    from ..foreground import cutout
-
-    picture = cutout(photo.pixels, alpha)
-    results = [Result(job.output, picture, icc_profile=photo.icc_profile, dpi=photo.dpi)]
-    if job.alpha_output is not None:
-        results.append(Result(job.alpha_output, alpha, options.bits, dpi=photo.dpi))
-    return results
-
-
-def _summary(job: Job, trimap: "NDArray[np.uint8]", engine: str, seconds: float) -> str:
-    from ..trimap import unknown_share
-
-    height, width = trimap.shape
-    written = (job.output, job.alpha_output, job.dump_dir)
-    files = ", ".join(str(path) for path in written if path is not None)
-    return f"{width}x{height}, {unknown_share(trimap):.1%} unknown, {engine}, {seconds:.1f} s: {files}"
+    def _counted(self, left: int) -> str:
+        seconds = monotonic() - self.began
+        parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "done"]
+        parts += [f"{left} left (go on with --skip-existing)"] * bool(left)
+        rate = f", {60 * self.counts['done'] / seconds:.1f} a minute" if self.counts["done"] else ""
+        return f"{', '.join(parts)} in {seconds:.1f} s{rate}"

@@ -1,11 +1,11 @@
-"""The command line's options as annotated types, each written once, and the checks that need no torch."""
+"""The command line's options as annotated types, each written once."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..formats import WRITERS
 from ..model.config import SAMPLER_NAMES, SCHEDULE_NAMES
 
 __all__ = [
@@ -14,46 +14,84 @@ __all__ = [
     "CacheDirOption",
     "CutoutOption",
     "DeviceOption",
+    "DryRunOption",
     "DumpStepsOption",
-    "ImageArgument",
+    "FailFastOption",
+    "FormatOption",
     "InputScaleOption",
+    "InputsArgument",
     "KeepKnownOption",
+    "ManifestOption",
     "ModelOption",
     "OfflineOption",
     "OutputOption",
     "OverwriteOption",
     "QuietOption",
+    "RecursiveOption",
+    "ReportOption",
     "SamplerOption",
     "ScheduleOption",
     "SeedOption",
+    "ShardOption",
+    "SkipExistingOption",
     "StepsOption",
     "ThreadsOption",
     "TrimapOption",
     "VerboseOption",
     "WeightsFileOption",
     "WithAlphaOption",
-    "check_choice",
-    "check_seed",
-    "check_threads",
 ]
 
-ImageArgument = Annotated[Path, typer.Argument(metavar="IMAGE", help="The photograph.")]
+InputsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="Photographs, folders of them, or - for a photograph on standard input.",
+        show_default=False,
+    ),
+]
 TrimapOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--trimap",
         metavar="TRIMAP",
-        help="Needed: its trimap, black background, white foreground, grey unknown.",
+        help="Needed: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
+        " cat_trimap.png goes with cat.jpg; a pattern with {stem} (and {folder}, the photograph's); alpha for the"
+        " photographs' own alpha channel; or - for standard input.",
     ),
 ]
-OutputOption = Annotated[
+ManifestOption = Annotated[
     Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap and, if wanted, output, seed"
+        " and steps.",
+    ),
+]
+RecursiveOption = Annotated[
+    bool, typer.Option("--recursive", help="Look into folders below, too; results keep the tree.")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Do only the I-th of N shares of the jobs, each always the same."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+OutputOption = Annotated[
+    str | None,
     typer.Option(
         "-o",
         "--output",
-        metavar="FILE",
-        help="The result, .png, .tif, .tiff or .webp; default: IMAGE's name with _alpha.png or _cutout.png,"
-        " in the current folder.",
+        metavar="FILE|DIR|-",
+        help="The result, .png, .tif, .tiff or .webp; a folder for several, which is made; - for standard output."
+        " Default: the photograph's name with _alpha.png or _cutout.png, in the current folder; for a"
+        " photograph from standard input, standard output.",
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--format", metavar="|".join(WRITERS), help="The results' format; default: what the ending of -o says, or png."
     ),
 ]
 ModelOption = Annotated[
@@ -83,7 +121,11 @@ SeedOption = Annotated[
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute; auto says what it took."),
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]|mps",
+        help="Where to compute; auto says what it took. Several GPUs share the photographs: cuda:0,cuda:1.",
+    ),
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: as many as torch takes.")
@@ -119,7 +161,7 @@ DumpStepsOption = Annotated[
         "--dump-steps",
         metavar="DIR",
         help="Keep each step's alpha and a picture of the whole iteration, in a folder of DIR named like"
-        " IMAGE, which is replaced.",
+        " the photograph, which is replaced.",
     ),
 ]
 KeepKnownOption = Annotated[
@@ -129,27 +171,19 @@ KeepKnownOption = Annotated[
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite/--no-overwrite", help="Replace an existing result, or refuse.")
 ]
+SkipExistingOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-existing",
+        help="Leave out what is done: a result whose receipt names the same inputs, weights, settings and version.",
+    ),
+]
+FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first photograph that fails.")]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Write a row for each photograph as it ends, .jsonl or .csv."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", help="Say more; after an unexpected error, show the traceback.")
 ]
-
-_MOST_THREADS = 512
-
-
-def check_threads(threads: int | None) -> None:
-    """Raise UsageError for a number of threads that no machine has."""
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"--threads must be at least 1 and at most {_MOST_THREADS}, not {threads}")
-
-
-def check_seed(seed: int) -> None:
-    """Raise UsageError for a seed that the generator cannot take."""
-    if not 0 <= seed < 2**63:
-        raise UsageError(f"--seed must be between 0 and 2**63 - 1, not {seed}")
-
-
-def check_choice(option: str, value: str | None, choices: tuple[str, ...]) -> None:
-    """Raise UsageError for a value that is not among the choices; none given is fine."""
-    if value is not None and value not in choices:
-        raise UsageError(f"{option} must be one of {', '.join(choices)}, not {value!r}")

@@ -13,6 +13,7 @@ from ..errors import UsageError, WeightsError
 from ..files import staged_file
 from ..model.config import DTYPE_NAMES
 from ..records import WeightsRecord, as_toml
+from ..settings import check_choice
 from ..weights import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
@@ -237,7 +238,7 @@ def publish(
 def _check_conversion(checkpoint: Path, dtype: str) -> None:
     if not checkpoint.is_file():
         raise UsageError(f"there is no checkpoint {checkpoint}: check the path")
-    opt.check_choice("--dtype", dtype, DTYPE_NAMES)
+    check_choice("--dtype", dtype, DTYPE_NAMES)
 
 
 def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) -> None:

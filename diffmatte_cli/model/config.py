@@ -13,7 +13,10 @@ __all__ = [
     "SCHEDULE_NAMES",
     "VARIANTS",
     "ModelConfig",
+    "check_attention_grids",
     "check_device",
+    "check_seed",
+    "check_steps",
 ]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
@@ -69,6 +72,18 @@ _ROWS = (
     ModelConfig("vitb", "vit", 768, 16, {"heads": 12, "image_size": 512}, trimap_as_value=True),
 )
 VARIANTS = {row.variant: row for row in _ROWS}
+
+
+def check_steps(steps: int) -> None:
+    """Raise UsageError for a number of sampling steps that is out of range."""
+    if not 1 <= steps <= MOST_STEPS or steps != int(steps):
+        raise UsageError(f"steps must be a whole number of at least 1 and at most {MOST_STEPS}, not {steps}")
+
+
+def check_seed(seed: int) -> None:
+    """Raise UsageError for a seed that the generator cannot take."""
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"the seed must be between 0 and 2**63 - 1, not {seed}")
 
 
 def check_device(device: str) -> None:

@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from ..errors import TrainingError, UsageError
 from ..files import staged_file
-from ..images import Result, write_images
 from ..matting import Matter
 from ..metrics import mse, sad
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..sampling import Diffusion
+from ..writing import Result, write_images
 from .config import OptimiserConfig, TrainConfig
 from .data import Batch, Pair, batches, read_assets, read_validation
 from .losses import total_loss

@@ -1,0 +1,252 @@
+"""The matting of planned jobs: what each stage of the pipeline does with one photograph."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import __version__
+from .errors import ImageError
+from .formats import WRITERS
+from .images import Grey, Photo, decode_grey, decode_image, decode_opacity, read_bytes
+from .jobs import Job
+from .pipeline import Settled, Stopped
+from .receipts import Receipt, read_receipt, sha256_of
+from .settings import MatteOptions
+from .sources import ALPHA
+from .trajectory import StepDump, dumping
+from .trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
+from .weights import ModelSource
+from .writing import Result, check_fits, write_images
+
+if TYPE_CHECKING:
+    from .matting import Matter
+
+__all__ = ["Engine", "Matted", "Stages", "engines"]
+
+
+@dataclass(frozen=True)
+class Matted:
+    """What became of a job.
+
+    Attributes:
+        status: "done", or "skipped" for a result that was there already.
+        receipt: what the result was made of.
+        width, height: in pixels; 0 if skipped.
+        unknown: share of unknown pixels, 0 to 1.
+        engine: a phrase for what computed it.
+        seconds: spent on it by all stages, waiting aside.
+    """
+
+    status: str
+    receipt: Receipt
+    width: int = 0
+    height: int = 0
+    unknown: float = 0.0
+    engine: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class _Work:
+    """A job on its way: what has been read of it, then what has been computed."""
+
+    job: Job
+    receipt: Receipt
+    photo: Photo
+    trimap: NDArray[np.uint8]
+    seconds: float
+    alpha: NDArray[np.float32] | None = None
+    engine: str = "no model needed"
+    dump: StepDump | None = None
+    # Holds the dump's folder until the result is written, too.
+    open: ExitStack = field(default_factory=ExitStack)
+
+
+class Engine:
+    """A model on one device, loaded when the first picture needs it."""
+
+    def __init__(self, name: str, load: Callable[[], "Matter"]) -> None:
+        self.name, self._load = name, load
+        self._matter: Matter | None = None
+
+    @property
+    def matter(self) -> "Matter":
+        """The loaded model; raises WeightsError, or UsageError for an absent device."""
+        if self._matter is None:
+            self._matter = self._load()
+        return self._matter
+
+
+def engines(source: ModelSource, options: MatteOptions, tell: Callable[[str], None]) -> list[Engine]:
+    """Return an engine for each device of ``options``; ``tell`` hears what loading does."""
+    one_at_a_time = threading.Lock()
+
+    def loader(device: str) -> Callable[[], "Matter"]:
+        def load() -> "Matter":
+            with one_at_a_time:  # the second device finds the file that the first has pulled
+                return _load(source, device, options, tell)
+
+        return load
+
+    return [Engine(source.name, loader(device)) for device in options.device_names]
+
+
+def _load(source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None]) -> "Matter":
+    from .hub import obtain
+    from .matting import load_file, pick_device
+
+    if options.threads is not None:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    where = pick_device(device)
+    if device == "auto":
+        tell(f"device: {where}")
+    path = obtain(source, options.store, progress=not options.quiet, tell=tell)
+    return load_file(source, path, where, options.attention_grids)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The three stages, for one run.
+
+    Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings need
+    the photograph's name; ``step_bar`` whether to show each picture's steps; ``stop`` is looked at between steps.
+    """
+
+    options: MatteOptions
+    weights: str
+    warn: Callable[[str], None]
+    stop: threading.Event
+    several: bool = False
+    step_bar: bool = False
+
+    def read(self, job: Job) -> "_Work | Settled":
+        """Read and check a photograph and its trimap, unless their result is there already.
+
+        Raises ImageError, or OutputError where the result's format cannot hold the picture.
+        """
+        began = time.monotonic()
+        content = read_bytes(job.image)
+        drawn = None if job.trimap is None else read_bytes(job.trimap)
+        receipt = self._receipt(job, content, drawn)
+        if self.options.skip_existing and self._is_there(job, receipt):
+            return Settled(Matted("skipped", receipt, seconds=time.monotonic() - began))
+        photo = decode_image(content, job.image)
+        check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
+        levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
+        trimap = parse_trimap(levels)
+        for finding in diagnose(levels, trimap):
+            self.warn(f"{job.name}: {finding.text}" if self.several else finding.text)
+        return _Work(job, receipt, photo, trimap, time.monotonic() - began)
+
+    def _receipt(self, job: Job, image: bytes, trimap: bytes | None) -> Receipt:
+        options = self.options
+        return Receipt(
+            program=__version__,
+            weights=self.weights,
+            image=sha256_of(image),
+            trimap=ALPHA if trimap is None else sha256_of(trimap),
+            result="cutout" if options.cutout else "alpha",
+            bits=8 if options.cutout else options.bits,
+            seed=job.seed,
+            steps=job.steps,
+            sampler=options.sampler,
+            schedule=options.schedule,
+            input_scale=options.input_scale,
+            keep_known=options.keep_known,
+            attention_grids=options.attention_grids,
+        )
+
+    def _is_there(self, job: Job, receipt: Receipt) -> bool:
+        beside = job.alpha_output
+        return (
+            read_receipt(job.output) == receipt
+            and (beside is None or read_receipt(beside) == self._of_alpha(receipt))
+            and (job.dump_dir is None or job.dump_dir.is_dir())
+        )
+
+    def _of_alpha(self, receipt: Receipt) -> Receipt:
+        return replace(receipt, result="alpha", bits=self.options.bits)
+
+    def computer(self, engine: Engine) -> Callable[["_Work"], "_Work"]:
+        """Return the stage that computes alpha on one engine; its errors are those of ``Matter``."""
+
+        def compute(work: _Work) -> _Work:
+            began = time.monotonic()
+            steps = work.job.steps if (work.trimap == UNKNOWN).any() else 0
+            with ExitStack() as opened:
+                work.dump = opened.enter_context(dumping(work.job.dump_dir, work.photo.pixels, work.trimap, steps))
+                if steps:
+                    self._sample(work, engine)
+                else:
+                    work.alpha = (work.trimap == 255).astype(np.float32)
+                work.open = opened.pop_all()
+            work.seconds += time.monotonic() - began
+            return work
+
+        return compute
+
+    def _sample(self, work: _Work, engine: Engine) -> None:
+        from tqdm import tqdm
+
+        options, job, matter = self.options, work.job, engine.matter
+        steps = matter.steps(
+            matter.encode(work.photo.pixels, work.trimap),
+            steps=job.steps,
+            seed=job.seed,
+            sampler=options.sampler,
+            schedule=options.schedule,
+            input_scale=options.input_scale,
+            keep_known=options.keep_known,
+        )
+        with tqdm(total=job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
+            for number, alpha in enumerate(steps, 1):
+                if self.stop.is_set():
+                    raise Stopped
+                if work.dump is not None:
+                    work.dump.add(number, alpha)
+                work.alpha = alpha
+                bar.update()
+        work.engine = f"{engine.name} on {matter.device}, {job.steps} step{'s' * (job.steps > 1)}"
+
+    def write(self, work: "_Work") -> Matted:
+        """Write everything that a job makes, all or nothing; raises OutputError."""
+        began = time.monotonic()
+        with work.open:
+            if work.dump is not None:
+                work.dump.finish()
+            write_images(self._results(work))
+        height, width = work.trimap.shape
+        seconds = work.seconds + time.monotonic() - began
+        return Matted("done", work.receipt, width, height, unknown_share(work.trimap), work.engine, seconds)
+
+    def _results(self, work: _Work) -> list[Result]:
+        job, photo, alpha = work.job, work.photo, work.alpha
+        assert alpha is not None
+        plain = Result(job.output, alpha, self.options.bits, dpi=photo.dpi, receipt=work.receipt, format=job.format)
+        if not self.options.cutout:
+            return [plain]
+        from .foreground import cutout
+
+        picture = cutout(photo.pixels, alpha)
+        results = [replace(plain, pixels=picture, icc_profile=photo.icc_profile, exif=photo.exif)]
+        if job.alpha_output is not None:
+            receipt = self._of_alpha(work.receipt)
+            results.append(replace(plain, path=job.alpha_output, receipt=receipt, format=None))
+        return results
+
+
+def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> Grey:
+    if drawn is not None and job.trimap is not None:
+        return decode_grey(drawn, job.trimap)
+    own = decode_opacity(image, job.image)
+    if own is None:
+        raise ImageError(f"{job.name} has no alpha channel to take for its trimap: name a trimap instead")
+    return own

@@ -1,0 +1,176 @@
+"""``diffmatte check``: what is wrong with photographs and their trimaps, before anything is computed."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..console import say
+from ..errors import DiffmatteError, PlanError, UsageError
+from ..locations import identity, spelled
+from ..manifests import read_manifest
+from ..sources import Source, Sources, gather, paired
+from ..targets import Targets
+from . import options as opt
+
+if TYPE_CHECKING:
+    from ..doctor import Diagnosis
+
+__all__ = ["check"]
+
+FixOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--fix",
+        metavar="DIR",
+        help="Write every trimap that fits, mended where it has to be, to a folder that --trimap takes.",
+    ),
+]
+
+
+def check(
+    inputs: opt.InputsArgument = None,
+    trimap: opt.TrimapOption = None,
+    manifest: opt.ManifestOption = None,
+    recursive: opt.RecursiveOption = False,
+    fix: FixOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Examine photographs and trimaps: levels, sizes, shares, inversion, JPEG noise, the unknown band's width.
+
+    Exit code 0 when nothing is wrong, or --fix has mended all of it, 1 otherwise.
+    """
+    sources = _sources(inputs, trimap, manifest, recursive, fix)
+    findings = [_examined(source, fix) for source in sources]
+    if as_json:
+        sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
+    else:
+        _print_table(findings)
+    if any(row.is_ill for row in findings):
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One pair's diagnosis as it is told."""
+
+    source: Source
+    width: int = 0
+    height: int = 0
+    shares: dict[str, float] = field(default_factory=dict)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    fixed: Path | None = None
+
+    @property
+    def is_ill(self) -> bool:
+        return any(not finding["mended"] for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        trimap = self.source.trimap
+        return {
+            "image": spelled(self.source.image, "standard input"),
+            "trimap": "alpha" if trimap is None else spelled(trimap, "standard input"),
+            "width": self.width or None,
+            "height": self.height or None,
+            "unknown": self.shares.get("unknown"),
+            "foreground": self.shares.get("foreground"),
+            "background": self.shares.get("background"),
+            "findings": self.findings,
+            "fixed": str(self.fixed) if self.fixed else None,
+        }
+
+
+def _sources(
+    inputs: list[str] | None, trimap: str | None, manifest: Path | None, recursive: bool, fix: Path | None
+) -> list[Source]:
+    if manifest is None:
+        sources = paired(gather(inputs or (), recursive=recursive, except_in=fix), trimap)
+    elif inputs or trimap is not None:
+        raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+    else:
+        sources = read_manifest(manifest)
+    problems = list(sources.problems)
+    if fix is not None:
+        problems += _fix_problems(sources, fix)
+    if problems:
+        raise PlanError(problems)
+    return sources.found
+
+
+def _fix_problems(sources: Sources, folder: Path) -> Iterator[str]:
+    if folder.exists() and not folder.is_dir():
+        yield f"--fix {folder} is a file: name a folder"
+        return
+    targets = Targets(folder, (path for source in sources.found for path in (source.image, source.trimap)))
+    # Repaired copies among photographs or trimaps would be taken for such themselves.
+    if identity(folder) in {*targets.places, *map(identity, sources.folders)}:
+        yield f"--fix {folder} also holds inputs: name another folder"
+        return
+    for source in sources.found:
+        yield from targets.add(_fixed_path(source, folder), spelled(source.image, "standard input"))
+
+
+def _fixed_path(source: Source, folder: Path) -> Path:
+    return folder / source.relative.parent / f"{source.relative.name}.png"
+
+
+def _examined(source: Source, fix: Path | None) -> _Row:
+    """Examine one pair, and write its mended trimap if asked."""
+    from ..doctor import examine
+    from ..images import decode_grey, decode_image, decode_opacity, read_bytes
+
+    try:
+        content = read_bytes(source.image)
+        photo = decode_image(content, source.image)
+        if source.trimap is None:
+            grey = decode_opacity(content, source.image)
+        else:
+            grey = decode_grey(read_bytes(source.trimap), source.trimap)
+    except DiffmatteError as error:
+        return _Row(source, findings=[_finding("unreadable", str(error))])
+    height, width = photo.pixels.shape[:2]
+    if grey is None:
+        return _Row(source, width, height, findings=[_finding("no-alpha", "the photograph has no alpha channel")])
+    diagnosis = examine(photo, grey)
+    fixed = _write(source, fix, diagnosis) if fix is not None else None
+    findings = [_finding(f.code, f.text, f.mended and fixed is not None) for f in diagnosis.findings]
+    return _Row(source, width, height, diagnosis.shares, findings, fixed)
+
+
+def _finding(code: str, text: str, mended: bool = False) -> dict[str, Any]:
+    return {"code": code, "text": text, "mended": mended}
+
+
+def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
+    from ..writing import Result, write_images
+
+    if diagnosis.trimap is None:
+        return None
+    path = _fixed_path(source, folder)
+    write_images([Result(path, diagnosis.trimap)])
+    return path
+
+
+def _print_table(rows: list[_Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..console import printable
+
+    table = Table("picture", "size", "unknown", "findings")
+    for row in rows:
+        size = f"{row.width}x{row.height}" if row.width else ""
+        unknown = f"{row.shares['unknown']:.1%}" if row.shares else ""
+        marks = [f"{f['code']}{' (mended)' if f['mended'] else ''}: {f['text']}" for f in row.findings] or ["fine"]
+        name = spelled(row.source.image, "standard input")
+        table.add_row(Text(printable(name), overflow="fold"), size, unknown, Text("\n".join(map(printable, marks))))
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, width=width).print(table)
+    ill = sum(row.is_ill for row in rows)
+    say(f"{len(rows)} examined, {ill} with something wrong")

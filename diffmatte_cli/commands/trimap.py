@@ -1,0 +1,134 @@
+"""``diffmatte trimap``: trimaps out of masks, rough cutouts and soft segmentations."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..console import fail, say, warn
+from ..errors import DiffmatteError, FullError, PlanError, UsageError
+from ..formats import writer_for
+from ..locations import STREAM, identity, location, spelled
+from ..settings import DEFAULT_PERCENT, Band
+from ..sources import Source, gather
+from ..targets import Targets
+from . import options as opt
+
+__all__ = ["trimap"]
+
+MasksArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MASK",
+        help="A mask or soft segmentation, white subject on black, or a picture with an alpha channel, which counts"
+        " then; several, a folder, or - for standard input.",
+    ),
+]
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE|DIR|-",
+        help="The trimap, as .png, .tif or .webp; a folder for several; or -.",
+    ),
+]
+ErodeOption = Annotated[
+    int | None, typer.Option("--erode", metavar="PX", help="Width of the unknown region inside the mask's edge.")
+]
+DilateOption = Annotated[
+    int | None, typer.Option("--dilate", metavar="PX", help="Width of the unknown region outside the mask's edge.")
+]
+BandOption = Annotated[
+    float | None,
+    typer.Option(
+        "--band",
+        metavar="PERCENT",
+        help=f"Both widths as a share of the longer side; default: {DEFAULT_PERCENT:g}, where no width is given.",
+    ),
+]
+
+
+def trimap(
+    masks: MasksArgument,
+    output: TargetOption,
+    erode: ErodeOption = None,
+    dilate: DilateOption = None,
+    band: BandOption = None,
+    recursive: opt.RecursiveOption = False,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Make trimaps: white and black where a mask is sure, unknown along its edge and where it is in between."""
+    widths = Band(erode, dilate, band)
+    pairs = _planned(masks, output, recursive)
+    failed = 0
+    for source, target in pairs:
+        try:
+            said = _make(source, target, widths)
+        except DiffmatteError as error:
+            if len(pairs) == 1 or isinstance(error, FullError):
+                raise
+            fail(str(error))
+            failed += 1
+        else:
+            if not quiet:
+                say(said)
+    if failed:
+        say(f"{failed} of {len(pairs)} failed")
+        raise typer.Exit(1)
+
+
+def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path, Path]]:
+    """Name the trimaps; raises PlanError with every conflict."""
+    several = len(masks) > 1 or os.path.isdir(masks[0]) or os.path.isdir(output) or output.endswith("/")
+    if several and location(output) == STREAM:
+        raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
+    folder = Path(output) if several else None
+    sources = gather(masks, recursive=recursive, except_in=folder)
+    targets = [_target(source, folder) if folder is not None else location(output) for source in sources.found]
+    pairs = [(source.image, target) for source, target in zip(sources.found, targets, strict=True)]
+    problems = list(sources.problems)
+    places = Targets(folder, (mask for mask, _ in pairs))
+    holding = {*places.places, *map(identity, sources.folders)}
+    if folder is not None and len(masks) + len(sources.folders) > 1 and identity(folder) in holding:
+        problems.append(f"the folder of trimaps {folder} also holds masks: name another one with -o DIR")
+    for mask, target in pairs:
+        if target != STREAM:
+            writer_for(target)
+        problems += places.add(target, spelled(mask, "standard input"))
+    if problems:
+        raise PlanError(problems)
+    if STREAM in targets and sys.stdout.isatty():
+        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or pipe it on")
+    return pairs
+
+
+def _target(source: Source, folder: Path) -> Path:
+    return folder / source.relative.parent / f"{source.relative.name}.png"
+
+
+def _make(mask: Path, target: Path, widths: Band) -> str:
+    """Make one trimap; return a line about it."""
+    import numpy as np
+
+    from ..images import decode_grey, decode_opacity, read_bytes
+    from ..masks import trimap_from_mask
+    from ..trimap import diagnose, unknown_share
+    from ..writing import Result, write_images
+
+    content = read_bytes(mask)
+    grey = decode_opacity(content, mask)
+    if grey is None or (grey.levels == 1).all():  # an alpha channel that says nothing
+        grey = decode_grey(content, mask)
+    made = trimap_from_mask(grey.levels, widths)
+    for finding in diagnose((made / np.float32(255)).astype(np.float32), made):
+        warn(f"{spelled(mask, 'standard input')}: {finding.text}")
+    inside, outside = widths.pixels(*made.shape)
+    write_images([Result(target, made, format="png" if target == STREAM else None)])
+    return (
+        f"{made.shape[1]}x{made.shape[0]}, {unknown_share(made):.1%} unknown, {inside} px inside the edge and"
+        f" {outside} px outside: {spelled(target, 'standard output')}"
+    )

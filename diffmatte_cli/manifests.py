@@ -1,0 +1,117 @@
+"""Manifests: tables of photographs, trimaps, results and settings. Standard library only."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+from .locations import identity, location
+from .model.config import check_seed, check_steps
+from .sources import ALPHA, Source, Sources, unusable
+
+__all__ = ["COLUMNS", "read_manifest"]
+
+COLUMNS = ("image", "trimap", "output", "seed", "steps")
+_NEEDED = COLUMNS[:2]
+_FORMATS = (".csv", ".jsonl")
+
+Row = dict[str, Any]
+
+
+def read_manifest(path: Path) -> Sources:
+    """Read a manifest, ``.csv`` with a head of column names or ``.jsonl`` with an object a line.
+
+    ``image`` and ``trimap`` are needed and start at the manifest's own folder; ``output`` (below the run's
+    folder of results), ``seed`` and ``steps`` may be left out or empty. What is wrong with rows is among the
+    problems, with the row's line.
+
+    Raises:
+        UsageError: the file cannot be read or is no manifest at all.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise UsageError(f"the manifest {path} must end in .csv or .jsonl")
+    sources = Sources()
+    try:
+        # Names that are not UTF-8 come through, as they do from the command line.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = _csv_rows(file, path) if path.suffix.lower() == ".csv" else _json_rows(file)
+            for line, row in rows:
+                _add(sources, path, line, row)
+    except OSError as error:
+        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
+    except csv.Error as error:
+        raise UsageError(f"the manifest {path} is no CSV: {error}") from error
+    if not sources.found and not sources.problems:
+        raise UsageError(f"the manifest {path} has no rows")
+    return sources
+
+
+def _csv_rows(file: Any, path: Path) -> Iterator[tuple[int, Row | str]]:
+    reader = csv.DictReader(file, strict=True)
+    if missing := [name for name in _NEEDED if name not in (reader.fieldnames or ())]:
+        raise UsageError(f"the manifest {path} has no column {' nor '.join(missing)}: its first line must name them")
+    for row in reader:
+        surplus = None in row
+        yield reader.line_num, "it has more cells than the first line" if surplus else dict(row)
+
+
+def _json_rows(file: Any) -> Iterator[tuple[int, Row | str]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            yield number, f"it is no JSON ({error})"
+            continue
+        yield number, row if isinstance(row, dict) else "it is no JSON object"
+
+
+def _add(sources: Sources, manifest: Path, line: int, row: Row | str) -> None:
+    try:
+        if isinstance(row, str):
+            raise UsageError(row)
+        sources.found.append(
+            _source(manifest.parent, {key: value for key, value in row.items() if value not in (None, "")})
+        )
+    except UsageError as error:
+        sources.problems.append(f"line {line} of {manifest}: {error}")
+
+
+def _source(folder: Path, row: Row) -> Source:
+    if strange := row.keys() - set(COLUMNS):
+        raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
+    for name in _NEEDED:
+        if name not in row:
+            raise UsageError(f"it has no {name}")
+    for name in COLUMNS[:3]:
+        if not isinstance(row.get(name, ""), str) or "\0" in row.get(name, ""):
+            raise UsageError(f"its {name} is no path: {row[name]!r}")
+    image, trimap = (location(os.path.join(folder, row[name])) for name in _NEEDED)
+    own = row["trimap"] == ALPHA
+    for path, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
+        if problem := unusable(path, role):
+            raise UsageError(problem)
+    if identity(image) == identity(trimap):
+        raise UsageError(f"{image} is given both as the photograph and as its trimap")
+    output = Path(row["output"]) if "output" in row else None
+    relative = Path(image.stem) if output is None else output.parent / output.stem
+    seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
+    for check, value in ((check_seed, seed), (check_steps, steps)):
+        if value is not None:
+            check(value)
+    return Source(image, relative, None if own else trimap, output, seed, steps)
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return int(value)
+    except ValueError:
+        pass
+    raise UsageError(f"its {name} is no whole number: {value!r}")

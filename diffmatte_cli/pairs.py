@@ -1,0 +1,64 @@
+"""Pair predictions with their truth and trimaps by name, for scoring. Standard library only."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import UsageError
+from .locations import pictures_in
+
+__all__ = ["Pair", "pair"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Hold one picture to evaluate: prediction, ground truth and trimap under a common name."""
+
+    name: str
+    pred: Path
+    gt: Path
+    trimap: Path
+
+
+def pair(pred: Path, gt: Path, trimap: Path) -> list[Pair]:
+    """Pair predictions, ground truths and trimaps: three files, or three folders matched by name.
+
+    In folders, ``cat_alpha.png`` and ``cat_trimap.png`` go with ``cat.png``. Spare trimaps do no harm.
+
+    Raises:
+        UsageError: a missing path or partner, two files for one name, files among folders, an empty folder.
+    """
+    paths = {"prediction": pred, "ground truth": gt, "trimap": trimap}
+    for role, path in paths.items():
+        if not os.path.exists(path):
+            raise UsageError(f"the {role} {path} does not exist")
+    folders = [os.path.isdir(path) for path in paths.values()]
+    if not any(folders):
+        return [Pair(_key(pred), pred, gt, trimap)]
+    if not all(folders):
+        raise UsageError("give three files or three folders: prediction, ground truth and trimap")
+    return _match(_pictures(pred), _pictures(gt), _pictures(trimap), pred)
+
+
+def _match(preds: dict[str, Path], gts: dict[str, Path], trimaps: dict[str, Path], folder: Path) -> list[Pair]:
+    names = sorted(preds.keys() | gts.keys())
+    if not names:
+        raise UsageError(f"the folder {folder} holds no pictures")
+    roles = (("prediction", preds), ("ground truth", gts), ("trimap", trimaps))
+    missing = [f"{name} ({role})" for name in names for role, found in roles if name not in found]
+    if missing:
+        raise UsageError(f"no partner for: {', '.join(missing)}")
+    return [Pair(name, preds[name], gts[name], trimaps[name]) for name in names]
+
+
+def _key(path: Path) -> str:
+    return path.stem.removesuffix("_alpha").removesuffix("_trimap")
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in pictures_in(folder):
+        if (key := _key(path)) in found:
+            raise UsageError(f"{found[key]} and {path} go by the same name, {key}")
+        found[key] = path
+    return found

@@ -1,0 +1,102 @@
+"""What commands are to do beyond their paths, as records that are checked once. Standard library only."""
+
+from dataclasses import dataclass, field
+
+from .errors import UsageError
+from .model.config import (
+    SAMPLER_NAMES,
+    SCHEDULE_NAMES,
+    check_attention_grids,
+    check_device,
+)
+from .weights import Store
+
+__all__ = ["Band", "MatteOptions", "check_choice"]
+
+_MOST_THREADS = 512
+# Of the band along a mask's edge.
+DEFAULT_PERCENT = 1.5
+_MOST_PIXELS = 2000
+
+
+@dataclass(frozen=True)
+class MatteOptions:
+    """Hold the settings of a run; wrong ones raise UsageError at once.
+
+    ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own; ``bits`` is 8 or 16;
+    ``devices`` is one device, or several with a comma between.
+    """
+
+    model: str = "tiny"
+    store: Store = field(default_factory=Store)
+    sampler: str = "ddim"
+    schedule: str | None = None
+    input_scale: float | None = None
+    keep_known: bool = True
+    devices: str = "auto"
+    threads: int | None = None
+    attention_grids: int = 1
+    bits: int = 8
+    cutout: bool = False
+    skip_existing: bool = False
+    fail_fast: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        """Check everything that needs neither torch nor a file."""
+        if self.bits not in (8, 16):
+            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
+        if self.input_scale is not None and not 0 < self.input_scale <= 1:
+            raise UsageError(f"--input-scale must be above 0 and at most 1, not {self.input_scale}")
+        check_attention_grids(self.attention_grids)
+        check_choice("--sampler", self.sampler, SAMPLER_NAMES)
+        check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
+        if self.threads is not None and not 1 <= self.threads <= _MOST_THREADS:
+            raise UsageError(f"--threads must be at least 1 and at most {_MOST_THREADS}, not {self.threads}")
+        names = self.device_names
+        for name in names:
+            check_device(name)
+        if len(names) > 1 and (len(set(names)) < len(names) or "auto" in names):
+            raise UsageError(f"--device {self.devices} must name each device once, and not auto among them")
+
+    @property
+    def device_names(self) -> tuple[str, ...]:
+        """The devices one by one."""
+        return tuple(self.devices.split(","))
+
+
+@dataclass(frozen=True)
+class Band:
+    """How wide the unknown region becomes on the subject's side and outside it.
+
+    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the picture's longer side.
+    """
+
+    erode: int | None = None
+    dilate: int | None = None
+    percent: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse widths that make no sense."""
+        for name, pixels in (("--erode", self.erode), ("--dilate", self.dilate)):
+            if pixels is not None and not 0 <= pixels <= _MOST_PIXELS:
+                raise UsageError(f"{name} must be from 0 to {_MOST_PIXELS} pixels, not {pixels}")
+        if self.percent is not None and not 0 < self.percent <= 50:
+            raise UsageError(f"--band must be above 0 and at most 50 percent, not {self.percent:g}")
+        if self.percent is not None and (self.erode is not None or self.dilate is not None):
+            raise UsageError("--band gives both sides their width: leave it out, or --erode and --dilate")
+
+    def pixels(self, height: int, width: int) -> tuple[int, int]:
+        """Return the widths inside and outside, in pixels."""
+        if self.erode is None and self.dilate is None:
+            percent = DEFAULT_PERCENT if self.percent is None else self.percent
+            both = min(_MOST_PIXELS, max(1, round(percent / 100 * max(height, width))))
+            return both, both
+        return self.erode or 0, self.dilate or 0
+
+
+def check_choice(option: str, value: str | None, choices: tuple[str, ...]) -> None:
+    """Raise UsageError for a value that is not among the choices; none given is fine."""
+    if value is not None and value not in choices:
+        raise UsageError(f"{option} must be one of {', '.join(choices)}, not {value!r}")

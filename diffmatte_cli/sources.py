@@ -1,0 +1,204 @@
+"""What is to be matted: photographs out of arguments, folders or a manifest, each with its trimap.
+
+Standard library only; no picture is opened. What is wrong is collected, so that it can be told all at once.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from .errors import UsageError
+from .locations import STREAM, identity, location, pictures_in
+
+__all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", "unusable"]
+
+# The word for --trimap that takes the photograph's own alpha channel.
+ALPHA = "alpha"
+# A trimap in a folder is named like its photograph, with one of these behind the stem.
+TRIMAP_SUFFIXES = ("", "_trimap", "-trimap", ".trimap", "_tri")
+STEM, FOLDER = "{stem}", "{folder}"
+
+_NO_TRIMAP = (
+    "no --trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
+    " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
+    " edges); paint a rough one over the photograph in any editor, or make one from a mask with"
+    " `diffmatte trimap MASK -o TRIMAP`"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Hold one photograph to matte.
+
+    Attributes:
+        image: its path, or ``STREAM``.
+        relative: what results are named after: its place below the folder it was found in, without ending.
+        trimap: its trimap, ``STREAM``, or None for its own alpha channel.
+        output, seed, steps: what a manifest says; None for the run's own.
+    """
+
+    image: Path
+    relative: Path
+    trimap: Path | None = None
+    output: Path | None = None
+    seed: int | None = None
+    steps: int | None = None
+
+
+@dataclass
+class Sources:
+    """Hold photographs in order, the folders they were found in, and what was wrong on the way."""
+
+    found: list[Source] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def gather(inputs: Sequence[str], *, recursive: bool = False, except_in: Path | None = None) -> Sources:
+    """List the photographs of ``inputs``: files, folders, or ``-`` alone.
+
+    Folders below are taken with ``recursive`` only, and never ``except_in``, where results go.
+
+    Raises:
+        UsageError: there are no inputs, or ``-`` is not alone.
+    """
+    if not inputs:
+        raise UsageError("no input given: name a photograph, several, a folder, - for standard input, or a --manifest")
+    paths = [location(text) for text in inputs]
+    if STREAM in paths and len(paths) > 1:
+        raise UsageError("standard input (-) brings one photograph: give it alone")
+    sources = Sources()
+    for path in paths:
+        if os.path.isdir(path) and path != STREAM:
+            _add_folder(sources, path, recursive, except_in)
+        elif path == STREAM:
+            sources.found.append(Source(path, Path("stdin")))
+        elif problem := unusable(path, "photograph"):
+            sources.problems.append(problem)
+        else:
+            sources.found.append(Source(path, Path(path.stem)))
+    return sources
+
+
+def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path | None) -> None:
+    sources.folders.append(folder)
+    try:
+        pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
+    except UsageError as error:
+        sources.problems.append(str(error))
+        return
+    sources.found += [Source(path, path.relative_to(folder).parent / path.stem) for path in pictures]
+    if not pictures:
+        hint = "" if recursive else " (folders below it are looked into with --recursive)"
+        sources.problems.append(f"the folder {folder} holds no pictures{hint}")
+
+
+def unusable(path: Path, role: str) -> str | None:
+    """Say what is wrong with the path of a picture."""
+    if not os.path.lexists(path):
+        return f"the {role} {path} does not exist"
+    if not os.path.exists(path):
+        return f"the {role} {path} is a link that leads nowhere"
+    if not os.path.isfile(path):
+        return f"the {role} {path} is not a file: give a picture's path"
+    return None
+
+
+def paired(sources: Sources, trimap: str | None) -> Sources:
+    """Give every photograph its trimap.
+
+    ``trimap`` is a file, a folder, a pattern with ``{stem}`` (and, if wanted, ``{folder}``, where the photograph
+    lies), ``alpha`` for the photographs' own alpha channel, or ``-``. Where a photograph turns out to be
+    another one's trimap, as in a folder that holds both, it is left out.
+
+    Raises:
+        UsageError: no trimap is given, or standard input is asked for two things.
+    """
+    if trimap is None:
+        raise UsageError(_NO_TRIMAP)
+    if trimap == ALPHA:
+        return sources
+    path = location(trimap)
+    if path != STREAM and STEM in trimap:
+        return _looked_up(sources, lambda source: _by_pattern(trimap, source))
+    if path != STREAM and os.path.isdir(path):
+        listed = cache(_by_stem)
+        return _looked_up(sources, lambda source: _in_folder(path, source, listed))
+    return _one_for_one(sources, path)
+
+
+def _one_for_one(sources: Sources, trimap: Path) -> Sources:
+    if trimap == STREAM and any(source.image == STREAM for source in sources.found):
+        raise UsageError("standard input (-) cannot bring both the photograph and its trimap: name one of them")
+    problem = None if trimap == STREAM else unusable(trimap, "trimap")
+    if problem is None and len(sources.found) > 1:
+        problem = (
+            f"one trimap, {trimap}, for {len(sources.found)} photographs: name a folder of trimaps, a pattern with"
+            " {stem}, or a --manifest"
+        )
+    if problem is None and any(identity(source.image) == identity(trimap) for source in sources.found):
+        problem = f"{trimap} is given both as the photograph and as its trimap"
+    found = [replace(source, trimap=trimap) for source in sources.found]
+    return Sources(found, sources.folders, sources.problems + ([problem] if problem is not None else []))
+
+
+def _looked_up(sources: Sources, find: Callable[[Source], Path]) -> Sources:
+    found, failed = [], []
+    for source in sources.found:
+        try:
+            found.append(replace(source, trimap=find(source)))
+        except UsageError as error:
+            failed.append((source, str(error)))
+    users = defaultdict(list)
+    for source in found:
+        users[identity(source.trimap or source.image)].append(source)
+    photographs = [source for source in found if identity(source.image) not in users]
+    problems = [problem for source, problem in failed if identity(source.image) not in users]
+    return Sources(photographs, sources.folders, sources.problems + problems + _shared(users.values()))
+
+
+def _shared(users: Iterable[list[Source]]) -> list[str]:
+    return [
+        f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
+        " the photographs', or use a --manifest"
+        for same in users
+        if len({source.relative for source in same}) > 1
+    ]
+
+
+def _by_pattern(pattern: str, source: Source) -> Path:
+    if source.image == STREAM:
+        raise UsageError("a pattern needs the photograph's name, and standard input has none: name the trimap")
+    path = Path(pattern.replace(FOLDER, str(source.image.parent)).replace(STEM, source.image.stem))
+    if problem := unusable(path, "trimap"):
+        raise UsageError(f"{problem}, and {source.image} needs it")
+    if identity(path) == identity(source.image):
+        raise UsageError(f"{path} is both a photograph and its trimap by the pattern {pattern}")
+    return path
+
+
+def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, list[Path]]]) -> Path:
+    if source.image == STREAM:
+        raise UsageError("a folder of trimaps needs a name to look for, and standard input has none: name the trimap")
+    mirrored = folder / source.relative.parent
+    place = mirrored if os.path.isdir(mirrored) else folder
+    stem, beside = source.image.stem, identity(place) == identity(source.image.parent)
+    suffixes = TRIMAP_SUFFIXES[1:] if beside else TRIMAP_SUFFIXES
+    fitting = [path for suffix in suffixes for path in listed(place).get(stem + suffix, ())]
+    if not fitting:
+        raise UsageError(
+            f"no trimap for {source.image} in {place}: {stem}{suffixes[0]}.png is looked for, and the like"
+        )
+    if len(fitting) > 1:
+        raise UsageError(f"{source.image} has two trimaps, {fitting[0]} and {fitting[1]}: keep one of them")
+    return fitting[0]
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    stems = defaultdict(list)
+    for path in pictures_in(folder):
+        stems[path.stem].append(path)
+    return stems

@@ -1,0 +1,87 @@
+"""Places of results, refused where they are in the way of inputs, of each other, or of what is on disk.
+
+Standard library only.
+"""
+
+import os
+from collections.abc import Hashable, Iterable, Iterator
+from pathlib import Path
+
+from .errors import OutputError
+from .locations import STREAM, identity, is_inside
+
+__all__ = ["Targets"]
+
+LONGEST_NAME = 255  # in bytes, on every usual file system
+
+
+class Targets:
+    """Take results' paths one after another and tell each one's conflicts.
+
+    Arguments: ``folder`` is the one that all results have to lie in, made where it is missing, or None
+    where the folder of each has to be there; ``inputs`` may not be replaced.
+    """
+
+    def __init__(self, folder: Path | None, inputs: Iterable[Path | None], *, overwrite: bool = True) -> None:
+        self.folder, self.overwrite = folder, overwrite
+        self.inputs = {identity(path): path for path in inputs if path not in (None, STREAM)}
+        self.places = {identity(path.parent): path for path in self.inputs.values() if path is not None}
+        self._taken: dict[Hashable, str] = {}
+        self._fit: dict[Path, str | None] = {}
+
+    def add(self, path: Path, owner: str, inside: Path | None = None) -> Iterator[str]:
+        """Yield a sentence for what is wrong with the result ``path`` of the input ``owner``.
+
+        ``inside`` is a folder for this result in place of the common one; what is there is then not looked at.
+
+        Raises OutputError for a folder that is read-only.
+        """
+        if path == STREAM:
+            return
+        within = self.folder if inside is None else inside
+        if within is not None and not is_inside(path, within):
+            yield f"the result {path} of {owner} would lie outside the folder {within}"
+            return
+        key = identity(path)
+        if key in self._taken:
+            yield f"{self._taken[key]} and {owner} would both be written to {path}: rename one"
+            return
+        self._taken[key] = owner
+        if key in self.inputs:
+            yield f"the result {path} would replace the input {self.inputs[key]}: name another with --output"
+        elif inside is None:
+            yield from self._on_disk(path)
+
+    def _on_disk(self, path: Path) -> Iterator[str]:
+        if len(os.fsencode(path.name)) > LONGEST_NAME:
+            yield f"the name of the result {path} is too long: give the input a shorter one"
+            return
+        try:
+            exists = bool(os.lstat(path))
+        except (FileNotFoundError, NotADirectoryError):
+            exists = False
+        except OSError as error:
+            yield f"the result {path} cannot be: {error.strerror}"
+            return
+        if os.path.isdir(path):
+            yield f"the result {path} is an existing folder: name a file"
+        elif exists and not self.overwrite:
+            yield f"the result {path} exists already, and --no-overwrite keeps it"
+        elif text := self._of_parent(Path(os.path.realpath(path)).parent, path):
+            yield text
+
+    def _of_parent(self, parent: Path, path: Path) -> str | None:
+        if parent not in self._fit:
+            self._fit[parent] = self._unfit(parent, path)
+        return self._fit[parent]
+
+    def _unfit(self, parent: Path, path: Path) -> str | None:
+        """Say why no file can be made in a folder that is there, or that the run would make."""
+        if self.folder is None and not os.path.isdir(parent):
+            return f"the folder of the result {path} does not exist: make it first"
+        there = next(folder for folder in (parent, *parent.parents) if os.path.lexists(folder))
+        if not os.path.isdir(there):
+            return f"the folder of the result {path} cannot be made: {there} is a file"
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise OutputError(f"cannot write {path}: the folder is read-only")
+        return None

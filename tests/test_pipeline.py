@@ -1,0 +1,121 @@
+"""The three stages: what they pass on, how errors and stopping end them, and what waits where."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from diffmatte_cli.pipeline import WAITING, Ended, Settled, Stopped, run_stages
+
+
+def _same(item: Any) -> Any:
+    return item
+
+
+def _run(jobs: Any, stop: threading.Event | None = None, **stages: Any) -> Iterator[Ended[int]]:
+    chosen = {"read": _same, "computers": [_same], "write": _same} | stages
+    return run_stages(jobs, chosen["read"], chosen["computers"], chosen["write"], stop or threading.Event())
+
+
+def test_every_job_goes_through_every_stage_in_order() -> None:
+    ends = list(_run(range(20), read=lambda n: [n], computers=[lambda x: [*x, "c"]], write=lambda x: [*x, "w"]))
+    assert [(end.job, end.result, end.error) for end in ends] == [(n, [n, "c", "w"], None) for n in range(20)]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_several_computers_share_the_jobs(count: int) -> None:
+    meeting = threading.Barrier(count)
+
+    def compute(item: int) -> int:
+        if item < count:
+            meeting.wait(timeout=20)  # passes only if all of them work at the same time
+        return item
+
+    ends = list(_run(range(40), computers=[compute] * count))
+    assert sorted(end.job for end in ends) == list(range(40))
+
+
+@pytest.mark.parametrize("stage", ["read", "computers", "write"])
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt(), SystemExit(3)])
+def test_an_error_ends_one_job_and_no_thread(stage: str, error: BaseException) -> None:
+    def failing(item: int) -> int:
+        if item == 3:
+            raise error
+        return item
+
+    ends = list(_run(range(8), **{stage: [failing] if stage == "computers" else failing}))
+    assert len(ends) == 8
+    assert [(end.job, end.error) for end in ends if end.error is not None] == [(3, error)]
+
+
+def test_a_settled_job_skips_the_other_stages() -> None:
+    computed: list[int] = []
+    ends = list(
+        _run(range(6), read=lambda n: Settled("early") if n % 2 else n, computers=[lambda n: computed.append(n) or n])
+    )
+    assert computed == [0, 2, 4]
+    assert {end.job for end in ends if end.result == "early"} == {1, 3, 5}
+
+
+def test_reading_runs_ahead_by_a_bounded_number_of_jobs() -> None:
+    begun: list[int] = []
+    gate = threading.Event()
+
+    def read(item: int) -> int:
+        begun.append(item)
+        return item
+
+    def compute(item: int) -> int:
+        gate.wait(timeout=20)
+        return item
+
+    run = _run(range(100), read=read, computers=[compute])
+    taking = threading.Thread(target=lambda: list(run))
+    taking.start()
+    time.sleep(0.3)
+    # One is being computed, WAITING wait, and one waits to wait.
+    assert len(begun) <= 2 + WAITING
+    gate.set()
+    taking.join(timeout=20)
+    assert len(begun) == 100
+
+
+def test_stopping_begins_no_job_and_writes_what_is_computed() -> None:
+    stop, written = threading.Event(), []
+
+    def compute(item: int) -> int:
+        if item == 5:
+            stop.set()
+        return item
+
+    ends = list(_run(range(100), stop, computers=[compute], write=lambda item: written.append(item) or item))
+    assert written == list(range(6))
+    assert [end.job for end in ends] == written
+
+
+def test_a_stage_may_give_its_job_up() -> None:
+    stop = threading.Event()
+
+    def compute(item: int) -> int:
+        if item == 2:
+            stop.set()
+            raise Stopped
+        return item
+
+    assert [end.job for end in _run(range(9), stop, computers=[compute])] == [0, 1]
+
+
+def test_leaving_early_stops_the_threads() -> None:
+    before = threading.active_count()
+    run = _run(iter(range(10**9)))
+    for end in run:
+        if end.job == 3:
+            break
+    run.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_no_jobs() -> None:
+    assert list(_run([])) == []
