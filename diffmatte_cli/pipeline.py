@@ -4,7 +4,7 @@ It knows neither pictures nor models. Memory stays flat because a stage waits un
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Queue, SimpleQueue
 from typing import Any, Generic, TypeVar
@@ -44,7 +44,7 @@ def run_stages(
     computers: Sequence[Callable[[Any], Any]],
     write: Callable[[Any], Any],
     stop: threading.Event,
-) -> Iterator[Ended[J]]:
+) -> Generator[Ended[J]]:
     """Take every job through the three stages and yield each one's end as it comes.
 
     ``read`` runs in one thread, each of ``computers`` (a device, say) in its own, ``write`` in as many. Once

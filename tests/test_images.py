@@ -251,3 +251,19 @@ def test_a_large_but_honest_header_is_no_bomb(monkeypatch: pytest.MonkeyPatch, t
 
 def test_a_photograph_is_at_most_400_megapixels() -> None:
     assert images.MAX_PIXELS == 400_000_000
+
+
+def test_heic_with_its_extra(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="needs the heic extra")
+    pillow_heif.register_heif_opener()
+    colours = np.kron(COLOUR[:2, :2], np.ones((32, 32, 1), np.uint8))
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    path = _saved(tmp_path / "x.heic", Image.fromarray(colours), quality=100, exif=exif)
+    photo = read_image(path)
+    assert np.abs(photo.pixels.astype(int) - colours).mean() < 3
+    assert photo.exif is not None
+    assert b"Maker" in photo.exif
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ImageError, match="cannot read"):
+        read_image(path)

@@ -2,16 +2,11 @@
 
 import re
 import sys
-import traceback
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Any
 
-import typer
-
-from ..console import fail, say, say_nothing, warn
-from ..errors import FullError, UsageError, WeightsError, described
+from ..console import say, say_nothing, warn
+from ..errors import UsageError
 from ..formats import WRITERS
 from ..jobs import Job, Request, plan, share
 from ..locations import STREAM, spelled
@@ -20,19 +15,9 @@ from ..reports import check_report
 from ..settings import MatteOptions, check_choice
 from ..weights import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
-
-if TYPE_CHECKING:
-    from ..batch import Matted
-    from ..pipeline import Ended
-    from ..reports import Report
-    from ..stopping import Stop
+from .tally import Tally, bar
 
 __all__ = ["matte", "run"]
-
-# Errors that every other photograph would meet, too.
-FATAL = (WeightsError, UsageError, FullError, BrokenPipeError)
-# So many of the jobs that are left are named; --skip-existing finds the others.
-MOST_NAMED = 20
 
 
 def matte(
@@ -176,8 +161,6 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         DiffmatteError: what one photograph failed with, if it is the only one.
         typer.Exit: code 1 if photographs of a batch failed, 130 or 143 if it was interrupted.
     """
-    from contextlib import ExitStack
-
     from ..batch import Stages, engines
     from ..pipeline import run_stages
     from ..reports import Report
@@ -191,100 +174,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         )
         computers = [stages.computer(engine) for engine in engines(source, options, tell)]
         rows = opened.enter_context(Report(report)) if report is not None else None
-        batch = _Batch(jobs, options, stop, rows, several, opened.enter_context(_bar(len(jobs), show_bar and several)))
-        for end in run_stages(jobs, stages.read, computers, stages.write, stop.event):
-            batch.add(end)
-    batch.finish()
-
-
-def _sentence(job: Job, error: BaseException) -> str:
-    """Say what a job failed with, naming the photograph."""
-    text = described(error)
-    return text if job.name in text else f"{job.name}: {text}"
-
-
-def _bar(total: int, shown: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc="matting", unit="picture", disable=not shown)
-
-
-@dataclass
-class _Batch:
-    """Count and tell what becomes of jobs."""
-
-    jobs: list[Job]
-    options: MatteOptions
-    stop: "Stop"
-    report: "Report | None"
-    several: bool
-    bar: Any
-    began: float = field(default_factory=monotonic)
-    ended: set[int] = field(default_factory=set)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0))
-    failures: list[str] = field(default_factory=list)
-    fatal: BaseException | None = None
-
-    def add(self, end: "Ended[Job]") -> None:
-        """Take one job's end in: count, tell, report, and stop the run where it cannot go on."""
-        self.ended.add(id(end.job))
-        status = "failed" if end.error is not None else end.result.status
-        self.counts[status] += 1
-        sentence = _sentence(end.job, end.error) if end.error is not None else ""
-        if self.report is not None:
-            self.report.add(end.job, status, end.result, sentence)
-        if end.error is not None:
-            self._failed(end.job, end.error, sentence)
-        elif not self.options.quiet and self.bar.disable:
-            say(self._line(end.job, end.result))
-        self.bar.update()
-
-    def _failed(self, job: Job, error: BaseException, sentence: str) -> None:
-        self.failures.append(sentence)
-        if isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several:
-            self.fatal = self.fatal or error
-        else:
-            fail(sentence)
-            if self.options.verbose:
-                traceback.print_exception(error)
-        if self.fatal is not None or self.options.fail_fast:
-            self.stop.event.set()
-
-    def _line(self, job: Job, matted: "Matted") -> str:
-        number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
-        if matted.status == "skipped":
-            return f"{number}skipped, done before: {spelled(job.output, 'standard output')}"
-        files = ", ".join(spelled(path, "standard output") for path in job.written)
-        size = f"{matted.width}x{matted.height}, {matted.unknown:.1%} unknown"
-        return f"{number}{size}, {matted.engine}, {matted.seconds:.1f} s: {files}"
-
-    def finish(self) -> None:
-        """Tell how it went, and end with the exit code that says so."""
-        left = [job for job in self.jobs if id(job) not in self.ended]
-        if self.several:
-            self._tell_end(left)
-        if self.fatal is not None:
-            raise self.fatal
-        if self.stop.signal:
-            raise typer.Exit(128 + self.stop.signal)
-        if self.failures:
-            raise typer.Exit(1)
-
-    def _tell_end(self, left: list[Job]) -> None:
-        if len(self.failures) > 1 and self.fatal is None:
-            say(f"{len(self.failures)} failed:")
-            for failure in self.failures:
-                say(f"  {failure}")
-        for job in left[:MOST_NAMED]:
-            say(f"left: {job.name}")
-        if len(left) > MOST_NAMED:
-            say(f"left: {len(left) - MOST_NAMED} more")
-        if not self.options.quiet or left or self.failures:
-            say(self._counted(len(left)))
-
-    def _counted(self, left: int) -> str:
-        seconds = monotonic() - self.began
-        parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "done"]
-        parts += [f"{left} left (go on with --skip-existing)"] * bool(left)
-        rate = f", {60 * self.counts['done'] / seconds:.1f} a minute" if self.counts["done"] else ""
-        return f"{', '.join(parts)} in {seconds:.1f} s{rate}"
+        tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
+        for end in opened.enter_context(closing(run_stages(jobs, stages.read, computers, stages.write, stop.event))):
+            tally.add(end)
+    tally.finish()

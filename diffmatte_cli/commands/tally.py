@@ -1,0 +1,121 @@
+"""Count what becomes of jobs, and tell it: a line or a bar while they run, failures, what is left, the exit code."""
+
+import traceback
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..console import fail, say
+from ..errors import FullError, UsageError, WeightsError, described
+from ..jobs import Job
+from ..locations import spelled
+from ..settings import MatteOptions
+
+if TYPE_CHECKING:
+    from ..batch import Matted
+    from ..pipeline import Ended
+    from ..reports import Report
+    from ..stopping import Stop
+
+__all__ = ["Tally", "bar"]
+
+# Errors that every other photograph would meet, too.
+FATAL = (WeightsError, UsageError, FullError, BrokenPipeError)
+# So many of the jobs that are left are named; --skip-existing finds the others.
+MOST_NAMED = 20
+
+
+def _sentence(job: Job, error: BaseException) -> str:
+    """Say what a job failed with, naming the photograph."""
+    text = described(error)
+    return text if job.name in text else f"{job.name}: {text}"
+
+
+def bar(total: int, shown: bool) -> Any:
+    """Return a progress bar over pictures; one that is not shown does nothing."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc="matting", unit="picture", disable=not shown)
+
+
+@dataclass
+class Tally:
+    """Count and tell what becomes of ``jobs``; ``several`` makes a batch of them, even of one."""
+
+    jobs: list[Job]
+    options: MatteOptions
+    stop: "Stop"
+    report: "Report | None"
+    several: bool
+    bar: Any
+    began: float = field(default_factory=monotonic)
+    ended: set[int] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0))
+    failures: list[str] = field(default_factory=list)
+    fatal: BaseException | None = None
+
+    def add(self, end: "Ended[Job]") -> None:
+        """Take one job's end in: count, tell, report, and stop the run where it cannot go on."""
+        self.ended.add(id(end.job))
+        status = "failed" if end.error is not None else end.result.status
+        self.counts[status] += 1
+        sentence = _sentence(end.job, end.error) if end.error is not None else ""
+        if self.report is not None:
+            self.report.add(end.job, status, end.result, sentence)
+        if end.error is not None:
+            self._failed(end.job, end.error, sentence)
+        elif not self.options.quiet and self.bar.disable:
+            say(self._line(end.job, end.result))
+        self.bar.update()
+
+    def _failed(self, job: Job, error: BaseException, sentence: str) -> None:
+        self.failures.append(sentence)
+        if isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several:
+            self.fatal = self.fatal or error
+        else:
+            fail(sentence)
+            if self.options.verbose:
+                traceback.print_exception(error)
+        if self.fatal is not None or self.options.fail_fast:
+            self.stop.event.set()
+
+    def _line(self, job: Job, matted: "Matted") -> str:
+        number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
+        if matted.status == "skipped":
+            return f"{number}skipped, done before: {spelled(job.output, 'standard output')}"
+        files = ", ".join(spelled(path, "standard output") for path in job.written)
+        size = f"{matted.width}x{matted.height}, {matted.unknown:.1%} unknown"
+        return f"{number}{size}, {matted.engine}, {matted.seconds:.1f} s: {files}"
+
+    def finish(self) -> None:
+        """Tell how it went, and end with the exit code that says so."""
+        left = [job for job in self.jobs if id(job) not in self.ended]
+        if self.several:
+            self._tell_end(left)
+        if self.fatal is not None:
+            raise self.fatal
+        if self.stop.signal:
+            raise typer.Exit(128 + self.stop.signal)
+        if self.failures:
+            raise typer.Exit(1)
+
+    def _tell_end(self, left: list[Job]) -> None:
+        if len(self.failures) > 1 and self.fatal is None:
+            say(f"{len(self.failures)} failed:")
+            for failure in self.failures:
+                say(f"  {failure}")
+        for job in left[:MOST_NAMED]:
+            say(f"left: {job.name}")
+        if len(left) > MOST_NAMED:
+            say(f"left: {len(left) - MOST_NAMED} more")
+        if not self.options.quiet or left or self.failures:
+            say(self._counted(len(left)))
+
+    def _counted(self, left: int) -> str:
+        seconds = monotonic() - self.began
+        parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "done"]
+        parts += [f"{left} left (go on with --skip-existing)"] * bool(left)
+        rate = f", {60 * self.counts['done'] / seconds:.1f} a minute" if self.counts["done"] else ""
+        return f"{', '.join(parts)} in {seconds:.1f} s{rate}"

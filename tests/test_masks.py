@@ -1,0 +1,123 @@
+"""Discs around pixels, the widths of a band, and trimaps made of masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from diffmatte_cli.errors import UsageError
+from diffmatte_cli.masks import trimap_from_mask
+from diffmatte_cli.morphology import grown, shrunk
+from diffmatte_cli.settings import Band
+
+SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
+MASKS = hnp.arrays(np.bool_, SHAPES)
+LEVELS = hnp.arrays(np.float32, SHAPES, elements=st.floats(0, 1, width=32))
+RADII = st.integers(0, 30)
+
+
+def _within(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Return which pixels lie at most ``radius`` from one of ``mask``, by looking at every pair."""
+    rows, columns = np.indices(mask.shape).reshape(2, -1)
+    squares = np.subtract.outer(rows, rows) ** 2 + np.subtract.outer(columns, columns) ** 2
+    near: np.ndarray = ((squares <= radius**2) & mask.ravel()).any(axis=1).reshape(mask.shape)
+    return near
+
+
+@given(MASKS, RADII)
+def test_growing_is_euclidean(mask: np.ndarray, radius: int) -> None:
+    before = mask.copy()
+    np.testing.assert_array_equal(grown(mask, radius), _within(mask, radius))
+    np.testing.assert_array_equal(mask, before)
+
+
+@given(MASKS, RADII)
+def test_shrinking_is_euclidean_and_the_border_is_no_edge(mask: np.ndarray, radius: int) -> None:
+    np.testing.assert_array_equal(shrunk(mask, radius), ~_within(~mask, radius))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (7, 11)])
+@pytest.mark.parametrize("radius", [0, 1, 5, 2000])
+def test_nothing_stays_nothing_and_everything_everything(shape: tuple[int, int], radius: int) -> None:
+    for function in (grown, shrunk):
+        assert not function(np.zeros(shape, np.bool_), radius).any()
+        assert function(np.ones(shape, np.bool_), radius).all()
+
+
+def test_a_point_grows_into_a_disc() -> None:
+    point = np.zeros((301, 401), np.bool_)
+    point[150, 200] = True
+    rows, columns = np.ogrid[-150:151, -200:201]
+    np.testing.assert_array_equal(grown(point, 97), rows**2 + columns**2 <= 97**2)
+
+
+@pytest.mark.parametrize(
+    ("band", "shape", "expected"),
+    [
+        (Band(), (1000, 2000), (30, 30)),
+        (Band(), (2000, 1000), (30, 30)),
+        (Band(), (1, 1), (1, 1)),
+        (Band(percent=4), (100, 200), (8, 8)),
+        (Band(percent=50), (10, 20_000), (2000, 2000)),
+        (Band(erode=3), (1000, 1000), (3, 0)),
+        (Band(dilate=5), (1000, 1000), (0, 5)),
+        (Band(erode=0, dilate=0), (1000, 1000), (0, 0)),
+        (Band(erode=7, dilate=2000), (1, 1), (7, 2000)),
+    ],
+)
+def test_widths_in_pixels(band: Band, shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert band.pixels(*shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"erode": -1}, "--erode must be from 0 to 2000 pixels, not -1"),
+        ({"dilate": 2001}, "--dilate must be from 0 to 2000 pixels, not 2001"),
+        ({"percent": 0.0}, "--band must be above 0 and at most 50 percent, not 0"),
+        ({"percent": -2.0}, "not -2"),
+        ({"percent": 50.5}, "not 50.5"),
+        ({"percent": float("nan")}, "not nan"),
+        ({"percent": float("inf")}, "not inf"),
+        ({"percent": 2.0, "erode": 0}, "--band gives both sides their width"),
+        ({"percent": 2.0, "dilate": 3}, "--band gives both sides their width"),
+    ],
+)
+def test_widths_that_make_no_sense(settings: dict[str, float], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Band(**settings)  # type: ignore[arg-type]
+
+
+@given(LEVELS, st.integers(0, 12), st.integers(0, 12))
+def test_what_is_known_was_sure_and_far_from_the_edge(levels: np.ndarray, erode: int, dilate: int) -> None:
+    trimap = trimap_from_mask(levels, Band(erode, dilate))
+    assert trimap.dtype == np.uint8
+    assert trimap.shape == levels.shape
+    assert set(np.unique(trimap)) <= {0, 128, 255}
+    white, black = levels >= np.float32(0.95), levels <= np.float32(0.05)
+    np.testing.assert_array_equal(trimap == 255, white & ~_within(~white, erode))
+    np.testing.assert_array_equal(trimap == 0, black & ~_within(~black, dilate))
+
+
+@given(LEVELS, st.integers(0, 6))
+def test_a_wider_band_only_makes_more_unknown(levels: np.ndarray, width: int) -> None:
+    narrow, wide = (trimap_from_mask(levels, Band(pixels, pixels)) for pixels in (width, width + 1))
+    assert (wide[narrow == 128] == 128).all()
+    np.testing.assert_array_equal(wide[wide != 128], narrow[wide != 128])
+
+
+def test_soft_levels_are_unknown_without_any_band() -> None:
+    levels = np.array([[0, 0.05, 0.06, 0.5, 0.94, 0.95, 1]], np.float32)
+    np.testing.assert_array_equal(trimap_from_mask(levels, Band(0, 0)), [[0, 0, 128, 128, 128, 255, 255]])
+
+
+def test_each_side_gets_its_own_width() -> None:
+    levels = np.repeat(np.array([[0, 1]], np.float32), 10, axis=1).repeat(3, axis=0)
+    expected = np.repeat(np.array([0, 128, 255], np.uint8), [6, 6, 8])
+    np.testing.assert_array_equal(trimap_from_mask(levels, Band(erode=2, dilate=4)), [expected] * 3)
+
+
+@pytest.mark.parametrize(("level", "label"), [(0, 0), (1, 255), (0.5, 128)])
+def test_a_mask_without_an_edge_gets_no_band_along_the_border(level: float, label: int) -> None:
+    assert (trimap_from_mask(np.full((5, 7), level, np.float32), Band(3, 3)) == label).all()
