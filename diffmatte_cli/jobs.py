@@ -14,6 +14,9 @@ from .errors import PlanError, UsageError
 from .formats import WRITERS, writer_for
 from .locations import STREAM, identity, location, spelled
 from .manifests import read_manifest
+from .model.config import check_seed, check_steps
+from .reports import check_report
+from .settings import check_choice
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
@@ -92,7 +95,12 @@ class Request:
     steps: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse switches that contradict each other."""
+        """Refuse values out of range, and switches that contradict each other."""
+        check_steps(self.steps)
+        check_seed(self.seed)
+        check_choice("--format", self.format, tuple(WRITERS))
+        if self.report is not None:
+            check_report(self.report)
         if self.with_alpha and not self.cutout:
             raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
         if self.bits == 16 and self.cutout and not self.with_alpha:

@@ -220,9 +220,9 @@ def test_too_long_a_name_is_told_before_the_work() -> None:
 
 
 def test_reports_replace_nothing() -> None:
-    _touch("p/a.png", "t/a.png", "file.csv")
-    (problem,) = _problems("p", trimap="t", report=Path("p/a.png"))
-    assert "would replace the input p/a.png" in problem
+    _touch("p/a.png", "t/a.png", "photo.csv")
+    (problem,) = _problems("photo.csv", trimap="t/a.png", output="x.png", report=Path("photo.csv"))
+    assert "would replace the input photo.csv" in problem
     (problem,) = _problems("p", trimap="t", report=Path("none/r.csv"))
     assert "in a folder that exists" in problem
 

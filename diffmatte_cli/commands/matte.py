@@ -7,12 +7,10 @@ from pathlib import Path
 
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
-from ..formats import WRITERS
 from ..jobs import Job, Request, plan, share
 from ..locations import STREAM, spelled
-from ..model.config import check_attention_grids, check_seed, check_steps
-from ..reports import check_report
-from ..settings import MatteOptions, check_choice
+from ..model.config import check_attention_grids
+from ..settings import MatteOptions
 from ..weights import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
 from .tally import Tally, bar
@@ -74,13 +72,8 @@ def matte(
         quiet=quiet,
         verbose=verbose,
     )
-    check_steps(steps)
-    check_seed(seed)
-    check_choice("--format", image_format, tuple(WRITERS))
     if skip_existing and not overwrite:
         raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
-    if report is not None:
-        check_report(report)
     part = _shard(shard)
     request = Request(
         inputs=tuple(inputs or ()),
