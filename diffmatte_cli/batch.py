@@ -19,7 +19,7 @@ from .pipeline import Settled, Stopped
 from .receipts import Receipt, read_receipt, sha256_of
 from .settings import MatteOptions
 from .sources import ALPHA
-from .trajectory import StepDump, dumping
+from .trajectory import StepDump, dumping, is_dump_of
 from .trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
 from .weights import ModelSource
 from .writing import Result, check_fits, write_images
@@ -133,8 +133,8 @@ class Stages:
         Raises ImageError, or OutputError where the result's format cannot hold the picture.
         """
         began = time.monotonic()
-        content = read_bytes(job.image)
-        drawn = None if job.trimap is None else read_bytes(job.trimap)
+        content = read_bytes(job.image, self._check_stop)
+        drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
         receipt = self._receipt(job, content, drawn)
         if self.options.skip_existing and self._is_there(job, receipt):
             return Settled(Matted("skipped", receipt, seconds=time.monotonic() - began))
@@ -145,6 +145,10 @@ class Stages:
         for finding in diagnose(levels, trimap):
             self.warn(f"{job.name}: {finding.text}" if self.several else finding.text)
         return _Work(job, receipt, photo, trimap, time.monotonic() - began)
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
 
     def _receipt(self, job: Job, image: bytes, trimap: bytes | None) -> Receipt:
         options = self.options
@@ -169,7 +173,7 @@ class Stages:
         return (
             read_receipt(job.output) == receipt
             and (beside is None or read_receipt(beside) == self._of_alpha(receipt))
-            and (job.dump_dir is None or job.dump_dir.is_dir())
+            and (job.dump_dir is None or is_dump_of(job.dump_dir, receipt))
         )
 
     def _of_alpha(self, receipt: Receipt) -> Receipt:
@@ -182,7 +186,9 @@ class Stages:
             began = time.monotonic()
             steps = work.job.steps if (work.trimap == UNKNOWN).any() else 0
             with ExitStack() as opened:
-                work.dump = opened.enter_context(dumping(work.job.dump_dir, work.photo.pixels, work.trimap, steps))
+                job = work.job
+                dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
+                work.dump = opened.enter_context(dump)
                 if steps:
                     self._sample(work, engine)
                 else:
@@ -208,8 +214,7 @@ class Stages:
         )
         with tqdm(total=job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
             for number, alpha in enumerate(steps, 1):
-                if self.stop.is_set():
-                    raise Stopped
+                self._check_stop()
                 if work.dump is not None:
                     work.dump.add(number, alpha)
                 work.alpha = alpha
@@ -221,7 +226,7 @@ class Stages:
         began = time.monotonic()
         with work.open:
             if work.dump is not None:
-                work.dump.finish()
+                work.dump.finish(work.receipt)
             write_images(self._results(work))
         height, width = work.trimap.shape
         seconds = work.seconds + time.monotonic() - began
@@ -230,7 +235,16 @@ class Stages:
     def _results(self, work: _Work) -> list[Result]:
         job, photo, alpha = work.job, work.photo, work.alpha
         assert alpha is not None
-        plain = Result(job.output, alpha, self.options.bits, dpi=photo.dpi, receipt=work.receipt, format=job.format)
+        plain = Result(
+            job.output,
+            alpha,
+            self.options.bits,
+            dpi=photo.dpi,
+            receipt=work.receipt,
+            format=job.format,
+            within=job.folder,
+            overwrite=job.overwrite,
+        )
         if not self.options.cutout:
             return [plain]
         from .foreground import cutout

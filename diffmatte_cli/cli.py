@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -47,7 +47,8 @@ class ErrorBoundary(TyperGroup):
 def _exit_code(error: BaseException, *, verbose: bool) -> int:
     """Print what ended the program, in one line, and choose its exit code."""
     if isinstance(error, BrokenPipeError):
-        return _reader_gone()
+        _drop_output(sys.stdout, sys.stderr)  # nobody listens any more
+        return 1
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         say("interrupted")
         return _INTERRUPTED
@@ -60,18 +61,18 @@ def _exit_code(error: BaseException, *, verbose: bool) -> int:
         return error.exit_code
     if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
         fail("there is no room for the output: send it somewhere else")
+        _drop_output(sys.stdout)
         return 1
     if hasattr(error, "format_message"):  # a wrong command line, as the parser tells it
         return _bad_command_line(error)
     return _bug(error, verbose)
 
 
-def _reader_gone() -> int:
-    # Nobody listens any more: send what is still buffered nowhere, so that Python's own exit stays silent.
+def _drop_output(*streams: TextIO) -> None:
+    """Send what is still buffered for ``streams`` nowhere, so that Python's own exit stays silent."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         os.dup2(nowhere, stream.fileno())
-    return 1
 
 
 def _bad_command_line(error: Any) -> int:
@@ -132,5 +133,6 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, _end)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _end)
     app(prog_name="diffmatte")

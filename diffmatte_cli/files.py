@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import FullError, OutputError
+from .locations import is_inside
 
 __all__ = ["abandon", "staged_file", "staged_folder"]
 
@@ -53,39 +54,54 @@ def _refusal(path: Path, error: OSError) -> OutputError:
 
 
 @contextmanager
-def staged_file(path: Path, name_by: Callable[[Path], str] | None = None) -> Iterator[Path]:
+def staged_file(
+    path: Path,
+    name_by: Callable[[Path], str] | None = None,
+    *,
+    within: Path | None = None,
+    overwrite: bool = True,
+) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block ends well.
 
     With ``name_by`` its name is what that makes of the finished file, in the folder of ``path``. Whatever
-    ends the block badly, Ctrl-C included, leaves the old file and no temporary one. Links are followed.
+    ends the block badly, Ctrl-C included, leaves the old file and no temporary one. Links are followed, but not
+    out of the folder ``within``.
 
     Raises:
-        OutputError: the folder or the disk refuses.
+        OutputError: the folder or the disk refuses, or, without ``overwrite``, there is a file by now.
     """
-    target = Path(os.path.realpath(path))
+    target = _real_target(path, within)
     with _making(target.parent) as temporary:
         try:
             yield temporary
-            os.replace(temporary, target if name_by is None else target.with_name(name_by(temporary)))
+            final = target if name_by is None else target.with_name(name_by(temporary))
+            if not overwrite and os.path.lexists(final):
+                raise OutputError(f"cannot write {path}: it exists by now, and is kept")
+            os.replace(temporary, final)
         except OSError as error:
             raise _refusal(path, error) from error
 
 
 @contextmanager
-def staged_folder(path: Path) -> Iterator[Path]:
+def staged_folder(
+    path: Path, *, within: Path | None = None, keep: Callable[[Path], str | None] = lambda _: None
+) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that takes its place, with contents, if the block ends well.
 
-    The parent is made where it is missing, and removed again when the block ends badly.
+    The parent is made where it is missing, and removed again when the block ends badly. An old folder is
+    replaced unless ``keep`` names something in it that is worth keeping.
 
     Raises:
-        OutputError: the folder or the disk refuses.
+        OutputError: the folder or the disk refuses, a link leads out of ``within``, or something is kept.
     """
-    target = Path(os.path.realpath(path))
+    target = _real_target(path, within)
     made_parent = not target.parent.exists()
     try:
         with _making(target.parent) as temporary:
             temporary.mkdir(parents=made_parent)
             yield temporary
+            if target.is_dir() and (precious := keep(target)):
+                raise OutputError(f"cannot replace {path}: it holds other files by now ({precious})")
             _swap_in(temporary, target)
     except OSError as error:
         raise _refusal(path, error) from error
@@ -93,6 +109,13 @@ def staged_folder(path: Path) -> Iterator[Path]:
         if made_parent and not target.exists():
             with suppress(OSError):
                 target.parent.rmdir()
+
+
+def _real_target(path: Path, within: Path | None) -> Path:
+    # Asked again when it is written: a link may have come since the plan was made.
+    if within is not None and not is_inside(path, within):
+        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
+    return Path(os.path.realpath(path))
 
 
 def _swap_in(temporary: Path, target: Path) -> None:

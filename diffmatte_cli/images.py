@@ -1,9 +1,10 @@
 """Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
 
 import io
+import select
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
+CHUNK = 2**20
+PATIENCE = 0.2  # seconds
 MAX_BYTES = 4 * 2**30  # More than such a picture takes in any depth; what a pipe brings has no other end.
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
@@ -67,8 +70,10 @@ class Grey:
     raw_size: tuple[int, int] = (0, 0)
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
     """Read a whole picture file, or standard input for ``STREAM``.
+
+    While nothing comes from standard input, ``check`` is called now and then: it may raise to end the waiting.
 
     Raises:
         ImageError: it is empty, beyond 4 GiB, or cannot be read.
@@ -76,7 +81,9 @@ def read_bytes(path: Path) -> bytes:
     name = spelled(path, "standard input")
     try:
         if path == STREAM:
-            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+            content = _from_stdin(check)
+        elif path.exists() and not path.is_file():
+            raise ImageError(f"cannot read {name}: it is not a file")
         else:
             with path.open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
@@ -87,6 +94,27 @@ def read_bytes(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise ImageError(f"cannot read {name}: it is larger than {MAX_BYTES // 2**30} GiB")
     return content
+
+
+def _from_stdin(check: Callable[[], None]) -> bytes:
+    parts, size = [], 0
+    while size <= MAX_BYTES:
+        while not _has_come(sys.stdin.buffer):
+            check()
+        part = sys.stdin.buffer.read1(CHUNK)  # type: ignore[union-attr]
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _has_come(stream: BinaryIO) -> bool:
+    """Wait a little for something to read; what cannot be waited for is read at once."""
+    try:
+        return bool(select.select([stream], [], [], PATIENCE)[0])
+    except (OSError, ValueError):  # no pipe, or a system that waits for sockets only
+        return True
 
 
 def read_image(path: Path) -> Photo:

@@ -5,14 +5,14 @@ Standard library only.
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .dumps import top_problem, with_dump
 from .errors import PlanError, UsageError
 from .formats import WRITERS, writer_for
-from .locations import STREAM, identity, location, spelled
+from .locations import STREAM, identity, location, names_folder, spelled
 from .manifests import read_manifest
 from .model.config import check_seed, check_steps
 from .reports import check_report
@@ -21,8 +21,6 @@ from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
 __all__ = ["Job", "Request", "plan", "share"]
-
-_DUMPED = re.compile(r"step_\d+\.png|trajectory\.png")
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,8 @@ class Job:
         seed, steps: of the sampling.
         alpha_output: the alpha beside a cutout, if wanted.
         dump_dir: the folder that will hold the pictures of each step, if wanted.
+        folder, dump_top: what results and folders of steps may not lie outside of.
+        overwrite: whether files that are there may be replaced.
     """
 
     image: Path
@@ -49,6 +49,9 @@ class Job:
     steps: int = 10
     alpha_output: Path | None = None
     dump_dir: Path | None = None
+    folder: Path | None = None
+    dump_top: Path | None = None
+    overwrite: bool = True
 
     @property
     def name(self) -> str:
@@ -118,9 +121,8 @@ class Request:
     @property
     def into_folder(self) -> bool:
         """Whether results go into a folder: there may be several, or an existing folder is named."""
-        several = self.manifest is not None or len(self.inputs) > 1 or any(os.path.isdir(i) for i in self.inputs)
-        named = self.output is not None and (self.output.endswith("/") or os.path.isdir(self.output))
-        return several or named
+        several = self.manifest is not None or len(self.inputs) > 1 or any(names_folder(text) for text in self.inputs)
+        return several or (self.output is not None and names_folder(self.output))
 
 
 def plan(request: Request) -> list[Job]:
@@ -168,7 +170,7 @@ def _results_folder(request: Request) -> Path | None:
         raise UsageError("several photographs need a folder for their results: name it with -o DIR")
     if location(request.output) == STREAM:
         raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
-    folder = Path(request.output)
+    folder = location(request.output)
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
     return folder
@@ -195,6 +197,9 @@ def _job(request: Request, source: Source, folder: Path | None) -> Job:
         request.steps if source.steps is None else source.steps,
         beside,
         request.dump_steps / source.relative if request.dump_steps is not None else None,
+        folder,
+        request.dump_steps,
+        request.overwrite,
     )
 
 
@@ -229,57 +234,29 @@ def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: li
     holding = {*targets.places, *(identity(path) for path in sources.folders)}
     if folder is not None and not lone_file and identity(folder) in holding:
         yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
+    if request.manifest is not None:
+        targets.inputs[identity(request.manifest)] = request.manifest
     if request.report is not None:
-        yield from _with_report(request.report, targets, jobs)
+        yield from _with_report(request.report, targets)
+    top = request.dump_steps
+    if top is not None and (problem := top_problem(top)):
+        yield problem
+        return
     for job in jobs:
         for path in (job.output, job.alpha_output):
             if path is not None:
                 yield from targets.add(path, job.name)
-        if job.dump_dir is not None and request.dump_steps is not None:
-            yield from _with_dump(request.dump_steps, job, job.dump_dir, targets)
+        if job.dump_dir is not None and top is not None:
+            yield from with_dump(job.dump_dir, top, job.name, targets)
+    yield from targets.nested()
 
 
-def _with_report(report: Path, targets: Targets, jobs: list[Job]) -> Iterator[str]:
-    here = identity(report)
-    if os.path.isdir(report) or not os.path.isdir(report.parent):
-        yield f"the report {report} needs the name of a file in a folder that exists"
-    if here in targets.inputs:
-        yield f"the report {report} would replace the input {targets.inputs[here]}"
-    if any(here == identity(path) for job in jobs for path in job.written if path != STREAM):
-        yield f"the report {report} has the name of a result"
-
-
-def _with_dump(top: Path, job: Job, folder: Path, targets: Targets) -> Iterator[str]:
-    if folder.name in ("", ".."):
-        yield f"--dump-steps names its folder like the photograph, and {job.name} has no usable name"
-    elif not os.path.isdir(top.parent):
-        yield f"the folder of --dump-steps {top} does not exist: make it first"
-    elif os.path.lexists(top) and not os.path.isdir(top):
-        yield f"--dump-steps {top} is a file: name a folder"
-    elif inside := _kept_in(folder, job, targets):
-        yield f"--dump-steps would replace the folder {folder}, which is also the place of {inside}"
+def _with_report(report: Path, targets: Targets) -> Iterator[str]:
+    if not os.path.isdir(report.parent):
+        yield f"the folder of the report {report} does not exist: make it first"
+    elif os.path.lexists(report) and not os.path.isfile(report):
+        yield f"the report {report} is there already and is no file"
+    elif not os.access(report if os.path.exists(report) else report.parent, os.W_OK):
+        yield f"the report {report} cannot be written: it, or its folder, is read-only"
     else:
-        yield from targets.add(folder, job.name, inside=top)
-        if os.path.lexists(folder):
-            yield from _old_dump(folder, targets.overwrite)
-
-
-def _kept_in(folder: Path, job: Job, targets: Targets) -> Path | None:
-    """Return an input, or a result of the job, that lies in a folder or is it."""
-    here = identity(folder)
-    for known in (targets.inputs, targets.places):
-        if here in known:
-            return known[here]
-    results = (path for path in (job.output, job.alpha_output) if path not in (None, STREAM))
-    return next((path for path in results if path and here in (identity(path), identity(path.parent))), None)
-
-
-def _old_dump(folder: Path, overwrite: bool) -> Iterator[str]:
-    if not overwrite:
-        yield f"the folder of steps {folder} exists already, and --no-overwrite keeps it"
-    elif not os.path.isdir(folder):
-        yield f"the folder of steps {folder} exists already as a file"
-    else:
-        foreign = sorted(p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
-        if foreign:
-            yield f"--dump-steps would replace the folder {folder}, which holds other files ({foreign[0]})"
+        yield from targets.add(report, "the report", inside=report.parent)

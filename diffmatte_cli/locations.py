@@ -7,16 +7,26 @@ from pathlib import Path
 from .errors import UsageError
 from .formats import READABLE_SUFFIXES
 
-__all__ = ["STREAM", "identity", "is_inside", "location", "pictures_in", "spelled"]
+__all__ = ["STREAM", "identity", "is_inside", "location", "names_folder", "pictures_in", "spelled"]
 
 # Standard input or output; a file of this name is kept apart by ``location``.
 STREAM = Path("-")
 
 
 def location(text: str) -> Path:
-    """Return the path of an argument: ``-`` is the stream, ``./-`` a file called so."""
+    """Return the path of an argument: ``-`` is the stream, ``./-`` a file called so.
+
+    Raises UsageError for an empty text, as a shell makes it of a variable that is not set.
+    """
+    if not text:
+        raise UsageError("a path is empty: is a variable of the shell not set?")
     path = Path(text)
     return Path(os.path.abspath(path)) if path == STREAM and text != str(STREAM) else path
+
+
+def names_folder(text: str) -> bool:
+    """Tell whether an argument names a folder: one that is there, or any name that ends in a slash."""
+    return text != str(STREAM) and bool(text) and (text.endswith("/") or os.path.isdir(text))
 
 
 def spelled(path: Path, stream: str) -> str:

@@ -53,6 +53,9 @@ def _csv_rows(file: Any, path: Path) -> Iterator[tuple[int, Row | str]]:
     reader = csv.DictReader(file, strict=True)
     if missing := [name for name in _NEEDED if name not in (reader.fieldnames or ())]:
         raise UsageError(f"the manifest {path} has no column {' nor '.join(missing)}: its first line must name them")
+    names = reader.fieldnames or ()
+    if len(set(names)) < len(names) or set(names) - set(COLUMNS):
+        raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
     for row in reader:
         surplus = None in row
         yield reader.line_num, "it has more cells than the first line" if surplus else dict(row)
@@ -64,7 +67,7 @@ def _json_rows(file: Any) -> Iterator[tuple[int, Row | str]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield number, f"it is no JSON ({error})"
             continue
         yield number, row if isinstance(row, dict) else "it is no JSON object"
@@ -88,7 +91,7 @@ def _source(folder: Path, row: Row) -> Source:
         if name not in row:
             raise UsageError(f"it has no {name}")
     for name in COLUMNS[:3]:
-        if not isinstance(row.get(name, ""), str) or "\0" in row.get(name, ""):
+        if not _is_path(row.get(name, "")):
             raise UsageError(f"its {name} is no path: {row[name]!r}")
     image, trimap = (location(os.path.join(folder, row[name])) for name in _NEEDED)
     own = row["trimap"] == ALPHA
@@ -104,6 +107,13 @@ def _source(folder: Path, row: Row) -> Source:
         if value is not None:
             check(value)
     return Source(image, relative, None if own else trimap, output, seed, steps)
+
+
+def _is_path(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # half a character
+        return False
 
 
 def _whole(name: str, value: Any) -> int | None:

@@ -44,36 +44,53 @@ def run_stages(
     computers: Sequence[Callable[[Any], Any]],
     write: Callable[[Any], Any],
     stop: threading.Event,
+    is_fatal: Callable[[BaseException], bool] = lambda _: False,
 ) -> Generator[Ended[J]]:
     """Take every job through the three stages and yield each one's end as it comes.
 
     ``read`` runs in one thread, each of ``computers`` (a device, say) in its own, ``write`` in as many. Once
-    ``stop`` is set no job is begun any more; what has been computed is still written. Jobs that were
-    not finished then are not yielded. Leaving the iteration early stops it, too.
+    ``stop`` is set, as an error that ``is_fatal`` sets it, no job is begun any more; what has been computed
+    is still written. Jobs that were not finished then are not yielded. Leaving the iteration early stops it, too.
     """
     count = len(computers)
     ready: Queue[Any] = Queue(WAITING * count)
     computed: Queue[Any] = Queue(WAITING * count)
     ended: SimpleQueue[Any] = SimpleQueue()
 
+    def pass_on(job: J, stage: Callable[[Any], Any], item: Any, following: "Queue[Any]") -> None:
+        """Run one stage on one job; pass its work on, or tell its end."""
+        try:
+            result = stage(item)
+        except Stopped:
+            return
+        except BaseException as error:  # whatever it is: it ends this job, and no thread silently
+            if is_fatal(error):
+                stop.set()
+            ended.put(Ended(job, error=error))
+            return
+        if isinstance(result, Settled):
+            ended.put(Ended(job, result.result))
+        else:
+            following.put((job, result))
+
     def feed() -> None:
         for job in jobs:
             if stop.is_set():
                 break
-            _pass_on(job, read, job, ready, ended)
+            pass_on(job, read, job, ready)
         for _ in computers:
             ready.put(_END)
 
     def compute(work: Callable[[Any], Any]) -> None:
         while (item := ready.get()) is not _END:
             if not stop.is_set():
-                _pass_on(item[0], work, item[1], computed, ended)
+                pass_on(item[0], work, item[1], computed)
             del item
         computed.put(_END)
 
     def finish() -> None:
         while (item := computed.get()) is not _END:
-            _pass_on(item[0], lambda work: Settled(write(work)), item[1], computed, ended)
+            pass_on(item[0], lambda work: Settled(write(work)), item[1], computed)
             del item
         ended.put(_END)
 
@@ -93,20 +110,3 @@ def run_stages(
     finally:
         for thread in threads:
             thread.join()
-
-
-def _pass_on(
-    job: Any, stage: Callable[[Any], Any], item: Any, following: "Queue[Any]", ended: "SimpleQueue[Any]"
-) -> None:
-    """Run one stage on one job; pass its work on, or tell its end."""
-    try:
-        result = stage(item)
-    except Stopped:
-        return
-    except BaseException as error:  # whatever it is: it ends this job, and no thread silently
-        ended.put(Ended(job, error=error))
-        return
-    if isinstance(result, Settled):
-        ended.put(Ended(job, result.result))
-    else:
-        following.put((job, result))

@@ -18,6 +18,7 @@ __all__ = ["Receipt", "embedded", "read_receipt", "sha256_of"]
 
 # The PNG text's keyword, and the XMP property's name.
 KEY = "diffmatte"
+PIXELS = "pixels"
 XMP_TAG = 700
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -54,9 +55,9 @@ class Receipt:
     keep_known: bool
     attention_grids: int
 
-    def as_json(self) -> str:
-        """Return one line of JSON."""
-        return json.dumps(asdict(self))
+    def for_picture(self, picture: Image.Image) -> str:
+        """Return one line of JSON to go into a picture's file; it also holds a sha256 of the picture's pixels."""
+        return json.dumps(asdict(self) | {PIXELS: _digest(picture)})
 
 
 def sha256_of(content: bytes) -> str:
@@ -64,15 +65,15 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def embedded(receipt: Receipt | None, exif: bytes | None, pillow_name: str) -> dict[str, Any]:
+def embedded(receipt: str | None, exif: bytes | None, pillow_name: str) -> dict[str, Any]:
     """Return Pillow's settings that write a receipt, as text of a PNG or XMP of TIFF and WebP, and EXIF into a file."""
-    packet = _XMP.format(escape(receipt.as_json())).encode() if receipt else None
+    packet = _XMP.format(escape(receipt)).encode() if receipt else None
     if pillow_name == "TIFF":
         return _tiff_tags(packet, exif)
     if pillow_name == "PNG":
         text = PngImagePlugin.PngInfo()
         if receipt:
-            text.add_text(KEY, receipt.as_json())
+            text.add_text(KEY, receipt)
         return {"pnginfo": text} | ({"exif": exif} if exif else {})
     return ({"xmp": packet} if packet else {}) | ({"exif": exif} if exif else {})
 
@@ -90,12 +91,18 @@ def read_receipt(path: Path) -> Receipt | None:
     """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
     try:
         with tolerant_pillow(), Image.open(path, formats=[w.pillow_name for w in WRITERS.values()]) as image:
-            text = _text_in(image)
-            image.load()  # a file that was cut short later is none to keep
-            values = json.loads(text)
+            values = json.loads(_text_in(image))
+            if values.pop(PIXELS) != _digest(image):  # cut short, or changed by somebody
+                return None
             return Receipt(**values) if set(values) == {field.name for field in fields(Receipt)} else None
     except Exception:  # whatever is wrong with it: it is made again
         return None
+
+
+def _digest(picture: Image.Image) -> str:
+    """Return the sha256 of a picture's size and pixels; formats that know no grey give the same."""
+    pixels = picture if picture.mode.startswith("I;16") else picture.convert("RGBA")
+    return hashlib.sha256(repr(picture.size).encode() + pixels.tobytes()).hexdigest()
 
 
 def _text_in(image: Image.Image) -> str:

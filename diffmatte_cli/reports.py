@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -29,13 +30,15 @@ def _json_line(row: dict[str, Any], file: TextIO) -> None:
 
 
 def _csv_line(row: dict[str, Any], file: TextIO) -> None:
-    if file.tell() == 0:
-        csv.writer(file).writerow(COLUMNS)
     receipt = json.dumps(row["receipt"]) if row["receipt"] else ""
     csv.DictWriter(file, COLUMNS).writerow(row | {"receipt": receipt})
 
 
-REPORTS: dict[str, Callable[[dict[str, Any], TextIO], None]] = {".jsonl": _json_line, ".csv": _csv_line}
+# By ending: what writes a row, and the line above all rows.
+REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
+    ".jsonl": (_json_line, ""),
+    ".csv": (_csv_line, ",".join(COLUMNS) + "\r\n"),
+}
 
 
 def check_report(path: Path) -> None:
@@ -49,8 +52,10 @@ class Report:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._write_row, head = REPORTS[path.suffix.lower()]
         try:
             self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            self._file.write(head)
         except OSError as error:
             raise OutputError(f"cannot write the report {path}: {error.strerror}") from error
 
@@ -58,7 +63,8 @@ class Report:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        with suppress(OSError):  # rows that could not be written have been told by ``add``
+            self._file.close()
 
     def add(self, job: "Job", status: str, matted: "Matted | None" = None, error: str = "") -> None:
         """Write one job's row; raises OutputError."""
@@ -77,7 +83,7 @@ class Report:
             "receipt": asdict(matted.receipt) if matted else None,
         }
         try:
-            REPORTS[self.path.suffix.lower()](row, self._file)
+            self._write_row(row, self._file)
             self._file.flush()
         except OSError as failure:
             raise OutputError(f"cannot write the report {self.path}: {failure.strerror}") from failure

@@ -4,8 +4,9 @@ Standard library only; no picture is opened. What is wrong is collected, so that
 """
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -57,10 +58,13 @@ class Sources:
     problems: list[str] = field(default_factory=list)
 
 
-def gather(inputs: Sequence[str], *, recursive: bool = False, except_in: Path | None = None) -> Sources:
+def gather(
+    inputs: Sequence[str], *, recursive: bool = False, except_in: Path | None = None, role: str = "photograph"
+) -> Sources:
     """List the photographs of ``inputs``: files, folders, or ``-`` alone.
 
-    Folders below are taken with ``recursive`` only, and never ``except_in``, where results go.
+    Folders below are taken with ``recursive`` only, and never ``except_in``, where results go. ``role`` is what
+    messages call a picture.
 
     Raises:
         UsageError: there are no inputs, or ``-`` is not alone.
@@ -73,24 +77,28 @@ def gather(inputs: Sequence[str], *, recursive: bool = False, except_in: Path | 
     sources = Sources()
     for path in paths:
         if os.path.isdir(path) and path != STREAM:
-            _add_folder(sources, path, recursive, except_in)
+            _add_folder(sources, path, recursive, except_in, role)
         elif path == STREAM:
             sources.found.append(Source(path, Path("stdin")))
-        elif problem := unusable(path, "photograph"):
+        elif problem := unusable(path, role):
             sources.problems.append(problem)
         else:
             sources.found.append(Source(path, Path(path.stem)))
     return sources
 
 
-def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path | None) -> None:
+def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path | None, role: str) -> None:
     sources.folders.append(folder)
     try:
         pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
         sources.problems.append(str(error))
         return
-    sources.found += [Source(path, path.relative_to(folder).parent / path.stem) for path in pictures]
+    for path in pictures:
+        if problem := unusable(path, role):
+            sources.problems.append(problem)
+        else:
+            sources.found.append(Source(path, path.relative_to(folder).parent / path.stem))
     if not pictures:
         hint = "" if recursive else " (folders below it are looked into with --recursive)"
         sources.problems.append(f"the folder {folder} holds no pictures{hint}")
@@ -152,19 +160,20 @@ def _looked_up(sources: Sources, find: Callable[[Source], Path]) -> Sources:
             found.append(replace(source, trimap=find(source)))
         except UsageError as error:
             failed.append((source, str(error)))
+    trimaps = {identity(source.trimap) for source in found if source.trimap is not None}
+    photographs = [source for source in found if identity(source.image) not in trimaps]
+    problems = [problem for source, problem in failed if identity(source.image) not in trimaps]
+    return Sources(photographs, sources.folders, sources.problems + problems + _shared(photographs))
+
+
+def _shared(sources: list[Source]) -> list[str]:
     users = defaultdict(list)
-    for source in found:
-        users[identity(source.trimap or source.image)].append(source)
-    photographs = [source for source in found if identity(source.image) not in users]
-    problems = [problem for source, problem in failed if identity(source.image) not in users]
-    return Sources(photographs, sources.folders, sources.problems + problems + _shared(users.values()))
-
-
-def _shared(users: Iterable[list[Source]]) -> list[str]:
+    for source in sources:
+        users[os.path.realpath(source.trimap or source.image)].append(source)
     return [
         f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
         " the photographs', or use a --manifest"
-        for same in users
+        for same in users.values()
         if len({source.relative for source in same}) > 1
     ]
 
@@ -172,7 +181,9 @@ def _shared(users: Iterable[list[Source]]) -> list[str]:
 def _by_pattern(pattern: str, source: Source) -> Path:
     if source.image == STREAM:
         raise UsageError("a pattern needs the photograph's name, and standard input has none: name the trimap")
-    path = Path(pattern.replace(FOLDER, str(source.image.parent)).replace(STEM, source.image.stem))
+    values = {STEM: source.image.stem, FOLDER: str(source.image.parent)}
+    filled = re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], pattern)
+    path = location(os.path.join(".", filled))
     if problem := unusable(path, "trimap"):
         raise UsageError(f"{problem}, and {source.image} needs it")
     if identity(path) == identity(source.image):
@@ -194,6 +205,8 @@ def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, 
         )
     if len(fitting) > 1:
         raise UsageError(f"{source.image} has two trimaps, {fitting[0]} and {fitting[1]}: keep one of them")
+    if problem := unusable(fitting[0], "trimap"):
+        raise UsageError(f"{problem}, and {source.image} needs it")
     return fitting[0]
 
 

@@ -44,7 +44,9 @@ def stopping_on_signals() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, caught) for number in SIGNALS}
+    # What the caller has set to be ignored, as nohup does, stays so.
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, caught) for number in heard}
     try:
         yield stop
     finally:

@@ -4,13 +4,13 @@ Standard library only.
 """
 
 import os
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import OutputError
 from .locations import STREAM, identity, is_inside
 
-__all__ = ["Targets"]
+__all__ = ["LONGEST_NAME", "Targets"]
 
 LONGEST_NAME = 255  # in bytes, on every usual file system
 
@@ -19,14 +19,14 @@ class Targets:
     """Take results' paths one after another and tell each one's conflicts.
 
     Arguments: ``folder`` is the one that all results have to lie in, made where it is missing, or None
-    where the folder of each has to be there; ``inputs`` may not be replaced.
+    where the folder of each has to be there; ``inputs`` may not be replaced. After the last, ask ``nested``.
     """
 
     def __init__(self, folder: Path | None, inputs: Iterable[Path | None], *, overwrite: bool = True) -> None:
         self.folder, self.overwrite = folder, overwrite
         self.inputs = {identity(path): path for path in inputs if path not in (None, STREAM)}
         self.places = {identity(path.parent): path for path in self.inputs.values() if path is not None}
-        self._taken: dict[Hashable, str] = {}
+        self._taken: dict[str, str] = {}
         self._fit: dict[Path, str | None] = {}
 
     def add(self, path: Path, owner: str, inside: Path | None = None) -> Iterator[str]:
@@ -34,7 +34,7 @@ class Targets:
 
         ``inside`` is a folder for this result in place of the common one; what is there is then not looked at.
 
-        Raises OutputError for a folder that is read-only.
+        Raises OutputError for a lone result in a folder that is read-only.
         """
         if path == STREAM:
             return
@@ -42,15 +42,24 @@ class Targets:
         if within is not None and not is_inside(path, within):
             yield f"the result {path} of {owner} would lie outside the folder {within}"
             return
-        key = identity(path)
-        if key in self._taken:
-            yield f"{self._taken[key]} and {owner} would both be written to {path}: rename one"
+        place, key = os.path.realpath(path), identity(path)
+        if place in self._taken:
+            yield f"{self._taken[place]} and {owner} would both be written to {path}: rename one"
             return
-        self._taken[key] = owner
+        self._taken[place] = owner
         if key in self.inputs:
             yield f"the result {path} would replace the input {self.inputs[key]}: name another with --output"
         elif inside is None:
             yield from self._on_disk(path)
+
+    def nested(self) -> Iterator[str]:
+        """Yield a sentence for every input or result that lies in the place of a result."""
+        known = {os.path.realpath(path): f"the input {path}" for path in self.inputs.values()}
+        known |= {place: f"the result of {owner}" for place, owner in self._taken.items()}
+        for place, name in known.items():
+            for parent in map(str, Path(place).parents):
+                if parent in self._taken:
+                    yield f"{self._taken[parent]} would be written to {parent}, which is also the place of {name}"
 
     def _on_disk(self, path: Path) -> Iterator[str]:
         if len(os.fsencode(path.name)) > LONGEST_NAME:
@@ -65,6 +74,8 @@ class Targets:
             return
         if os.path.isdir(path):
             yield f"the result {path} is an existing folder: name a file"
+        elif os.path.exists(path) and not os.path.isfile(path):
+            yield f"the result {path} is there already and is no file: name another"
         elif exists and not self.overwrite:
             yield f"the result {path} exists already, and --no-overwrite keeps it"
         elif text := self._of_parent(Path(os.path.realpath(path)).parent, path):
@@ -83,5 +94,7 @@ class Targets:
         if not os.path.isdir(there):
             return f"the folder of the result {path} cannot be made: {there} is a file"
         if not os.access(there, os.W_OK | os.X_OK):
-            raise OutputError(f"cannot write {path}: the folder is read-only")
+            if self.folder is None:
+                raise OutputError(f"cannot write {path}: the folder is read-only")
+            return f"the folder of the result {path} cannot be written to: {there} is read-only"
         return None

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from .dumps import TRAJECTORY, foreign_in, step_name
 from .files import staged_folder
+from .receipts import Receipt, read_receipt
 from .writing import Result, quantise, write_images
 
-__all__ = ["StepDump", "contact_sheet", "dumping"]
+__all__ = ["StepDump", "contact_sheet", "dumping", "is_dump_of"]
 
 _TILE = 320  # longest side of one tile, pixels
 _LABEL = 22  # height of the line of text above it
@@ -38,26 +40,35 @@ class StepDump:
     def add(self, number: int, alpha: NDArray[np.float32]) -> None:
         """Keep step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
         pixels = quantise(alpha, 8)
-        digits = max(2, len(str(self._steps)))
-        write_images([Result(self._folder / f"step_{number:0{digits}}.png", pixels)])
+        write_images([Result(self._folder / step_name(number, self._steps), pixels)])
         if number in self._shown:
             self._tiles.append((f"step {number} of {self._steps}", _thumbnail(pixels)))
 
-    def finish(self) -> None:
-        """Write ``trajectory.png``."""
-        write_images([Result(self._folder / "trajectory.png", contact_sheet(self._tiles))])
+    def finish(self, receipt: Receipt | None = None) -> None:
+        """Write ``trajectory.png``, with the receipt of it all."""
+        write_images([Result(self._folder / TRAJECTORY, contact_sheet(self._tiles), receipt=receipt)])
 
 
 @contextmanager
 def dumping(
-    folder: Path | None, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int
+    folder: Path | None, top: Path | None, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int
 ) -> Iterator[StepDump | None]:
-    """Yield a dump whose folder appears when the block ends well; nothing for no folder."""
+    """Yield a dump whose folder, inside ``top``, appears when the block ends well; nothing for no folder."""
     if folder is None:
         yield None
         return
-    with staged_folder(folder) as temporary:
+    with staged_folder(folder, within=top, keep=foreign_in) as temporary:
         yield StepDump(temporary, photo, trimap, steps)
+
+
+def is_dump_of(folder: Path, receipt: Receipt) -> bool:
+    """Tell whether a folder holds all steps of the job with this receipt."""
+    names = {TRAJECTORY, *(step_name(number, receipt.steps) for number in range(1, receipt.steps + 1))}
+    try:
+        there = {path.name for path in folder.iterdir()}
+    except OSError:
+        return False
+    return there == names and read_receipt(folder / TRAJECTORY) == receipt
 
 
 def contact_sheet(tiles: list[Tile]) -> NDArray[np.uint8]:

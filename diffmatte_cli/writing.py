@@ -15,7 +15,7 @@ from PIL import Image
 from .errors import OutputError
 from .files import staged_file
 from .formats import WRITERS, Writer, writer_for
-from .locations import STREAM, spelled
+from .locations import STREAM, is_inside, spelled
 from .receipts import Receipt, embedded
 
 __all__ = ["Result", "check_fits", "quantise", "write_images"]
@@ -25,7 +25,8 @@ __all__ = ["Result", "check_fits", "quantise", "write_images"]
 class Result:
     """Describe one picture to write: alpha float32 [H, W] in [0, 1], or uint8 [H, W] or [H, W, 3 or 4].
 
-    ``format`` is a key of ``WRITERS``; without one the ending of ``path`` says it.
+    ``format`` is a key of ``WRITERS``; without one the ending of ``path`` says it. The file may not lie outside
+    ``within``, nor replace another without ``overwrite``.
     """
 
     path: Path
@@ -36,6 +37,8 @@ class Result:
     exif: bytes | None = None
     receipt: Receipt | None = None
     format: str | None = None
+    within: Path | None = None
+    overwrite: bool = True
 
     @property
     def writer(self) -> Writer:
@@ -81,8 +84,9 @@ def write_images(results: Sequence[Result]) -> None:
             if result.path == STREAM:
                 _write_to_stdout(content)
             else:
-                _make_folder(result.path)
-                stack.enter_context(staged_file(result.path)).write_bytes(content)
+                _make_folder(result.path, result.within)
+                staged = staged_file(result.path, within=result.within, overwrite=result.overwrite)
+                stack.enter_context(staged).write_bytes(content)
 
 
 def _write_to_stdout(content: bytes) -> None:
@@ -92,7 +96,9 @@ def _write_to_stdout(content: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def _make_folder(path: Path) -> None:
+def _make_folder(path: Path, within: Path | None) -> None:
+    if within is not None and not is_inside(path.parent, within):
+        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,15 +108,16 @@ def _make_folder(path: Path) -> None:
 def _encode(result: Result) -> bytes:
     check_fits(result.path, result.writer, *result.pixels.shape[:2])
     pixels = quantise(result.pixels, result.bits) if result.pixels.dtype == np.float32 else result.pixels
-    buffer = io.BytesIO()
+    buffer, picture = io.BytesIO(), Image.fromarray(pixels)
     try:
-        Image.fromarray(pixels).save(buffer, result.writer.pillow_name, **_save_settings(result))
+        picture.save(buffer, result.writer.pillow_name, **_save_settings(result, picture))
     except (OSError, ValueError) as error:
         raise OutputError(f"cannot write {spelled(result.path, 'standard output')}: {error}") from error
     return buffer.getvalue()
 
 
-def _save_settings(result: Result) -> dict[str, Any]:
+def _save_settings(result: Result, picture: Image.Image) -> dict[str, Any]:
     extra = {"icc_profile": result.icc_profile, "dpi": result.dpi}
     kept = {name: value for name, value in extra.items() if value is not None}
-    return {**result.writer.settings, **kept, **embedded(result.receipt, result.exif, result.writer.pillow_name)}
+    text = result.receipt.for_picture(picture) if result.receipt else None
+    return {**result.writer.settings, **kept, **embedded(text, result.exif, result.writer.pillow_name)}

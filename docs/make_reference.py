@@ -15,7 +15,8 @@ HEAD = """# Command reference
 Made from the program's own help by `python docs/make_reference.py`; a test fails when it is out of date.
 
 All messages go to stderr; stdout carries results only. Exit codes: 0 done; 1 something failed while working;
-2 a mistake that shows before a picture is opened; 130 interrupted. `NO_COLOR` is respected.
+2 a mistake that shows before a picture is opened; 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP. `NO_COLOR` is
+respected.
 """
 
 

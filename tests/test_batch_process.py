@@ -109,9 +109,11 @@ def test_no_picture_from_a_terminal() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_no_room_in_the_pipe() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_no_room_in_the_pipe(unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        done = fakes.finish(fakes.__file__, "0", *ONE, "-o", "-", stdout=full)
+        streams = {"stdout": full, "env": {"PYTHONUNBUFFERED": unbuffered}}
+        done = fakes.finish(fakes.__file__, "0", *ONE, "-o", "-", **streams)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
         "error: there is no room for the output: send it somewhere else",
@@ -269,3 +271,58 @@ def test_a_bar_over_the_batch_on_a_terminal(arguments: list[str], bar: bool) -> 
     assert (b"3/3" in content and b"picture" in content) == bar
     assert b"photos/a.png:" not in content
     assert b"cannot read photos/b.png" in content
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_waiting_for_standard_input(number: signal.Signals) -> None:
+    arguments = ("matte", "-", "--trimap", "cat_trimap.png", "-o", "x.png")
+    process = fakes.start(fakes.__file__, "0", *arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(2)
+    process.send_signal(number)
+    assert process.wait(timeout=30) == 128 + number
+    process.communicate()
+    assert not Path("x.png").exists()
+
+
+def test_a_picture_that_comes_slowly() -> None:
+    arguments = ("matte", "-", "--trimap", "cat_trimap.png", "-o", "x.png")
+    reading, writing = os.pipe()
+    process = fakes.start(fakes.__file__, "0", *arguments, stdin=reading, stderr=subprocess.PIPE)
+    os.close(reading)
+    for part in (Path("cat.png").read_bytes()[:100], Path("cat.png").read_bytes()[100:]):
+        os.write(writing, part)
+        time.sleep(0.5)
+    os.close(writing)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    assert Path("x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "words"),
+    [
+        (0, ("matte", "-", "--trimap", "cat_trimap.png", "-o", "x.png"), "nothing is piped into standard input"),
+        (0, ("check", "-", "--trimap", "cat_trimap.png"), "nothing is piped into standard input"),
+        (0, ("trimap", "-", "-o", "x.png"), "nothing is piped into standard input"),
+        (1, (*ONE, "-o", "-"), "standard output is closed"),
+        (1, ("trimap", "cat.png", "-o", "-"), "standard output is closed"),
+    ],
+)
+def test_closed_streams_bring_and_take_no_pictures(closed: int, arguments: tuple[str, ...], words: str) -> None:
+    done = fakes.finish(fakes.__file__, "0", *arguments, preexec_fn=lambda: os.close(closed), stdout=None)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_signal_that_the_caller_ignores_is_ignored() -> None:
+    fakes.make_photos("abcdef")
+    process = fakes.start(
+        *(fakes.__file__, "0.02", *MANY),
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    _wait_for_results(process, 1)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(_results()) == 6

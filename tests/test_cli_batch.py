@@ -309,3 +309,81 @@ def test_names_of_every_kind() -> None:
     assert set(_rows("r.jsonl")) == {f"photos/{name}.png" for name in [*names, *NAMES]}
     assert all(Path("out", f"{name}_alpha.png").is_file() for name in names)
     assert len(result.stderr.splitlines()) == len(names) + len(NAMES) + 2
+
+
+def _meanwhile(action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let somebody else do something between the plan and the writing."""
+    whole = fakes.FakeMatter.steps
+
+    def steps(self: fakes.FakeMatter, encoding: Any, **settings: Any) -> Any:
+        action()
+        return whole(self, encoding, **settings)
+
+    monkeypatch.setattr(fakes.FakeMatter, "steps", steps)
+
+
+@pytest.mark.parametrize(
+    ("link", "words"), [("out/a_alpha.png", "a link leads it out of out"), ("steps/a", "it holds other files by now")]
+)
+def test_links_that_come_after_the_plan_are_not_followed_out(
+    link: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("out", "steps", "precious"):
+        Path(folder).mkdir()
+    Path("precious/file").write_text("kept")
+    target = Path("precious") if link.startswith("steps") else Path("precious/file")
+
+    def connect() -> None:
+        if not Path(link).is_symlink():
+            Path(link).symlink_to(target.absolute())
+
+    _meanwhile(connect, monkeypatch)
+    result = fakes.run("matte", "photos/a.png", "--trimap", "trimaps", "-o", "out/", "--dump-steps", "steps")
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert os.listdir("precious") == ["file"]
+    assert Path("precious/file").read_text() == "kept"
+
+
+def test_files_that_come_after_the_plan_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def come() -> None:
+        for path in ("out/a_alpha.png", "steps/b/notes.txt"):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text("mine")
+
+    _meanwhile(come, monkeypatch)
+    result = _matte("--no-overwrite", "--dump-steps", "steps", code=1)
+    assert "out/a_alpha.png: it exists by now, and is kept" in result.stderr
+    assert "it holds other files by now (notes.txt)" in result.stderr
+    assert Path("out/a_alpha.png").read_text() == Path("steps/b/notes.txt").read_text() == "mine"
+
+
+def test_steps_are_made_again_unless_they_are_all_there() -> None:
+    arguments = ("--dump-steps", "steps", "--skip-existing")
+    _matte(*arguments, "--steps", "3")
+    _matte("--steps", "1")
+    assert "5 done" in _matte(*arguments, "--steps", "1").stderr
+    assert "0 done, 5 skipped" in _matte(*arguments, "--steps", "1").stderr
+    Path("steps/b/step_01.png").unlink()
+    assert "1 done, 4 skipped" in _matte(*arguments, "--steps", "1").stderr
+
+
+def test_fail_fast_begins_no_other_job() -> None:
+    for name in NAMES:
+        Path(f"photos/{name}.png").write_bytes(b"no picture")
+    lines = _matte("--fail-fast", code=1).stderr.splitlines()
+    assert sum(line.startswith("error: ") for line in lines) == 1
+    assert "0 done, 1 failed, 4 left" in lines[-1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_report_that_fails_ends_the_run_and_says_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Path.open
+
+    def full(path: Path, *rest: Any, **more: Any) -> Any:
+        return opened(Path("/dev/full") if path.name == "r.jsonl" else path, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", full)
+    lines = _matte("--report", "r.jsonl", code=1).stderr.splitlines()
+    assert lines[-1] == "error: cannot write the report r.jsonl: No space left on device"
+    assert any(line.startswith("left: photos/") for line in lines)

@@ -209,7 +209,7 @@ def test_a_pipe_into_a_folder() -> None:
         (("mask.png", "-o", "out.png", "--erode", "1.5"), "Invalid value for '--erode'"),
         (("mask.png", "-o", "out.jpg"), "must end in one of .png, .tif, .tiff, .webp"),
         (("mask.png", "-o", "out"), "cannot tell the format of the result out"),
-        (("mask.png", "-o", ""), "cannot tell the format"),
+        (("mask.png", "-o", ""), "a path is empty"),
         (("mask.png", "-o", "none/out.png"), "the folder of the result none/out.png does not exist"),
         (("mask.png", "-o", "mask.png/out.png"), "mask.png/out.png"),
         (("mask.png", "-o", "mask.png"), "the result mask.png would replace the input mask.png"),

@@ -49,6 +49,7 @@ def test_default_names() -> None:
         Path("cat"),
         alpha_output=Path("cat_alpha.png"),
         dump_dir=Path("steps/cat"),
+        dump_top=Path("steps"),
     )
 
 
@@ -220,7 +221,7 @@ def test_a_dump_never_replaces_the_folder_of_an_input_or_a_result() -> None:
     with pytest.raises(UsageError, match="no usable name"):
         plan(dots, TRIMAP, dump_steps=Path("cat"))
     named = dots.rename("y.png.png")
-    with pytest.raises(UsageError, match="also the place of"):
+    with pytest.raises(UsageError, match="would both be written to"):
         plan(named, TRIMAP, Path("y.png"), dump_steps=Path())
     named.rename("cat/cat.jpg")
     with pytest.raises(UsageError, match="also the place of"):

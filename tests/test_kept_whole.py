@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from diffmatte_cli.exif import described
 from diffmatte_cli.formats import WRITERS
@@ -121,14 +122,30 @@ def test_files_without_a_receipt(tmp_path: Path) -> None:
     assert read_receipt(tmp_path / "y.png") is None
 
 
-@given(st.data())
-def test_a_damaged_file_never_passes_for_a_finished_one(data: st.DataObject) -> None:
-    from tempfile import TemporaryDirectory
-
+@pytest.mark.parametrize("form", WRITERS)
+@given(data=st.data())
+def test_a_changed_file_never_passes_for_the_finished_one(form: str, data: st.DataObject) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (40, 40, 4)).astype(np.uint8)
     with TemporaryDirectory() as folder:
-        path = Path(folder, "x.png")
-        noise = np.random.default_rng(1).integers(0, 256, (40, 40, 4)).astype(np.uint8)
+        path = Path(folder, f"x{WRITERS[form].suffixes[0]}")
         write_images([Result(path, noise, receipt=RECEIPT)])
-        content = path.read_bytes()
-        path.write_bytes(content[: data.draw(st.integers(0, len(content) - 40))])
-        assert read_receipt(path) is None
+        content = bytearray(path.read_bytes())
+        where = data.draw(st.integers(0, len(content) - 1))
+        if data.draw(st.booleans()):
+            del content[where:]
+        else:
+            content[where] ^= 1 << data.draw(st.integers(0, 7))
+        path.write_bytes(content)
+        if read_receipt(path) is not None:
+            with Image.open(path) as picture:
+                np.testing.assert_array_equal(np.asarray(picture), noise)
+
+
+def test_a_result_scaled_by_somebody_is_not_the_finished_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    write_images([Result(path, RGBA, receipt=RECEIPT)])
+    with Image.open(path) as picture:
+        text = PngImagePlugin.PngInfo()
+        text.add_text("diffmatte", picture.info["diffmatte"])
+        picture.resize((9, 9)).save(path, pnginfo=text)
+    assert read_receipt(path) is None

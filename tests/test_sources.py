@@ -224,7 +224,7 @@ def test_reports_replace_nothing() -> None:
     (problem,) = _problems("photo.csv", trimap="t/a.png", output="x.png", report=Path("photo.csv"))
     assert "would replace the input photo.csv" in problem
     (problem,) = _problems("p", trimap="t", report=Path("none/r.csv"))
-    assert "in a folder that exists" in problem
+    assert "the folder of the report none/r.csv does not exist" in problem
 
 
 def _manifest(name: str, *rows: dict[str, object]) -> Path:
@@ -267,6 +267,7 @@ BAD_ROWS: dict[str, tuple[dict[str, object], str]] = {
     "no step": ({"image": "a.png", "trimap": "t.png", "steps": 0}, "steps must be a whole number of at least 1"),
     "seed": ({"image": "a.png", "trimap": "t.png", "seed": -1}, "the seed must be between"),
     "image is a number": ({"image": 3, "trimap": "t.png"}, "its image is no path"),
+    "half a character": ({"image": "\ud800.png", "trimap": "t.png"}, "its image is no path"),
     "null byte": ({"image": "a\0.png", "trimap": "t.png"}, "its image is no path"),
 }
 
@@ -298,6 +299,9 @@ def test_a_manifest_cannot_write_elsewhere(output: str, folder: Path) -> None:
     [
         ("m.csv", b"picture,trimap\na,b\n", "has no column image"),
         ("m.csv", b"", "has no column image nor trimap"),
+        ("m.csv", b"image,image,trimap\n", "must name columns once"),
+        ("m.csv", b"image,trimap,stepz\na.png,t.png,\n", "must name columns once"),
+        ("m.jsonl", b"[" * 100_000, "it is no JSON"),
         ("m.csv", b"image,trimap\n", "has no rows"),
         ("m.csv", b"image,trimap\na.png,t.png,x.png\n", "more cells than the first line"),
         ("m.csv", b'image,trimap\n"a.png,t.png', "is no CSV"),
@@ -333,3 +337,86 @@ def test_shares_are_disjoint_complete_and_stable() -> None:
     fewer = _plan("p", trimap="t", output="elsewhere")
     for part, before in enumerate(shares, 1):
         assert [job.name for job in share(fewer, part, 3)] == [job.name for job in before if job.name != "p/0.png"]
+
+
+def test_folders_of_steps_never_lie_in_one_another() -> None:
+    _touch("p/a.jpg", "p/a/b.jpg", "t/a.png", "t/a/b.png")
+    tree = {"trimap": "t", "recursive": True}
+    (problem,) = _problems("p", **tree, dump_steps=Path("steps"))
+    assert "steps/a, which is also the place of" in problem
+    rows = [{"image": f"p/{name}.jpg", "trimap": f"t/{name}.png"} for name in ("a", "a/b")]
+    path = _manifest("m.jsonl", rows[0] | {"output": "x/y.png"}, rows[1] | {"output": "x.png"})
+    for top in ("steps", "out"):
+        with pytest.raises(PlanError, match="also the place of"):
+            jobs.plan(Request(manifest=path, output="out", dump_steps=Path(top)))
+    _touch("..png")
+    path = _manifest("m.jsonl", {"image": "..png", "trimap": "t/a.png"})
+    with pytest.raises(PlanError, match="no usable name"):
+        jobs.plan(Request(manifest=path, output="out", dump_steps=Path("steps")))
+
+
+def test_results_never_lie_in_one_another() -> None:
+    _touch("a.png", "t.png")
+    row = {"image": "a.png", "trimap": "t.png"}
+    path = _manifest("m.jsonl", row | {"output": "x.png"}, row | {"output": "x.png/y.png"})
+    with pytest.raises(PlanError, match="also the place of"):
+        jobs.plan(Request(manifest=path, output="out"))
+
+
+def test_a_manifest_is_never_written_to() -> None:
+    _touch("a.png", "t.png")
+    path = _manifest("out/m.jsonl", {"image": "../a.png", "trimap": "../t.png"})
+    with pytest.raises(PlanError, match=r"would replace the input out/m\.jsonl"):
+        jobs.plan(Request(manifest=path, output="out", report=path))
+
+
+def test_what_is_no_file_is_told_before_the_work() -> None:
+    _touch("p/a.png", "t/a.png", "t/b.png")
+    os.mkfifo("p/b.png")
+    os.mkfifo("pipe.png")
+    os.mkfifo("pipe.csv")
+    Path("p/c.png").symlink_to("nowhere")
+    assert _problems("p", trimap="t") == (
+        "the photograph p/b.png is not a file: give a picture's path",
+        "the photograph p/c.png is a link that leads nowhere",
+    )
+    (problem,) = _problems("p/a.png", trimap="t", output="pipe.png")
+    assert "is there already and is no file" in problem
+    (problem,) = _problems("p/a.png", trimap="t", output="x.png", report=Path("pipe.csv"))
+    assert "is there already and is no file" in problem
+    Path("t/a.png").unlink()
+    os.mkfifo("t/a.png")
+    (problem,) = _problems("p/a.png", trimap="t", output="x.png")
+    assert "the trimap t/a.png is not a file" in problem
+
+
+def test_a_read_only_folder_is_told_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    _touch("p/a.png", "t/a.png")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    problems = _problems("p", "none.png", trimap="t", dump_steps=Path("steps"))
+    assert "the photograph none.png does not exist" in problems
+    assert any("read-only" in problem for problem in problems)
+    assert any("read-only" in problem for problem in _problems("p", trimap="t"))
+
+
+def test_hard_links_among_results_are_no_conflict() -> None:
+    _touch("p/a.png", "p/b.png", "t/a.png", "out/a_alpha.png")
+    Path("out/b_alpha.png").hardlink_to("out/a_alpha.png")
+    Path("t/b.png").hardlink_to("t/a.png")
+    assert len(_planned("p", trimap="t")) == 2
+
+
+@pytest.mark.parametrize("empty", ["inputs", "trimap", "output"])
+def test_empty_arguments_are_no_folder(empty: str) -> None:
+    _touch("a.png", "t.png")
+    given = {"inputs": ("a.png",), "trimap": "t.png", "output": "x.png"}
+    with pytest.raises(UsageError, match="a path is empty"):
+        jobs.plan(Request(**(given | {empty: ("",) if empty == "inputs" else ""})))
+
+
+def test_patterns_fill_each_place_once() -> None:
+    _touch("{stem}/q.jpg", "{stem}/q_t.png", "-.jpg", "-")
+    planned = _planned("{stem}/q.jpg", trimap="{folder}/{stem}_t.png", output="out/")
+    assert planned["{stem}/q.jpg"][0] == "{stem}/q_t.png"
+    (job,) = _plan("./-.jpg", trimap="{stem}", output="x.png")
+    assert job.trimap == Path(os.path.abspath("-"))

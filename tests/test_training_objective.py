@@ -1,5 +1,6 @@
 """Losses and Algorithm 1 against what the published code computes."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from diffmatte_cli.sampling import Diffusion
 from diffmatte_cli.training.losses import LossWeights, matting_losses, total_loss
-from diffmatte_cli.training.objective import ALIGNMENTS, Draws, draw, noisy_sample
+from diffmatte_cli.training.objective import ALIGNMENTS, MOST_PASSES, Draws, draw, noisy_sample
 
 CPU = torch.device("cpu")
 
@@ -45,7 +46,7 @@ def test_noisy_samples_agree(alignment: str, recorded: str, golden: Path) -> Non
         asked.append((x_in, t))
         return run["pred_temp"]
 
-    draws = Draws(run["eps"], run["t"], run.get("t_temp"))
+    draws = Draws(run["eps"], run["t"], (run["t_temp"],) if "t_temp" in run else ())
     x_t = noisy_sample(decode, diffusion, x_0, draws, alignment)
     torch.testing.assert_close(x_t, run["xt_raw"], rtol=0, atol=1e-6)
     torch.testing.assert_close(diffusion.normalise(x_t), run["xt_in"], rtol=0, atol=1e-5)
@@ -63,7 +64,7 @@ def test_times_follow_the_published_draws(golden: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(torch, "rand", lambda *_, **__: next(uniforms))
     draws = draw("uti", torch.Size([2, 1, 64, 64]), torch.Generator(), CPU)
     torch.testing.assert_close(draws.t, run["t"])
-    torch.testing.assert_close(draws.earlier, run["t_temp"])
+    torch.testing.assert_close(draws.earlier, (run["t_temp"],))
 
 
 def test_noise_is_drawn_before_times() -> None:
@@ -72,14 +73,37 @@ def test_noise_is_drawn_before_times() -> None:
     noise = torch.randn(2, 1, 8, 8, generator=generator)
     delta, uniform = (torch.rand(2, generator=generator) for _ in range(2))
     t = uniform * (1 - delta)
-    for ours, expected in zip((draws.noise, draws.t, draws.earlier), (noise, t, t + delta), strict=True):
+    for ours, expected in zip((draws.noise, draws.t, *draws.earlier), (noise, t, t + delta), strict=True):
         torch.testing.assert_close(ours, expected)
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_times_stay_in_range_and_in_order(alignment: str) -> None:
-    draws = draw(alignment, torch.Size([500, 1, 1, 1]), torch.Generator().manual_seed(0), CPU)
-    assert ((draws.t >= 0) & (draws.t <= 1)).all()
-    if draws.earlier is not None:
-        assert (draws.earlier >= draws.t).all()
-        assert (draws.earlier <= 1).all()
+    for seed in range(6):
+        draws = draw(alignment, torch.Size([500, 1, 1, 1]), torch.Generator().manual_seed(seed), CPU)
+        times = (*draws.earlier, draws.t)
+        assert ((times[0] <= 1) & (times[-1] >= 0)).all()
+        for earlier, later in pairwise(times):
+            assert (earlier >= later).all()
+
+
+def test_iterated_alignment_goes_through_its_own_predictions() -> None:
+    diffusion, asked = Diffusion("linear", 0.2), []
+
+    def decode(x_in: Tensor, t: Tensor) -> Tensor:
+        assert not torch.is_grad_enabled()
+        asked.append((x_in, t))
+        return torch.full_like(x_in, 0.1 * len(asked))
+
+    lengths = set()
+    for seed in range(12):
+        asked.clear()
+        draws = draw("iterated", torch.Size([2, 1, 8, 8]), torch.Generator().manual_seed(seed), CPU)
+        x_t = noisy_sample(decode, diffusion, torch.ones(2, 1, 8, 8), draws, "iterated")
+        count = len(draws.earlier)
+        lengths.add(count)
+        assert len(asked) == count
+        torch.testing.assert_close(asked[0][0], diffusion.normalise(draws.noise))
+        last = torch.full_like(x_t, 0.1 * count)
+        torch.testing.assert_close(x_t, diffusion.add_noise(last, draws.noise, draws.t))
+    assert lengths == set(range(1, MOST_PASSES + 1))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import say
-from ..errors import DiffmatteError, PlanError, UsageError
-from ..locations import identity, spelled
+from ..errors import DiffmatteError, OutputError, PlanError, UsageError
+from ..locations import STREAM, identity, spelled
 from ..manifests import read_manifest
 from ..sources import Source, Sources, gather, paired
+from ..streams import check_input
 from ..targets import Targets
 from . import options as opt
 
@@ -99,6 +100,8 @@ def _sources(
         problems += _fix_problems(sources, fix)
     if problems:
         raise PlanError(problems)
+    if any(STREAM in (source.image, source.trimap) for source in sources.found):
+        check_input()
     return sources.found
 
 
@@ -113,6 +116,7 @@ def _fix_problems(sources: Sources, folder: Path) -> Iterator[str]:
         return
     for source in sources.found:
         yield from targets.add(_fixed_path(source, folder), spelled(source.image, "standard input"))
+    yield from targets.nested()
 
 
 def _fixed_path(source: Source, folder: Path) -> Path:
@@ -137,9 +141,13 @@ def _examined(source: Source, fix: Path | None) -> _Row:
     if grey is None:
         return _Row(source, width, height, findings=[_finding("no-alpha", "the photograph has no alpha channel")])
     diagnosis = examine(photo, grey)
-    fixed = _write(source, fix, diagnosis) if fix is not None else None
+    unwritten, fixed = [], None
+    try:
+        fixed = _write(source, fix, diagnosis) if fix is not None else None
+    except OutputError as error:
+        unwritten = [_finding("unwritten", str(error))]
     findings = [_finding(f.code, f.text, f.mended and fixed is not None) for f in diagnosis.findings]
-    return _Row(source, width, height, diagnosis.shares, findings, fixed)
+    return _Row(source, width, height, diagnosis.shares, findings + unwritten, fixed)
 
 
 def _finding(code: str, text: str, mended: bool = False) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
     if diagnosis.trimap is None:
         return None
     path = _fixed_path(source, folder)
-    write_images([Result(path, diagnosis.trimap)])
+    write_images([Result(path, diagnosis.trimap, within=folder)])
     return path
 
 

@@ -11,6 +11,7 @@ from ..jobs import Job, Request, plan, share
 from ..locations import STREAM, spelled
 from ..model.config import check_attention_grids
 from ..settings import MatteOptions
+from ..streams import check_input, check_output
 from ..weights import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
 from .tally import Tally, bar
@@ -92,34 +93,30 @@ def matte(
         steps=steps,
     )
     jobs = plan(request)
-    _check_streams(jobs, dry_run)
     source = _check_engine(options)
     chosen = jobs if part is None else share(jobs, *part)
     if dry_run:
         _print_plan(chosen)
-    elif chosen:
+    else:
+        _check_streams(chosen)
         run(chosen, options, source, report, several=request.into_folder)
-    elif not quiet:
-        say(f"nothing to do: no job of {len(jobs)} falls into share {shard}")
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
     part, parts = (int(number) for number in found.groups()) if found else (0, 0)
     if not 1 <= part <= parts:
         raise UsageError(f"--shard must be I/N with I from 1 to N, as in 2/8, not {text!r}")
     return part, parts
 
 
-def _check_streams(jobs: list[Job], dry_run: bool) -> None:
-    """Refuse to wait for somebody to type a picture, or to show one as text."""
-    reads = any(STREAM in (job.image, job.trimap) for job in jobs)
-    if reads and (sys.stdin is None or sys.stdin.isatty()):
-        raise UsageError("nothing is piped into standard input (-): pipe a picture in, or name a file")
-    if not dry_run and any(job.output == STREAM for job in jobs) and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or pipe it on")
+def _check_streams(jobs: list[Job]) -> None:
+    if any(STREAM in (job.image, job.trimap) for job in jobs):
+        check_input()
+    if any(job.output == STREAM for job in jobs):
+        check_output()
 
 
 def _check_engine(options: MatteOptions) -> ModelSource:
@@ -168,6 +165,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         computers = [stages.computer(engine) for engine in engines(source, options, tell)]
         rows = opened.enter_context(Report(report)) if report is not None else None
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
-        for end in opened.enter_context(closing(run_stages(jobs, stages.read, computers, stages.write, stop.event))):
+        ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
+        for end in opened.enter_context(closing(ends)):
             tally.add(end)
     tally.finish()

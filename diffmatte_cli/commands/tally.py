@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..console import fail, say
-from ..errors import FullError, UsageError, WeightsError, described
+from ..errors import FullError, OutputError, UsageError, WeightsError, described
 from ..jobs import Job
 from ..locations import spelled
 from ..settings import MatteOptions
@@ -56,30 +56,42 @@ class Tally:
     failures: list[str] = field(default_factory=list)
     fatal: BaseException | None = None
 
+    def is_fatal(self, error: BaseException) -> bool:
+        """Tell whether a job's error ends the run; asked by the thread that met it, so that no other job is begun."""
+        return self.options.fail_fast or self._is_everybodys(error)
+
+    def _is_everybodys(self, error: BaseException) -> bool:
+        return isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several
+
     def add(self, end: "Ended[Job]") -> None:
-        """Take one job's end in: count, tell, report, and stop the run where it cannot go on."""
+        """Take one job's end in: count, tell and report."""
         self.ended.add(id(end.job))
         status = "failed" if end.error is not None else end.result.status
         self.counts[status] += 1
         sentence = _sentence(end.job, end.error) if end.error is not None else ""
-        if self.report is not None:
-            self.report.add(end.job, status, end.result, sentence)
+        self._report(end, status, sentence)
         if end.error is not None:
-            self._failed(end.job, end.error, sentence)
+            self._failed(end.error, sentence)
         elif not self.options.quiet and self.bar.disable:
             say(self._line(end.job, end.result))
         self.bar.update()
 
-    def _failed(self, job: Job, error: BaseException, sentence: str) -> None:
+    def _report(self, end: "Ended[Job]", status: str, sentence: str) -> None:
+        try:
+            if self.report is not None:
+                self.report.add(end.job, status, end.result, sentence)
+        except OutputError as error:  # nobody would know any more what was done
+            self.report, self.fatal = None, self.fatal or error
+            self.stop.event.set()
+
+    def _failed(self, error: BaseException, sentence: str) -> None:
         self.failures.append(sentence)
-        if isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several:
+        if self._is_everybodys(error):
             self.fatal = self.fatal or error
         else:
             fail(sentence)
             if self.options.verbose:
                 traceback.print_exception(error)
-        if self.fatal is not None or self.options.fail_fast:
-            self.stop.event.set()
 
     def _line(self, job: Job, matted: "Matted") -> str:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""

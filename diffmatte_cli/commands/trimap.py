@@ -1,7 +1,5 @@
 """``diffmatte trimap``: trimaps out of masks, rough cutouts and soft segmentations."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +8,10 @@ import typer
 from ..console import fail, say, warn
 from ..errors import DiffmatteError, FullError, PlanError, UsageError
 from ..formats import writer_for
-from ..locations import STREAM, identity, location, spelled
+from ..locations import STREAM, identity, location, names_folder, spelled
 from ..settings import DEFAULT_PERCENT, Band
 from ..sources import Source, gather
+from ..streams import check_input, check_output
 from ..targets import Targets
 from . import options as opt
 
@@ -83,11 +82,11 @@ def trimap(
 
 def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path, Path]]:
     """Name the trimaps; raises PlanError with every conflict."""
-    several = len(masks) > 1 or os.path.isdir(masks[0]) or os.path.isdir(output) or output.endswith("/")
+    several = len(masks) > 1 or names_folder(masks[0]) or names_folder(output)
     if several and location(output) == STREAM:
         raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
-    folder = Path(output) if several else None
-    sources = gather(masks, recursive=recursive, except_in=folder)
+    folder = location(output) if several else None
+    sources = gather(masks, recursive=recursive, except_in=folder, role="mask")
     targets = [_target(source, folder) if folder is not None else location(output) for source in sources.found]
     pairs = [(source.image, target) for source, target in zip(sources.found, targets, strict=True)]
     problems = list(sources.problems)
@@ -99,10 +98,13 @@ def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path,
         if target != STREAM:
             writer_for(target)
         problems += places.add(target, spelled(mask, "standard input"))
+    problems += places.nested()
     if problems:
         raise PlanError(problems)
-    if STREAM in targets and sys.stdout.isatty():
-        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or pipe it on")
+    if any(mask == STREAM for mask, _ in pairs):
+        check_input()
+    if STREAM in targets:
+        check_output()
     return pairs
 
 
