@@ -82,8 +82,8 @@ def meadow(rng: np.random.Generator, size: int) -> list[Matte]:
 
 # Function, and its share of the procedural samples.
 PROCEDURAL: tuple[tuple[Draw, float], ...] = (
-    (animal, 0.44),
-    (muzzle, 0.08),
+    (animal, 0.38),
+    (muzzle, 0.14),
     (hair, 0.12),
     (plush, 0.06),
     (meadow, 0.04),
@@ -124,7 +124,7 @@ def _whiskers(rng: np.random.Generator, outline: Outline, size: int) -> Matte:
     if len(points):
         near = np.argsort(np.linalg.norm(points - points[0], axis=1))[: int(rng.integers(20, 200))]
         fan, sag = rng.normal(0, 0.5), rng.normal(0, 0.5)
-        for pick in rng.choice(near, int(rng.integers(3, 16))):
+        for pick in rng.choice(near, int(log_uniform(rng, 3, 40))):
             heading = angles[pick] + fan + rng.normal(0, 0.3)
             root = points[pick] - rng.uniform(0, 25) * np.array([np.cos(heading), np.sin(heading)], np.float32)
             curve = bend(rng, root, heading, size * rng.uniform(0.2, 0.9), sag + rng.normal(0, 0.3), 0.0)
