@@ -20,6 +20,8 @@ __all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", 
 ALPHA = "alpha"
 # A trimap in a folder is named like its photograph, with one of these behind the stem.
 TRIMAP_SUFFIXES = ("", "_trimap", "-trimap", ".trimap", "_tri")
+# What photographs beside their trimaps are often marked with: bulb_rgb.png goes with bulb_trimap.png, too.
+PHOTO_SUFFIXES = ("_rgb", "_image", "_img")
 STEM, FOLDER = "{stem}", "{folder}"
 
 _NO_TRIMAP = (
@@ -198,7 +200,8 @@ def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, 
     place = mirrored if os.path.isdir(mirrored) else folder
     stem, beside = source.image.stem, identity(place) == identity(source.image.parent)
     suffixes = TRIMAP_SUFFIXES[1:] if beside else TRIMAP_SUFFIXES
-    fitting = [path for suffix in suffixes for path in listed(place).get(stem + suffix, ())]
+    bases = dict.fromkeys((stem, *(stem.removesuffix(mark) for mark in PHOTO_SUFFIXES)))
+    fitting = [path for base in bases for suffix in suffixes for path in listed(place).get(base + suffix, ())]
     if not fitting:
         raise UsageError(
             f"no trimap for {source.image} in {place}: {stem}{suffixes[0]}.png is looked for, and the like"

@@ -11,7 +11,7 @@ from diffmatte_cli import jobs
 from diffmatte_cli.errors import PlanError, UsageError
 from diffmatte_cli.jobs import Job, Request, share
 from diffmatte_cli.locations import STREAM, location
-from diffmatte_cli.sources import TRIMAP_SUFFIXES
+from diffmatte_cli.sources import PHOTO_SUFFIXES, TRIMAP_SUFFIXES
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,14 @@ def test_a_folder_and_its_trimaps() -> None:
 def test_every_suffix_of_trimaps(suffix: str) -> None:
     _touch("photos/a.jpg", f"trimaps/a{suffix}.tif")
     assert _planned("photos", trimap="trimaps") == {"photos/a.jpg": (f"trimaps/a{suffix}.tif", "out/a_alpha.png")}
+
+
+@pytest.mark.parametrize("mark", PHOTO_SUFFIXES)
+def test_photographs_that_are_marked_as_such(mark: str) -> None:
+    _touch(f"p/a{mark}.jpg", "p/a_trimap.png")
+    assert _planned("p", trimap="p") == {f"p/a{mark}.jpg": ("p/a_trimap.png", f"out/a{mark}_alpha.png")}
+    _touch(f"p/a{mark}_trimap.png")
+    assert any("has two trimaps" in problem for problem in _problems("p", trimap="p"))
 
 
 def test_recursion_mirrors_the_tree() -> None:
