@@ -65,6 +65,23 @@ def _errors(*arguments: str, code: int = 2) -> list[str]:
     return lines
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_keeps_the_diagnosis(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        return whole(Path("/dev/full") if path.name.startswith(".diffmatte-") else path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    rows = _rows("photos", "--trimap", "trimaps", "--fix", "mended", code=1)
+    for row in rows:
+        assert row["findings"][-1]["code"] == "unwritten"
+        assert "No space left" in row["findings"][-1]["text"]
+        assert row["unknown"] is not None
+        assert not any(finding["mended"] for finding in row["findings"])
+    assert not list(Path("mended").iterdir())
+
+
 def _snapshot() -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
