@@ -1,6 +1,5 @@
 """Losses and Algorithm 1 against what the published code computes."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli.sampling import Diffusion
+from diffmatte_cli.sampling import Diffusion, ddim
 from diffmatte_cli.training.losses import LossWeights, matting_losses, total_loss
-from diffmatte_cli.training.objective import ALIGNMENTS, MOST_PASSES, Draws, draw, noisy_sample
+from diffmatte_cli.training.objective import ALIGNMENTS, CHAINS, Draws, draw, noisy_sample
 
 CPU = torch.device("cpu")
 
@@ -46,8 +45,8 @@ def test_noisy_samples_agree(alignment: str, recorded: str, golden: Path) -> Non
         asked.append((x_in, t))
         return run["pred_temp"]
 
-    draws = Draws(run["eps"], run["t"], (run["t_temp"],) if "t_temp" in run else ())
-    x_t = noisy_sample(decode, diffusion, x_0, draws, alignment)
+    draws = Draws(run["eps"], run["t"], run.get("t_temp"))
+    x_t = noisy_sample(decode, diffusion, x_0, torch.ones_like(x_0, dtype=torch.bool), draws, alignment)
     torch.testing.assert_close(x_t, run["xt_raw"], rtol=0, atol=1e-6)
     torch.testing.assert_close(diffusion.normalise(x_t), run["xt_in"], rtol=0, atol=1e-5)
     for x_in, t in asked:
@@ -64,7 +63,7 @@ def test_times_follow_the_published_draws(golden: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(torch, "rand", lambda *_, **__: next(uniforms))
     draws = draw("uti", torch.Size([2, 1, 64, 64]), torch.Generator(), CPU)
     torch.testing.assert_close(draws.t, run["t"])
-    torch.testing.assert_close(draws.earlier, (run["t_temp"],))
+    torch.testing.assert_close(draws.earlier, run["t_temp"])
 
 
 def test_noise_is_drawn_before_times() -> None:
@@ -73,7 +72,7 @@ def test_noise_is_drawn_before_times() -> None:
     noise = torch.randn(2, 1, 8, 8, generator=generator)
     delta, uniform = (torch.rand(2, generator=generator) for _ in range(2))
     t = uniform * (1 - delta)
-    for ours, expected in zip((draws.noise, draws.t, *draws.earlier), (noise, t, t + delta), strict=True):
+    for ours, expected in zip((draws.noise, draws.t, draws.earlier), (noise, t, t + delta), strict=True):
         torch.testing.assert_close(ours, expected)
 
 
@@ -81,29 +80,29 @@ def test_noise_is_drawn_before_times() -> None:
 def test_times_stay_in_range_and_in_order(alignment: str) -> None:
     for seed in range(6):
         draws = draw(alignment, torch.Size([500, 1, 1, 1]), torch.Generator().manual_seed(seed), CPU)
-        times = (*draws.earlier, draws.t)
-        assert ((times[0] <= 1) & (times[-1] >= 0)).all()
-        for earlier, later in pairwise(times):
-            assert (earlier >= later).all()
+        assert ((draws.t >= 0) & (draws.t <= 1)).all()
+        if draws.earlier is not None:
+            assert ((draws.earlier >= draws.t) & (draws.earlier <= 1)).all()
 
 
-def test_iterated_alignment_goes_through_its_own_predictions() -> None:
-    diffusion, asked = Diffusion("linear", 0.2), []
+def test_iterated_alignment_is_the_sampler_stopped_on_its_way() -> None:
+    """With known pixels held, as in use; every number of steps comes up, and every place in them."""
+    diffusion, unknown = Diffusion("linear", 0.2), torch.rand(2, 1, 8, 8) < 0.5
+    truth, seen = torch.ones(2, 1, 8, 8), set()
 
     def decode(x_in: Tensor, t: Tensor) -> Tensor:
         assert not torch.is_grad_enabled()
-        asked.append((x_in, t))
-        return torch.full_like(x_in, 0.1 * len(asked))
+        return torch.tanh(x_in + t.reshape(-1, 1, 1, 1))
 
-    lengths = set()
-    for seed in range(12):
-        asked.clear()
-        draws = draw("iterated", torch.Size([2, 1, 8, 8]), torch.Generator().manual_seed(seed), CPU)
-        x_t = noisy_sample(decode, diffusion, torch.ones(2, 1, 8, 8), draws, "iterated")
-        count = len(draws.earlier)
-        lengths.add(count)
-        assert len(asked) == count
-        torch.testing.assert_close(asked[0][0], diffusion.normalise(draws.noise))
-        last = torch.full_like(x_t, 0.1 * count)
-        torch.testing.assert_close(x_t, diffusion.add_noise(last, draws.noise, draws.t))
-    assert lengths == set(range(1, MOST_PASSES + 1))
+    for seed in range(400):
+        draws = draw("iterated", truth.shape, torch.Generator().manual_seed(seed), CPU)
+        x_t = noisy_sample(decode, diffusion, truth, unknown, draws, "iterated")
+
+        def predict(x_in: Tensor, t: float) -> Tensor:
+            return torch.where(unknown, torch.tanh(x_in + t), truth)
+
+        *_, stopped = list(ddim(predict, draws.noise, diffusion, draws.steps))[: draws.done + 1]
+        torch.testing.assert_close(x_t, stopped.x_t)
+        torch.testing.assert_close(draws.t, torch.full((2,), stopped.t))
+        seen.add((draws.steps, draws.done))
+    assert seen == {(steps, done) for steps in CHAINS for done in range(steps)}

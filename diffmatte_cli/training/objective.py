@@ -2,65 +2,80 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from ..model.diffmatte import DiffMatte
-from ..sampling import Diffusion
+from ..sampling import Diffusion, ddim, time_pairs
 from .losses import matting_losses
 
 __all__ = ["ALIGNMENTS", "Draws", "draw", "noisy_sample", "training_losses"]
 
 # How x_t is made: from the true alpha; from a prediction out of pure noise, as DDP does; from a
-# prediction at t + delta, the paper's uniform time intervals; from one to three predictions, each
-# made from the one before and the first out of pure noise, as in use.
+# prediction at t + delta, the paper's uniform time intervals; by the sampler, as in use.
 ALIGNMENTS = ("none", "white-noise", "uti", "iterated")
-MOST_PASSES = 3
+# Numbers of steps T that the sampler is run with; it stops before one of them at random.
+CHAINS = (1, 2, 3, 5, 10)
 
 Decode = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Draws:
-    """One training step's randomness: ``noise`` [B, 1, H, W], times ``t`` [B] and, if aligned, ``earlier`` ones [B]."""
+    """One training step's randomness: ``noise`` [B, 1, H, W] and times ``t`` [B].
+
+    ``earlier`` [B] is the time of the prediction that self-alignment starts from, if it does;
+    iterated, ``t`` is the time that ``steps`` sampling steps have come to after ``done`` of them.
+    """
 
     noise: Tensor
     t: Tensor
-    earlier: tuple[Tensor, ...] = ()
+    earlier: Tensor | None = None
+    steps: int = 0
+    done: int = 0
 
 
 def draw(alignment: str, shape: torch.Size, generator: torch.Generator, device: torch.device) -> Draws:
     """Draw noise, then for UTI the interval delta in U(0, 1), then t in U(0, 1 - delta), on the CPU.
 
-    Iterated alignment draws the number of passes, then that many times, of which t is the last.
+    Iterated alignment draws the number of steps, then how many of them are done.
     """
     noise = torch.randn(shape, generator=generator).to(device)
     batch = shape[0]
     if alignment == "iterated":
-        passes = int(torch.randint(1, MOST_PASSES + 1, (), generator=generator))
-        times = torch.rand(passes, batch, generator=generator).sort(0, descending=True).values.to(device)
-        return Draws(noise, times[-1], (torch.ones_like(times[0]), *times[:-1]))
+        steps = CHAINS[int(torch.randint(len(CHAINS), (), generator=generator))]
+        done = int(torch.randint(steps, (), generator=generator))
+        return Draws(noise, torch.full((batch,), time_pairs(steps)[done][0], device=device), None, steps, done)
     delta = torch.rand(batch, generator=generator).to(device) if alignment == "uti" else None
     t = torch.rand(batch, generator=generator).to(device)
     if delta is not None:
         t = t * (1 - delta)
-        return Draws(noise, t, (t + delta,))
-    return Draws(noise, t, (torch.ones_like(t),) if alignment == "white-noise" else ())
+        return Draws(noise, t, t + delta)
+    return Draws(noise, t, torch.ones_like(t) if alignment == "white-noise" else None)
 
 
-def noisy_sample(decode: Decode, diffusion: Diffusion, x_0: Tensor, draws: Draws, alignment: str) -> Tensor:
-    """Return x_t, [B, 1, H, W], before variance normalisation.
+@torch.no_grad()
+def noisy_sample(
+    decode: Decode, diffusion: Diffusion, x_0: Tensor, unknown: Tensor, draws: Draws, alignment: str
+) -> Tensor:
+    """Return x_t, [B, 1, H, W], before variance normalisation; ``unknown`` [B, 1, H, W] is boolean.
 
     Self-aligned, the clean sample is replaced by the model's own prediction at an earlier time,
-    t + delta for UTI, made from the same noise and without gradient; iterated, again at the
-    next one. Where the first of them is 1 the sample is the noise itself.
+    t + delta for UTI, 1 and out of pure noise for white noise, made from the same noise. Iterated,
+    x_t is what Algorithm 2 comes to, with known pixels held, as in use.
     """
-    with torch.no_grad():
-        for number, earlier in enumerate(draws.earlier):
-            from_noise = number == 0 and alignment != "uti"
-            start = draws.noise if from_noise else diffusion.add_noise(x_0, draws.noise, earlier)
-            x_0 = decode(diffusion.normalise(start), earlier)
+    if alignment == "iterated":
+
+        def predict(x_in: Tensor, t: float) -> Tensor:
+            return torch.where(unknown, decode(x_in, torch.full_like(draws.t, t)), x_0)
+
+        iteration = ddim(predict, draws.noise, diffusion, draws.steps)
+        return [draws.noise, *(step.x_next for step in islice(iteration, draws.done))][-1]
+    if draws.earlier is not None:
+        start = draws.noise if alignment == "white-noise" else diffusion.add_noise(x_0, draws.noise, draws.earlier)
+        x_0 = decode(diffusion.normalise(start), draws.earlier)
     return diffusion.add_noise(x_0, draws.noise, draws.t)
 
 
@@ -89,7 +104,7 @@ def training_losses(
         with autocast:
             return model.decode(x_in, t, condition, features)
 
-    x_0 = 2 * alpha - 1
-    x_t = noisy_sample(decode, diffusion, x_0, draws, alignment)
+    x_0, unknown = 2 * alpha - 1, trimap == 0.5
+    x_t = noisy_sample(decode, diffusion, x_0, unknown, draws, alignment)
     prediction = decode(diffusion.normalise(x_t), draws.t)
-    return matting_losses(prediction, x_0, (trimap == 0.5).float())
+    return matting_losses(prediction, x_0, unknown.float())
