@@ -18,6 +18,7 @@ from .jobs import Job
 from .pipeline import Settled, Stopped
 from .receipts import Receipt, read_receipt, sha256_of
 from .settings import MatteOptions
+from .sizes import parse_memory
 from .sources import ALPHA
 from .trajectory import StepDump, dumping, is_dump_of
 from .trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
@@ -109,7 +110,16 @@ def _load(source: ModelSource, device: str, options: MatteOptions, tell: Callabl
     if device == "auto":
         tell(f"device: {where}")
     path = obtain(source, options.store, progress=not options.quiet, tell=tell)
-    return load_file(source, path, where, options.attention_grids)
+    return load_file(
+        source,
+        path,
+        where,
+        attention_grids=options.attention_grids,
+        plain=options.plain,
+        precision=options.precision,
+        memory=None if options.memory is None else parse_memory(options.memory),
+        tell=tell,
+    )
 
 
 @dataclass(frozen=True)
@@ -166,6 +176,9 @@ class Stages:
             input_scale=options.input_scale,
             keep_known=options.keep_known,
             attention_grids=options.attention_grids,
+            precision=options.precision,
+            until_stable=options.until_stable,
+            path="plain" if options.plain else "whole" if options.whole else "region",
         )
 
     def _is_there(self, job: Job, receipt: Receipt) -> bool:
@@ -211,6 +224,8 @@ class Stages:
             schedule=options.schedule,
             input_scale=options.input_scale,
             keep_known=options.keep_known,
+            whole=options.whole,
+            until_stable=options.until_stable,
         )
         with tqdm(total=job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
             for number, alpha in enumerate(steps, 1):
@@ -219,7 +234,7 @@ class Stages:
                     work.dump.add(number, alpha)
                 work.alpha = alpha
                 bar.update()
-        work.engine = f"{engine.name} on {matter.device}, {job.steps} step{'s' * (job.steps > 1)}"
+        work.engine = f"{engine.name} on {matter.device}, {number} step{'s' * (number > 1)}"
 
     def write(self, work: "_Work") -> Matted:
         """Write everything that a job makes, all or nothing; raises OutputError."""

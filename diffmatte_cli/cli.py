@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from . import __version__
+from .commands.bench import bench
 from .commands.check import check
 from .commands.evaluate import evaluate
 from .commands.matte import matte
@@ -116,7 +117,7 @@ def _common(
     """Take the options that stand before the command."""
 
 
-for _command in (matte, check, trimap, evaluate, train):
+for _command in (matte, check, trimap, evaluate, bench, train):
     app.command()(_command)
 app.add_typer(weights, name="weights")
 

@@ -21,6 +21,8 @@ WINDOW = tuple(product((-1, 0, 1), repeat=2))
 # Pixels that share a window are at most this many rows and columns apart.
 REACH = 2
 NEIGHBOURS = tuple(product(range(-REACH, REACH + 1), repeat=2))
+# Unknown pixels whose rows are made at a time, which bounds the memory beside the matrix itself.
+PART = 2**17
 # A curvature below this is rounding: the solution stands.
 NEGLIGIBLE = 1e-20
 
@@ -35,21 +37,20 @@ class MattingLaplacian:
     def __init__(self, image: Tensor, trimap: Tensor) -> None:
         self.unknown = trimap == 0.5
         self.counts = self.unknown.flatten(1).sum(1)
-        margin = (REACH,) * 4
-        unknown = F.pad(self.unknown, margin)
-        pitch = unknown.shape[-1]
-        here = unknown.flatten().nonzero()[:, 0]
-        around = [here + row * pitch + column for row, column in NEIGHBOURS]
-        weights = _weights(F.pad(image, margin), unknown, here)
-        foreground = F.pad(trimap == 1, margin).flatten()
-        self.right_side = torch.stack([-w * foreground[at] for w, at in zip(weights, around, strict=True)]).sum(0)
-        self.diagonal = weights[len(NEIGHBOURS) // 2].clone()
-        numbers = torch.full((unknown.numel(),), -1, device=here.device)
-        numbers[here] = own = torch.arange(len(here), device=here.device)
-        for weight, at in zip(weights, around, strict=True):
-            weight.masked_fill_(numbers[at] < 0, 0)
-        columns = torch.stack([torch.where(numbers[at] < 0, own, numbers[at]) for at in around], dim=1)
-        self.matrix = _sparse(columns, torch.stack(weights, dim=1))
+        total = int(self.counts.sum())
+        self.right_side, self.diagonal = image.new_zeros(total), image.new_zeros(total)
+        values = image.new_zeros(total, len(NEIGHBOURS))
+        columns = torch.zeros(values.shape, dtype=torch.int32, device=image.device)
+        rows = _Rows(image, trimap)
+        for start in range(0, total, PART):
+            part = slice(start, min(start + PART, total))
+            weights, around, foreground = rows.of(part)
+            self.right_side[part] = -(weights * foreground).sum(0)
+            self.diagonal[part] = weights[len(NEIGHBOURS) // 2]
+            own = torch.arange(part.start, part.stop, dtype=torch.int32, device=image.device)
+            values[part] = weights.masked_fill_(around < 0, 0).T
+            columns[part] = torch.where(around < 0, own, around).T
+        self.matrix = _sparse(columns, values)
 
     def solve(self, start: Tensor, guess: Tensor, weight: Tensor, iterations: int) -> Tensor:
         """Return alpha that follows the colours where windows say so, and ``guess`` where ``weight`` does.
@@ -82,37 +83,60 @@ class MattingLaplacian:
         return sums.float().repeat_interleave(self.counts)
 
 
-def _weights(image: Tensor, unknown: Tensor, here: Tensor) -> list[Tensor]:
-    """Return the Laplacian's entries for the pixels ``here`` [N], a plane [N] for each of ``NEIGHBOURS``.
+class _Rows:
+    """The Laplacian's entries for the unknown pixels, computed for a part of them at a time."""
 
-    ``image`` [B, 3, H, W] and ``unknown`` [B, 1, H, W] have a margin of ``REACH``, ``here`` counts in it.
-    """
-    pitch = unknown.shape[-1]
-    inner = torch.zeros_like(unknown)
-    inner[..., REACH + 1 : -REACH - 1, REACH + 1 : -REACH - 1] = True
-    centres = ((F.max_pool2d(unknown.float(), 3, 1, 1) > 0) & inner).flatten().nonzero()[:, 0]
-    steps = [row * pitch + column for row, column in WINDOW]
-    whitened = _whitened(image, centres, steps)
-    # Window K stands for those that would cross the picture's edge: it adds nothing.
-    count = len(centres)
-    numbers = torch.full((unknown.numel(),), count, device=here.device)
-    numbers[centres] = torch.arange(count, device=here.device)
-    windows = [numbers[here - step] for step in steps]
-    exists = torch.arange(count + 1, device=here.device) < count
-    planes = [image.new_zeros(len(here)) for _ in NEIGHBOURS]
-    for (place, (row, column)), (other, (row_2, column_2)) in product(enumerate(WINDOW), repeat=2):
-        affinity = ((whitened[place] * whitened[other]).sum(0) + 1) / len(WINDOW) * exists
-        planes[NEIGHBOURS.index((row_2 - row, column_2 - column))] -= affinity.index_select(0, windows[place])
-    planes[len(NEIGHBOURS) // 2] += torch.stack([exists[window] for window in windows]).sum(0)
-    return planes
+    def __init__(self, image: Tensor, trimap: Tensor) -> None:
+        unknown = trimap == 0.5
+        margin = (REACH,) * 4
+        self.colours = image.transpose(0, 1).flatten(1)  # [3, B * H * W]
+        self.steps = [row * image.shape[-1] + column for row, column in WINDOW]
+        inner = torch.zeros_like(unknown)
+        inner[..., 1:-1, 1:-1] = F.max_pool2d(unknown.float(), 3, 1) > 0 if min(unknown.shape[-2:]) > 2 else False
+        self.centres = inner.flatten().nonzero()[:, 0]
+        # With a margin, in which all neighbours of a pixel have a place.
+        self.foreground = F.pad(trimap == 1, margin).flatten()
+        self.pitch = trimap.shape[-1] + 2 * REACH
+        self.here = F.pad(unknown, margin).flatten().nonzero()[:, 0]
+        self.padded_centres = F.pad(inner, margin).flatten().nonzero()[:, 0]
+        self.numbers, self.windows = (
+            _numbered(places, len(self.foreground)) for places in (self.here, self.padded_centres)
+        )
+
+    def of(self, part: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Return for the pixels of ``part`` weights, neighbours' numbers or -1, who is foreground, [25, n] each."""
+        here = self.here[part]
+        reach = self.pitch + 1
+        first, last = torch.searchsorted(self.padded_centres, torch.stack([here[0] - reach, here[-1] + reach + 1]))
+        # The last window stands for those that would cross the picture's edge: it adds nothing.
+        whitened = _whitened(self.colours, self.centres[first:last], self.steps)
+        count = int(last - first)
+        windows = []
+        for row, column in WINDOW:
+            number = self.windows[here - row * self.pitch - column]
+            windows.append(torch.where(number < 0, count, number - first))
+        exists = torch.arange(count + 1, device=here.device) < count
+        planes = whitened.new_zeros(len(NEIGHBOURS), len(here))
+        for (place, (row, column)), (other, (row_2, column_2)) in product(enumerate(WINDOW), repeat=2):
+            affinity = ((whitened[place] * whitened[other]).sum(0) + 1) / len(WINDOW) * exists
+            planes[NEIGHBOURS.index((row_2 - row, column_2 - column))] -= affinity.index_select(0, windows[place])
+        planes[len(NEIGHBOURS) // 2] += torch.stack([exists[window] for window in windows]).sum(0)
+        around = torch.stack([here + row * self.pitch + column for row, column in NEIGHBOURS])
+        return planes, self.numbers[around], self.foreground[around]
 
 
-def _whitened(image: Tensor, centres: Tensor, steps: list[int]) -> Tensor:
+def _numbered(places: Tensor, total: int) -> Tensor:
+    """Return a map [total] of each place's number, -1 elsewhere."""
+    numbers = torch.full((total,), -1, dtype=torch.int32, device=places.device)
+    numbers[places] = torch.arange(len(places), dtype=torch.int32, device=places.device)
+    return numbers
+
+
+def _whitened(colours: Tensor, centres: Tensor, steps: list[int]) -> Tensor:
     """Return each window's colours without mean and covariance, [9, 3, K + 1], the last window zero.
 
     Cholesky's factor of the covariance is divided out, which keeps its precision where colours are nearly flat.
     """
-    colours = image.transpose(0, 1).flatten(1)
     offset = torch.stack([colours[:, centres + step] for step in steps])
     offset = F.pad(offset - offset.mean(0), (0, 1))
     red, green, blue = offset.unbind(1)
@@ -134,7 +158,7 @@ def _sparse(columns: Tensor, values: Tensor) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(
-            rows, columns.flatten().int(), values.flatten(), (count, count), check_invariants=False
+            rows, columns.flatten(), values.flatten(), (count, count), check_invariants=False
         )
 
 

@@ -1,61 +1,126 @@
 """From a photograph and its trimap to alpha: encode once, sample, keep what is known."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .canvas import Canvas
 from .errors import ImageError, UsageError, WeightsError
 from .hub import obtain
-from .memory import guard_memory
+from .memory import Spending, default_limit, guard_memory, plain_bytes
 from .model.checkpoint import Metadata, read_model
-from .model.config import SCHEDULE_NAMES, check_device, check_steps
-from .model.diffmatte import Condition, DiffMatte
+from .model.config import (
+    DTYPE_NAMES,
+    SCHEDULE_NAMES,
+    check_device,
+    check_precision,
+    check_stable,
+    check_steps,
+    grids_for,
+)
+from .model.diffmatte import DiffMatte
+from .model.region import RegionDecoder
 from .sampling import SAMPLERS, Diffusion, Step
-from .trimap import parse_trimap
+from .tiles import TiledDecoder
+from .trimap import UNKNOWN, parse_trimap
 from .weights import ModelSource, Store, resolve_model
 
-__all__ = ["Encoding", "Matter", "load_file", "load_model", "pick_device"]
+__all__ = ["Encoding", "Matter", "Sampling", "load_file", "load_model", "pick_device"]
 
 Alpha = NDArray[np.float32]
+Predict = Callable[[Tensor, float], Tensor]
+# Rows that the encoder's first layers see at a time.
+STRIP = 512
+DTYPES = dict(zip(DTYPE_NAMES, (torch.float32, torch.float16, torch.bfloat16), strict=True))
+
+
+class Sampling(TypedDict, total=False):
+    """How alpha is sampled, by keyword.
+
+    Keys:
+        steps: T of Algorithm 2, default 10.
+        seed: of the noise, default 0.
+        noise: float32 [H, W], x_T instead of the one drawn from ``seed``.
+        draws: float32 [steps, H, W], the fresh noise of each step of ddpm likewise.
+        sampler: "ddim" (default) or "ddpm".
+        schedule, input_scale: default to what the weights were trained with.
+        keep_known: True (default) holds the trimap's alpha at known pixels in every step; False computes the whole
+            picture, as the paper does.
+        whole: True computes the whole picture where only the unknown region counts; the same numbers, but for rounding.
+        until_stable: stop after a step in which no unknown pixel moved by more than so many of 255 levels.
+    """
+
+    steps: int
+    seed: int
+    noise: Alpha | None
+    draws: Alpha | None
+    sampler: str
+    schedule: str | None
+    input_scale: float | None
+    keep_known: bool
+    whole: bool
+    until_stable: float | None
+
+
+class Working(TypedDict, total=False):
+    """How a model computes, by keyword.
+
+    Keys:
+        attention_grids: n makes a ViT's global attention work within n x n interleaved grids; by default 1, and 3 for
+            pictures beyond ``model.config.MOST_POSITIONS`` patches.
+        plain: True computes as the paper's own code does, for comparison: the whole picture at once, and nothing
+            shared between steps but F.
+        precision: "fp32" (default), "bf16" or "fp16" within the network.
+        memory: bytes to make do with; default half of the device's.
+        tell: hears what a user should know: that memory ran short, or attention was divided.
+    """
+
+    attention_grids: int | None
+    plain: bool
+    precision: str
+    memory: int | None
+    tell: Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """A picture after its one pass through the encoder.
+    """A picture after its one pass through the encoder; ``features`` is F of Eq. 5."""
 
-    ``features`` is F of Eq. 5; ``known`` [1, 1, H, W] is true where the trimap decides, ``decided``
-    what it decides, 0 or 1.
-    """
-
-    condition: Condition
+    canvas: Canvas
     features: Tensor
-    known: Tensor
-    decided: Tensor
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the picture."""
-        return self.known.shape[-2], self.known.shape[-1]
+        return self.canvas.size
 
 
 class Matter:
     """A model ready to use; make one with ``load_model``."""
 
     def __init__(
-        self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None, attention_grids: int = 1
+        self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None, **working: Unpack[Working]
     ) -> None:
+        self.plain, self.precision = working.get("plain", False), working.get("precision", "fp32")
+        check_precision(self.precision, self.plain)
         # The same bytes from run to run, and what the CPU gives.
         torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-        model.use_attention_grids(attention_grids)
         self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device = device
-        self.metadata = metadata or {}
+        self.device, self.metadata = device, metadata or {}
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale)
+        self.limit = working.get("memory") or default_limit(device)
+        self.tell: Callable[[str], None] = working.get("tell", _silence)
+        self.attention_grids = working.get("attention_grids")
+        model.use_attention(1 if self.attention_grids is None else self.attention_grids, whole=self.plain)
+        self.decoder = None if self.plain else RegionDecoder(model.decoder, DTYPES[self.precision])
 
     @torch.no_grad()
     def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
@@ -66,93 +131,138 @@ class Matter:
         Raises ImageError when shapes or types do not fit, ResourceError when memory does not.
         """
         _check_pair(image, trimap)
-        height, width = trimap.shape
-        with guard_memory(self.model.config, self.device, height, width):
-            pixels = torch.tensor(image.copy(), device=self.device).permute(2, 0, 1)[None]
-            classes = parse_trimap((trimap / 255).astype(np.float32))
-            levels = torch.tensor(classes, device=self.device)[None, None]
-            decided = torch.where(levels == 128, 0.5, (levels > 128).float())
-            condition = self.model.condition(pixels.float() / 255, decided)
-            features = self.model.encode(condition)
-        return Encoding(condition, features, levels != 128, decided)
+        with guard_memory(self._need(*trimap.shape), self.device, *trimap.shape):
+            canvas = Canvas.of(self.model, image, trimap, self.device)
+            if self.plain:
+                return Encoding(canvas, self.model.encode(canvas.condition()))
+            self._divide_attention(*canvas.padded)
+            with self._autocast():
+                features = self.model.encode_in_strips(
+                    lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
+                )
+        return Encoding(canvas, features.float())
 
     def steps(
         self,
         image: NDArray[np.uint8] | Encoding,
         trimap: NDArray[np.uint8] | None = None,
-        *,
-        steps: int = 10,
-        seed: int = 0,
-        noise: Alpha | None = None,
-        draws: Alpha | None = None,
-        sampler: str = "ddim",
-        schedule: str | None = None,
-        input_scale: float | None = None,
-        keep_known: bool = True,
+        **sampling: Unpack[Sampling],
     ) -> Iterator[Alpha]:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
-        Arguments: ``image`` and ``trimap`` as for ``encode``, or an ``Encoding`` alone;
-        ``steps`` T of Algorithm 2; ``noise`` float32 [H, W], x_T instead of the one drawn from
-        ``seed``; ``draws`` float32 [steps, H, W], the fresh noise of each step of ddpm likewise;
-        ``schedule`` and ``input_scale`` default to what the weights were trained with;
-        ``keep_known=False`` computes the whole picture as the paper does, otherwise known
-        pixels hold the trimap's alpha at every step.
+        Arguments: ``image`` and ``trimap`` as for ``encode``, or an ``Encoding`` alone; see ``Sampling`` for the rest.
+        Where nothing is unknown and known pixels are kept, nothing is computed.
+
+        Raises UsageError for settings out of range, and what ``encode`` raises.
         """
-        diffusion = self._diffusion(schedule, input_scale)
+        steps, sampler = sampling.get("steps", 10), sampling.get("sampler", "ddim")
+        keep_known, until_stable = sampling.get("keep_known", True), sampling.get("until_stable")
+        diffusion = self._diffusion(sampling.get("schedule"), sampling.get("input_scale"))
         _check_sampling(steps, sampler)
+        check_stable(until_stable)
+        if keep_known and (settled := self._settled(image, trimap)) is not None:
+            return repeat(settled, int(steps))
         encoding = self._encoding(image, trimap)
-        generator = torch.Generator().manual_seed(int(seed))
+        generator = torch.Generator().manual_seed(int(sampling.get("seed", 0)))
 
         def draw() -> Tensor:
-            return torch.randn(encoding.known.shape, generator=generator).to(self.device)
+            return torch.randn((1, 1, *encoding.size), generator=generator).to(self.device)
 
+        noise, draws = sampling.get("noise"), sampling.get("draws")
         x_t = draw() if noise is None else _given(noise, encoding.size).to(self.device)
         fresh = draw if draws is None else _replay(_given(draws, (int(steps), *encoding.size)).to(self.device))
-        predict = self._predictor(encoding, keep_known)
-        return _alphas(SAMPLERS[sampler](predict, x_t, diffusion, int(steps), fresh))
-
-    def _predictor(self, encoding: Encoding, keep_known: bool) -> Callable[[Tensor, float], Tensor]:
-        """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
-
-        @torch.no_grad()
-        def predict(x_in: Tensor, t: float) -> Tensor:
-            with guard_memory(self.model.config, self.device, *encoding.size):
-                times = torch.tensor([t], device=self.device)
-                x_0 = self.model.decode(x_in, times, encoding.condition, encoding.features)
-            return torch.where(encoding.known, 2 * encoding.decided - 1, x_0) if keep_known else x_0
-
-        return predict
+        predict = self._predictor(encoding, keep_known, sampling.get("whole", False))
+        iteration = SAMPLERS[sampler](predict, x_t, diffusion, int(steps), fresh)
+        return _until_stable(_alphas(iteration), encoding.canvas, until_stable)
 
     def matte(
         self,
         image: NDArray[np.uint8] | Encoding,
         trimap: NDArray[np.uint8] | None = None,
-        *,
-        steps: int = 10,
-        seed: int = 0,
-        noise: Alpha | None = None,
-        draws: Alpha | None = None,
-        sampler: str = "ddim",
-        schedule: str | None = None,
-        input_scale: float | None = None,
-        keep_known: bool = True,
+        **sampling: Unpack[Sampling],
     ) -> Alpha:
         """Return alpha, float32 [H, W] in [0, 1]; arguments as for ``steps``."""
-        iteration = self.steps(
-            image,
-            trimap,
-            steps=steps,
-            seed=seed,
-            noise=noise,
-            draws=draws,
-            sampler=sampler,
-            schedule=schedule,
-            input_scale=input_scale,
-            keep_known=keep_known,
-        )
-        *_, alpha = iteration
+        *_, alpha = self.steps(image, trimap, **sampling)
         return alpha
+
+    def _settled(self, image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> Alpha | None:
+        """Return the trimap's own alpha if there is nothing to find out."""
+        if isinstance(image, Encoding):
+            canvas = image.canvas
+            return None if bool(canvas.unknown.any()) else canvas.decided[0, 0].cpu().numpy()
+        if trimap is None:
+            return None
+        _check_pair(image, trimap)
+        classes = parse_trimap((trimap / np.float32(255)).astype(np.float32))
+        return None if (classes == UNKNOWN).any() else (classes > UNKNOWN).astype(np.float32)
+
+    def _predictor(self, encoding: Encoding, keep_known: bool, whole: bool) -> Predict:
+        """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
+        canvas = encoding.canvas
+        unknown = canvas.unknown
+        settled = 2 * canvas.decided - 1
+        network = (
+            self._plain_network(encoding)
+            if self.decoder is None
+            else self._region_network(
+                encoding, unknown[0, 0] if keep_known and not whole else torch.ones_like(unknown[0, 0]), settled
+            )
+        )
+
+        @torch.no_grad()
+        def predict(x_in: Tensor, t: float) -> Tensor:
+            with guard_memory(self._need(*encoding.size), self.device, *encoding.size):
+                x_0 = network(x_in, t)
+            return torch.where(unknown, x_0, settled) if keep_known else x_0
+
+        return predict
+
+    def _plain_network(self, encoding: Encoding) -> Predict:
+        """Return the decoder as the paper has it, over the whole picture."""
+        condition = encoding.canvas.condition()
+
+        def network(x_in: Tensor, t: float) -> Tensor:
+            times = torch.tensor([t], device=self.device)
+            x_0: Tensor = self.model.decode(x_in, times, condition, encoding.features)
+            return x_0
+
+        return network
+
+    def _region_network(self, encoding: Encoding, wanted: Tensor, settled: Tensor) -> Predict:
+        """Return the decoder for the pixels ``wanted`` [H, W]; x_0 is ``settled`` elsewhere."""
+        assert self.decoder is not None
+        spending = Spending(self.model.config, self.limit, *encoding.size)
+        tiles = TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
+
+        def network(x_in: Tensor, t: float) -> Tensor:
+            x_0 = settled.clone()
+            for window, mask, logits in tiles.logits(x_in, t):
+                x_0[0, 0][window][mask] = 2 * torch.sigmoid(logits) - 1
+            return x_0
+
+        return network
+
+    def _need(self, height: int, width: int) -> int:
+        """Return the bytes that a picture needs beyond what is in use."""
+        if self.plain:
+            return plain_bytes(self.model.config, height, width)
+        return Spending(self.model.config, self.limit, height, width).beyond
+
+    def _autocast(self) -> torch.autocast | nullcontext[None]:
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, DTYPES[self.precision])
+
+    def _divide_attention(self, height: int, width: int) -> None:
+        """Choose the grids of a ViT's global attention for a picture, unless they were given."""
+        if self.attention_grids is None and self.model.config.encoder == "vit":
+            grids = grids_for(height, width)
+            self.model.use_attention(grids)
+            if grids > 1:
+                self.tell(
+                    f"global attention works within {grids} x {grids} interleaved grids on {width}x{height} pixels:"
+                    " --attention-grids 1 for the whole, which takes much longer"
+                )
 
     def _encoding(self, image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> Encoding:
         if isinstance(image, Encoding):
@@ -170,6 +280,10 @@ class Matter:
         return replace(own, schedule=schedule or own.schedule, input_scale=input_scale or own.input_scale)
 
 
+def _silence(text: str) -> None:
+    """Say nothing."""
+
+
 def _alphas(iteration: Iterator[Step]) -> Iterator[Alpha]:
     for step in iteration:
         alpha = ((step.x_0 + 1) / 2)[0, 0].cpu().numpy()
@@ -185,13 +299,12 @@ def load_model(
     weights_file: str | Path | None = None,
     cache_dir: str | Path | None = None,
     offline: bool = False,
-    attention_grids: int = 1,
+    **working: Unpack[Working],
 ) -> Matter:
     """Load a model by name or file, ready to matte; one that is on the Hub is pulled the first time.
 
     Arguments: ``weights_file`` adds models of one's own, ``cache_dir`` is where pulled and imported
-    weights lie, ``offline`` keeps to what is on disk; ``attention_grids`` n makes a ViT's global
-    attention work within n x n interleaved grids.
+    weights lie, ``offline`` keeps to what is on disk; see ``Working`` for the rest.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
     failed download.
@@ -199,10 +312,10 @@ def load_model(
     where = pick_device(str(device))
     store = Store(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
-    return load_file(source, obtain(source, store), where, attention_grids)
+    return load_file(source, obtain(source, store), where, **working)
 
 
-def load_file(source: ModelSource, path: Path, device: torch.device, attention_grids: int = 1) -> Matter:
+def load_file(source: ModelSource, path: Path, device: torch.device, **working: Unpack[Working]) -> Matter:
     """Load what ``obtain`` returned for a resolved model; raises WeightsError when it is another variant's."""
     network, metadata = read_model(path)
     found = network.config.variant
@@ -210,7 +323,7 @@ def load_file(source: ModelSource, path: Path, device: torch.device, attention_g
         raise WeightsError(
             f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
         )
-    return Matter(network, device, metadata, attention_grids)
+    return Matter(network, device, metadata, **working)
 
 
 def pick_device(spec: str) -> torch.device:
@@ -243,6 +356,19 @@ def _check_sampling(steps: int, sampler: str) -> None:
     check_steps(steps)
     if sampler not in SAMPLERS:
         raise UsageError(f"there is no sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
+
+
+def _until_stable(alphas: Iterator[Alpha], canvas: Canvas, levels: float | None) -> Iterator[Alpha]:
+    """Pass on alphas until no unknown pixel moves by more than ``levels`` of 255; None never stops."""
+    if levels is None:
+        yield from alphas
+        return
+    unknown, before = canvas.unknown[0, 0].cpu().numpy(), None
+    for alpha in alphas:
+        yield alpha
+        if before is not None and np.abs(alpha - before)[unknown].max(initial=0) * 255 <= levels:
+            return
+        before = alpha
 
 
 def _given(noise: Alpha, shape: tuple[int, ...]) -> Tensor:

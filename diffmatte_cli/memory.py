@@ -1,17 +1,36 @@
-"""Memory: what a picture needs, what there is, and a plain answer when it does not fit."""
+"""Memory: what a picture needs, what may be used, and a plain answer when it does not fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from .errors import ResourceError, is_shortage
 from .model.config import ModelConfig
 
-__all__ = ["available_bytes", "guard_memory", "needed_bytes"]
+__all__ = [
+    "LADDER",
+    "Spending",
+    "available_bytes",
+    "default_limit",
+    "guard_memory",
+    "plain_bytes",
+    "total_bytes",
+]
 
 FLOAT = 4
+# Sides of tiles in pixels: fixed, so that equal settings give equal bytes.
+LADDER = (2048, 1024, 512, 256)
+# Of the machine's memory, what is used unless something else is asked for.
+DEFAULT_SHARE = 0.5
+# The program itself with torch.
+BASE = 450 * 2**20
+# Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
+CELL, REACH = 32, 2
 # Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
 CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -19,14 +38,93 @@ CGROUPS = (
 )
 
 
-def needed_bytes(config: ModelConfig, height: int, width: int) -> int:
-    """Estimate the peak of one decoder step in bytes.
+def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
+    """Estimate the peak of one decoder step over a whole picture, as the paper has it, in bytes.
 
     It comes in the last up block: its input enlarged (three times N_d planes) beside two
     results of N_d planes, at the picture's size, and what every level holds.
     """
     planes = 10 * config.decoder_width + 4 * config.condition_channels
     return planes * FLOAT * height * width
+
+
+@dataclass(frozen=True)
+class Spending:
+    """How a memory limit in bytes is spent on a picture of ``height`` x ``width``.
+
+    The estimates are upper bounds found by measuring; what is left of the limit decides on tiles.
+    """
+
+    config: ModelConfig
+    limit: int
+    height: int
+    width: int
+
+    @property
+    def picture(self) -> int:
+        """Bytes of what stands in memory for the whole picture: pixels, samples and features."""
+        planes = 12 + (6 if self.config.priors else 0)
+        features = self.config.feature_channels / self.config.feature_stride**2
+        return BASE + int(self.height * self.width * FLOAT * (planes + 3 * features))
+
+    @property
+    def least(self) -> int:
+        """Bytes without which the picture cannot be computed."""
+        window = (min(LADDER[-1], max(self.height, self.width)) + 2 * CELL * REACH) ** 2
+        return self.picture + self._tile(window, window)
+
+    @property
+    def beyond(self) -> int:
+        """The same without what the program itself takes."""
+        return self.least - BASE
+
+    def tile(self, wanted: Tensor) -> int:
+        """Return the largest side of ``LADDER`` whose fullest tile fits; ``wanted`` [H, W] is boolean."""
+        cells = _cells(wanted)
+        for side in LADDER[:-1]:
+            busy = F.max_pool2d(_sums(cells, side // CELL), 1).max()
+            window = (min(side, max(self.height, self.width)) + 2 * CELL * REACH) ** 2
+            if self.picture + self._tile(window, float(busy) * CELL**2) <= self.limit:
+                return side
+        return LADDER[-1]
+
+    def keeps(self, wanted: Tensor) -> bool:
+        """Tell whether what all steps share fits beside everything else, for all tiles."""
+        busy = float(_cells(wanted).sum()) * CELL**2
+        shared = FLOAT * busy * (1.2 * self.config.decoder_width + 8)
+        return 2 * (self.picture + shared) <= self.limit
+
+    def _tile(self, window: float, busy: float) -> int:
+        """Return bytes for a tile that sees ``window`` pixels and works on ``busy`` of them."""
+        planes = 3 * self.config.condition_channels + 4
+        return int(FLOAT * (window * planes + busy * (6 * self.config.decoder_width + 20)))
+
+
+def _cells(wanted: Tensor) -> Tensor:
+    """Return which cells the decoder works on for wanted pixels, [1, 1, H / CELL, W / CELL]."""
+    cells = F.max_pool2d(wanted[None, None].float(), CELL, ceil_mode=True)
+    return F.max_pool2d(cells, 2 * REACH + 1, 1, REACH)
+
+
+def _sums(cells: Tensor, side: int) -> Tensor:
+    """Return how many cells each tile has, with its neighbours' cells that it reaches."""
+    return F.avg_pool2d(cells, side + 2 * REACH, side, REACH, ceil_mode=True, divisor_override=1)
+
+
+def default_limit(device: torch.device) -> int:
+    """Return the bytes that may be used unless a limit is given: half of the device's, or the control group's."""
+    total = total_bytes(device)
+    return int(DEFAULT_SHARE * total) if total else 4 * 2**30
+
+
+def total_bytes(device: torch.device) -> int | None:
+    """Return all memory of a device in bytes, within the control group's limits; None when it cannot be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type != "cpu":
+        return None
+    limits = [_meminfo("MemTotal"), *(_number(Path(folder) / limit) for folder, limit, _ in CGROUPS)]
+    return min((limit for limit in limits if limit), default=None)
 
 
 def available_bytes(device: torch.device) -> int | None:
@@ -37,28 +135,31 @@ def available_bytes(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0] + spare
     if device.type != "cpu":
         return None
-    rooms = [_meminfo(), _address_space(), *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS)]
+    rooms = [
+        _meminfo("MemAvailable"),
+        _address_space(),
+        *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS),
+    ]
     return min((room for room in rooms if room is not None), default=None)
 
 
 @contextmanager
-def guard_memory(config: ModelConfig, device: torch.device, height: int, width: int) -> Iterator[None]:
-    """Turn a lack of memory, foreseen or met, into a ResourceError that says what would fit."""
+def guard_memory(need: int, device: torch.device, height: int, width: int) -> Iterator[None]:
+    """Turn a lack of memory, foreseen from ``need`` bytes or met, into a ResourceError that says what would fit."""
     room = available_bytes(device)
-    if room is not None and needed_bytes(config, height, width) > room:
-        raise ResourceError(_advice(config, device, height, width, room))
+    if room is not None and need > room:
+        raise ResourceError(_advice(need, device, height, width, room))
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_shortage(error):
             raise
         # What there seemed to be was not enough: advise on half of what this needs.
-        met = needed_bytes(config, height, width) // 2
-        raise ResourceError(_advice(config, device, height, width, min(met, room or met))) from error
+        met = need // 2
+        raise ResourceError(_advice(need, device, height, width, min(met, room or met))) from error
 
 
-def _advice(config: ModelConfig, device: torch.device, height: int, width: int, room: int) -> str:
-    need = needed_bytes(config, height, width)
+def _advice(need: int, device: torch.device, height: int, width: int, room: int) -> str:
     scale = min(1.0, 0.9 * room / need) ** 0.5
     smaller = f"{max(1, int(width * scale))}x{max(1, int(height * scale))}"
     return (
@@ -67,13 +168,21 @@ def _advice(config: ModelConfig, device: torch.device, height: int, width: int, 
     )
 
 
-def _meminfo() -> int | None:
+def _meminfo(field: str) -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
     fields = dict(line.split(":", 1) for line in lines)
-    return int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else None
+    return int(fields[field].split()[0]) * 1024 if field in fields else None
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
 
 
 def _address_space() -> int | None:

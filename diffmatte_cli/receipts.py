@@ -38,7 +38,8 @@ class Receipt:
         image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
         result: "alpha" or "cutout".
         bits: of the written alpha.
-        schedule, input_scale: None for the weights' own.
+        schedule, input_scale, attention_grids: None for the weights' own, and for what the picture's size asks for.
+        path: "region", "whole" or "plain": the same numbers, but for rounding.
     """
 
     program: str
@@ -53,7 +54,10 @@ class Receipt:
     schedule: str | None
     input_scale: float | None
     keep_known: bool
-    attention_grids: int
+    attention_grids: int | None
+    precision: str
+    until_stable: float | None
+    path: str
 
     def for_picture(self, picture: Image.Image) -> str:
         """Return one line of JSON to go into a picture's file; it also holds a sha256 of the picture's pixels."""

@@ -8,7 +8,10 @@ from .model.config import (
     SCHEDULE_NAMES,
     check_attention_grids,
     check_device,
+    check_precision,
+    check_stable,
 )
+from .sizes import parse_memory
 from .weights import Store
 
 __all__ = ["Band", "MatteOptions", "check_choice"]
@@ -24,6 +27,7 @@ class MatteOptions:
     """Hold the settings of a run; wrong ones raise UsageError at once.
 
     ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own; ``bits`` is 8 or 16;
+    ``memory`` is a size like 4GB, ``until_stable`` a number of 255 levels;
     ``devices`` is one device, or several with a comma between.
     """
 
@@ -35,7 +39,12 @@ class MatteOptions:
     keep_known: bool = True
     devices: str = "auto"
     threads: int | None = None
-    attention_grids: int = 1
+    attention_grids: int | None = None
+    plain: bool = False
+    whole: bool = False
+    precision: str = "fp32"
+    until_stable: float | None = None
+    memory: str | None = None
     bits: int = 8
     cutout: bool = False
     skip_existing: bool = False
@@ -49,7 +58,12 @@ class MatteOptions:
             raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
             raise UsageError(f"--input-scale must be above 0 and at most 1, not {self.input_scale}")
-        check_attention_grids(self.attention_grids)
+        if self.attention_grids is not None:
+            check_attention_grids(self.attention_grids)
+        check_precision(self.precision, self.plain)
+        check_stable(self.until_stable)
+        if self.memory is not None:
+            parse_memory(self.memory)
         check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
         if self.threads is not None and not 1 <= self.threads <= _MOST_THREADS:

@@ -62,12 +62,13 @@ def dumping(
 
 
 def is_dump_of(folder: Path, receipt: Receipt) -> bool:
-    """Tell whether a folder holds all steps of the job with this receipt."""
-    names = {TRAJECTORY, *(step_name(number, receipt.steps) for number in range(1, receipt.steps + 1))}
+    """Tell whether a folder holds all steps of the job with this receipt, or the first ones if it may stop early."""
     try:
         there = {path.name for path in folder.iterdir()}
     except OSError:
         return False
+    steps = receipt.steps if receipt.until_stable is None else len(there) - 1
+    names = {TRAJECTORY, *(step_name(number, receipt.steps) for number in range(1, steps + 1))}
     return there == names and read_receipt(folder / TRAJECTORY) == receipt
 
 

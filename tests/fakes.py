@@ -29,13 +29,17 @@ HEIGHT, WIDTH = 24, 32
 
 @dataclass
 class FakeMatter:
-    """Play the part of ``Matter``: each step draws the unknown region half-way nearer to the picture's grey."""
+    """Play the part of ``Matter``: each step draws the unknown region half-way nearer to the picture's grey.
+
+    With ``until_stable`` it stops after two steps.
+    """
 
     device: str = "cpu"
     pause: float = 0.0
     remembers: bool = True
     encoded: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     settings: list[dict[str, Any]] = field(default_factory=list)
+    working: list[dict[str, Any]] = field(default_factory=list)
 
     def encode(self, image: np.ndarray, trimap: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         assert image.dtype == trimap.dtype == np.uint8
@@ -50,7 +54,7 @@ class FakeMatter:
         _, image, trimap = encoding
         goal = image.mean(axis=2, dtype=np.float32) / np.float32(255)
         alpha = np.random.default_rng(settings["seed"]).random(trimap.shape, np.float32)
-        for _ in range(settings["steps"]):
+        for _ in range(settings["steps"] if settings["until_stable"] is None else min(2, settings["steps"])):
             time.sleep(self.pause)
             alpha = (alpha + goal) / 2
             known = np.where(trimap == 128, alpha, trimap / np.float32(255))
@@ -65,7 +69,8 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
             raise UsageError(f"device {spec} is not there")
         return "cpu" if spec == "auto" else spec
 
-    def load_file(_: object, __: object, device: str, ___: object) -> FakeMatter:
+    def load_file(_: object, __: object, device: str, **working: Any) -> FakeMatter:
+        matter.working.append(working)
         return replace(matter, device=device)
 
     module = ModuleType("diffmatte_cli.matting")

@@ -11,6 +11,7 @@ from PIL import Image
 from diffmatte_cli import batch
 from diffmatte_cli.images import read_grey
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
+from diffmatte_cli.receipts import read_receipt
 
 pytest_plugins = ["cli_fixtures"]
 pytestmark = pytest.mark.usefixtures("cat_folder")
@@ -56,6 +57,8 @@ def test_the_model_gets_every_setting(matter: fakes.FakeMatter) -> None:
             "schedule": "cosine",
             "input_scale": 0.5,
             "keep_known": False,
+            "whole": False,
+            "until_stable": None,
         }
     ]
     np.testing.assert_array_equal(matter.encoded[0][1], fakes.cat_trimap())
@@ -70,8 +73,64 @@ def test_defaults_leave_the_noise_process_to_the_weights(matter: fakes.FakeMatte
         "schedule": None,
         "input_scale": None,
         "keep_known": True,
+        "whole": False,
+        "until_stable": None,
     }
     assert matter.settings == [expected]
+    (working,) = matter.working
+    assert callable(working.pop("tell"))
+    assert working == {"attention_grids": None, "plain": False, "precision": "fp32", "memory": None}
+
+
+def test_how_to_compute_reaches_the_model_and_the_receipt(matter: fakes.FakeMatter) -> None:
+    options = ["--plain", "--whole", "--until-stable", "0.5", "--memory", "1.5GB", "--attention-grids", "2"]
+    assert fakes.run_matte("-o", "a.png", *options).exit_code == 0
+    assert (matter.settings[0]["whole"], matter.settings[0]["until_stable"]) == (True, 0.5)
+    (working,) = matter.working
+    assert (working["plain"], working["memory"], working["attention_grids"]) == (True, 1_500_000_000, 2)
+    receipt = read_receipt(Path("a.png"))
+    assert receipt is not None
+    assert (receipt.path, receipt.until_stable, receipt.precision) == ("plain", 0.5, "fp32")
+    assert fakes.run_matte("-o", "b.png", "--precision", "bf16").exit_code == 0
+    receipt = read_receipt(Path("b.png"))
+    assert receipt is not None
+    assert (receipt.path, receipt.until_stable, receipt.precision) == ("region", None, "bf16")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--memory", "plenty", "a size like 4GB"),
+        ("--memory", "10", "at least 1 MiB"),
+        ("--precision", "fp8", "fp32, fp16, bf16"),
+        ("--until-stable", "-1", "from 0 to 255"),
+        ("--until-stable", "nan", "from 0 to 255"),
+    ],
+)
+def test_how_to_compute_is_checked_first(option: str, value: str, words: str, matter: fakes.FakeMatter) -> None:
+    result = fakes.run_matte(option, value)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert not matter.encoded
+
+
+def test_the_plain_path_has_one_precision(matter: fakes.FakeMatter) -> None:
+    result = fakes.run_matte("--plain", "--precision", "bf16")
+    assert result.exit_code == 2
+    assert "leave out --plain" in result.stderr
+
+
+def test_steps_of_an_iteration_that_stops_early_are_kept_and_trusted(matter: fakes.FakeMatter) -> None:
+    options = ["-o", "a.png", "--until-stable", "1", "--dump-steps", "."]
+    result = fakes.run_matte(*options)
+    assert result.exit_code == 0
+    assert "2 steps" in result.stderr
+    assert sorted(path.name for path in Path("cat").iterdir()) == ["step_01.png", "step_02.png", "trajectory.png"]
+    assert fakes.run_matte(*options, "--skip-existing").exit_code == 0
+    assert len(matter.encoded) == 1
+    Path("cat/step_01.png").unlink()
+    assert fakes.run_matte(*options, "--skip-existing").exit_code == 0
+    assert len(matter.encoded) == 2
 
 
 def test_same_bytes_again_other_bytes_for_another_seed(matter: fakes.FakeMatter) -> None:

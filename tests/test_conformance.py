@@ -43,14 +43,14 @@ def official_checkpoint(kit: Path, configuration: str) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=CONFIGURATIONS)
 def case(
     request: pytest.FixtureRequest, conformance: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Matter]]:
-    """A configuration and its converted checkpoint, loaded from the file."""
+) -> Iterator[tuple[str, Path]]:
+    """A configuration and its converted checkpoint."""
     folder = tmp_path_factory.mktemp("weights")
     torch.save(official_checkpoint(conformance, request.param), folder / "official.pth")
     name, target = CONFIGURATIONS[request.param], folder / "ours.safetensors"
     result = fakes.run("weights", "convert", str(folder / "official.pth"), "--model", name, "-o", str(target))
     assert result.exit_code == 0, result.output
-    yield request.param, load_model(target)
+    yield request.param, target
     for path in folder.iterdir():
         path.unlink()
 
@@ -67,8 +67,7 @@ def trajectory(matter: Matter, encoding: Encoding, run: dict[str, Any], arrays: 
     diffusion = Diffusion(run.get("noise_schedule", "linear"), run.get("scale", 0.2))
     draws = iter(torch.from_numpy(arrays.get(f"draws_{run['tag']}", np.empty(0))))
 
-    def predict(x_in: Tensor, t: float) -> Tensor:
-        return matter.model.decode(x_in, torch.tensor([t]), encoding.condition, encoding.features)
+    predict = matter._predictor(encoding, keep_known=False, whole=True)
 
     start = torch.from_numpy(arrays["x_T"])[None, None]
     with torch.no_grad():
@@ -101,9 +100,10 @@ def deviations(matter: Matter, kit: Path, configuration: str) -> dict[str, float
     return worst
 
 
-def test_features_and_every_step_agree(case: tuple[str, Matter], conformance: Path) -> None:
-    configuration, matter = case
-    worst = deviations(matter, conformance, configuration)
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "fast"])
+def test_features_and_every_step_agree(case: tuple[str, Path], plain: bool, conformance: Path) -> None:
+    configuration, path = case
+    worst = deviations(load_model(path, plain=plain), conformance, configuration)
     print(f"\n{configuration}:", ", ".join(f"{what} {value:.1e}" for what, value in worst.items()))  # shown by -s
     assert worst.pop("F") <= FEATURE[configuration]
     assert {"ddim final", "ddim x0", "ddim xt_raw", "ddim xt_in"} <= worst.keys()
@@ -113,9 +113,10 @@ def test_features_and_every_step_agree(case: tuple[str, Matter], conformance: Pa
         assert value <= TOLERANCE[mode][kind], what
 
 
-def test_the_python_interface_computes_the_same(case: tuple[str, Matter], conformance: Path) -> None:
+def test_the_python_interface_computes_the_same(case: tuple[str, Path], conformance: Path) -> None:
     """The result of ``matte`` with ``keep_known=False``, for both samplers and all schedules."""
-    configuration, matter = case
+    configuration, path = case
+    matter = load_model(path)
     for entry in entries(conformance, configuration):
         with np.load(conformance / entry["file"]) as file:
             arrays = dict(file)

@@ -41,7 +41,7 @@ def test_time_embedding_has_cosines_first() -> None:
 )
 def test_both_sides_grow_once_one_is_off(size: tuple[int, int], added: tuple[int, int]) -> None:
     assert pad_amounts(*size) == added
-    padded = pad(torch.ones(1, 1, *size))
+    padded = pad(torch.ones(1, 1, *size), added)
     assert padded.shape[-2:] == (size[0] + added[0], size[1] + added[1])
     assert padded.sum() == size[0] * size[1]
 

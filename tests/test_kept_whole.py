@@ -29,7 +29,10 @@ RECEIPT = Receipt(
     schedule=None,
     input_scale=0.2,
     keep_known=True,
-    attention_grids=1,
+    attention_grids=None,
+    precision="fp32",
+    until_stable=0.5,
+    path="region",
 )
 RGBA = np.random.default_rng(0).integers(0, 256, (7, 5, 4)).astype(np.uint8)
 

@@ -13,6 +13,7 @@ from diffmatte_cli.matting import Matter, load_model, pick_device
 from diffmatte_cli.model.checkpoint import read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
+from diffmatte_cli.model.region import Region
 
 
 def picture(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -63,21 +64,21 @@ def test_same_seed_same_alpha_and_noise_replaces_the_seed(matter: Matter) -> Non
 def test_the_encoder_runs_once_and_the_decoder_every_step(
     steps: int, matter: Matter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = {"encode": 0, "decode": 0}
-    for name in calls:
-        real = getattr(matter.model, name)
+    calls = {"deep": 0, "step": 0}
+    for owner, name in ((matter.model.encoder, "deep"), (Region, "step")):
+        real = getattr(owner, name)
 
         def counted(*args: object, name: str = name, real: object = real) -> object:
             calls[name] += 1
             return real(*args)  # type: ignore[operator]
 
-        monkeypatch.setattr(matter.model, name, counted)
+        monkeypatch.setattr(owner, name, counted)
     encoding = matter.encode(*picture())
     yielded = list(matter.steps(encoding, steps=steps))
-    assert calls == {"encode": 1, "decode": steps}
+    assert calls == {"deep": 1, "step": steps}
     assert len(yielded) == steps
     np.testing.assert_array_equal(yielded[-1], matter.matte(encoding, steps=steps))
-    assert calls["encode"] == 1
+    assert calls["deep"] == 1
 
 
 def test_own_schedule_and_scale_are_the_defaults(matter: Matter) -> None:
@@ -111,7 +112,7 @@ def test_mistakes_are_told_before_the_first_step(matter: Matter) -> None:
 
 
 def test_an_alpha_that_is_not_a_number_is_an_error(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matter.model, "decode", lambda x_in, *_: x_in * float("nan"))
+    monkeypatch.setattr(Region, "step", lambda self, x_in, t: torch.tensor(float("nan")))
     with pytest.raises(WeightsError, match="not numbers"):
         matter.matte(*picture(), steps=1)
 
@@ -155,7 +156,7 @@ def test_too_large_a_picture_is_told_before_it_runs(matter: Matter, monkeypatch:
 
 
 def test_room_is_the_least_of_machine_and_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_meminfo", lambda: 10**12)
+    monkeypatch.setattr(memory, "_meminfo", lambda field: 10**12)
     monkeypatch.setattr(memory, "CGROUPS", ((str(tmp_path), "max", "current"),))
     cpu = torch.device("cpu")
     assert memory.available_bytes(cpu) == 10**12
@@ -176,7 +177,7 @@ def test_a_limit_on_addresses_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_other_errors_pass_the_guard(network: DiffMatte) -> None:
-    guard = memory.guard_memory(network.config, torch.device("cpu"), 1, 1)
+    guard = memory.guard_memory(1, torch.device("cpu"), 1, 1)
     with pytest.raises(RuntimeError, match="illegal memory access"), guard:
         raise RuntimeError("an illegal memory access was encountered")
 
@@ -186,7 +187,7 @@ def test_running_out_of_memory_is_told(matter: Matter, monkeypatch: pytest.Monke
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     encoding = matter.encode(*picture())
-    monkeypatch.setattr(matter.model, "decode", fail)
+    monkeypatch.setattr(Region, "step", fail)
     with pytest.raises(ResourceError, match=r"not enough memory on cpu: 50x40 .* about 33x26 would fit"):
         matter.matte(encoding)
 

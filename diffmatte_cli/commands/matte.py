@@ -38,7 +38,12 @@ def matte(
     sampler: opt.SamplerOption = "ddim",
     schedule: opt.ScheduleOption = None,
     input_scale: opt.InputScaleOption = None,
-    attention_grids: opt.AttentionGridsOption = 1,
+    attention_grids: opt.AttentionGridsOption = None,
+    memory: opt.MemoryOption = None,
+    precision: opt.PrecisionOption = "fp32",
+    until_stable: opt.UntilStableOption = None,
+    whole: opt.WholeOption = False,
+    plain: opt.PlainOption = False,
     bit_depth: opt.BitDepthOption = 8,
     image_format: opt.FormatOption = None,
     cutout: opt.CutoutOption = False,
@@ -66,6 +71,11 @@ def matte(
         devices=device,
         threads=threads,
         attention_grids=attention_grids,
+        memory=memory,
+        precision=precision,
+        until_stable=until_stable,
+        whole=whole,
+        plain=plain,
         bits=bit_depth,
         cutout=cutout,
         skip_existing=skip_existing,
@@ -122,7 +132,7 @@ def _check_streams(jobs: list[Job]) -> None:
 def _check_engine(options: MatteOptions) -> ModelSource:
     """Refuse a model or a device that is not there, importing torch only where a device asks for it."""
     source = resolve_model(options.model, options.store)
-    if source.record is not None:
+    if source.record is not None and options.attention_grids is not None:
         check_attention_grids(options.attention_grids, source.record.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")

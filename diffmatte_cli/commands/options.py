@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..formats import WRITERS
-from ..model.config import SAMPLER_NAMES, SCHEDULE_NAMES
+from ..model.config import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
 
 __all__ = [
     "AttentionGridsOption",
@@ -22,10 +22,13 @@ __all__ = [
     "InputsArgument",
     "KeepKnownOption",
     "ManifestOption",
+    "MemoryOption",
     "ModelOption",
     "OfflineOption",
     "OutputOption",
     "OverwriteOption",
+    "PlainOption",
+    "PrecisionOption",
     "QuietOption",
     "RecursiveOption",
     "ReportOption",
@@ -37,8 +40,10 @@ __all__ = [
     "StepsOption",
     "ThreadsOption",
     "TrimapOption",
+    "UntilStableOption",
     "VerboseOption",
     "WeightsFileOption",
+    "WholeOption",
     "WithAlphaOption",
 ]
 
@@ -142,12 +147,43 @@ InputScaleOption = Annotated[
     typer.Option("--input-scale", metavar="B", help="Signal scale b, 0 to 1; default: the weights' own."),
 ]
 AttentionGridsOption = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--attention-grids",
         metavar="N",
-        help="ViT models: global attention within N x N interleaved grids, for very large pictures; 3 as the authors"
-        " did, not verified.",
+        help="ViT models: global attention within N x N interleaved grids, not verified; default: 1, and 3 as the"
+        " authors did beyond 8.4 million pixels.",
+    ),
+]
+PlainOption = Annotated[
+    bool,
+    typer.Option(
+        "--plain", help="Compute as the paper's own code does, whole and without reuse, to compare: slow, needs much."
+    ),
+]
+WholeOption = Annotated[
+    bool, typer.Option("--whole", help="Compute known pixels, too, and throw them away: the same numbers, slower.")
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="|".join(DTYPE_NAMES),
+        help="Numbers within the network; bf16 is faster on GPUs and on CPUs that have it.",
+    ),
+]
+UntilStableOption = Annotated[
+    float | None,
+    typer.Option(
+        "--until-stable",
+        metavar="E",
+        help="Stop after a step that moves no unknown pixel by more than E of 255 levels.",
+    ),
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory", metavar="SIZE", help="Memory to make do with, like 4GB; default: half of the machine's, or GPU's."
     ),
 ]
 BitDepthOption = Annotated[int, typer.Option("--bit-depth", metavar="8|16", help="Bits of the written alpha.")]

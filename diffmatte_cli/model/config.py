@@ -8,6 +8,7 @@ from ..errors import UsageError
 __all__ = [
     "DTYPE_NAMES",
     "MOST_GRIDS",
+    "MOST_POSITIONS",
     "MOST_STEPS",
     "SAMPLER_NAMES",
     "SCHEDULE_NAMES",
@@ -15,8 +16,11 @@ __all__ = [
     "ModelConfig",
     "check_attention_grids",
     "check_device",
+    "check_precision",
     "check_seed",
+    "check_stable",
     "check_steps",
+    "grids_for",
 ]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
@@ -26,6 +30,9 @@ DTYPE_NAMES = ("fp32", "fp16", "bf16")
 MOST_STEPS = 10_000
 # The authors' interleaved attention uses 3; more than this leaves few positions to a grid in any picture.
 MOST_GRIDS = 16
+# Global attention over more patches than this (of 16 x 16 pixels) is divided into grids, as many as the authors use.
+MOST_POSITIONS = 2**15
+GRIDS = 3
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,25 @@ def check_device(device: str) -> None:
     """Raise UsageError for a device that is no device on any machine."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", device):
         raise UsageError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:N or mps")
+
+
+def check_precision(precision: str, plain: bool) -> None:
+    """Raise UsageError for a precision that is unknown, or that the plain path does not have."""
+    if precision not in DTYPE_NAMES:
+        raise UsageError(f"there is no precision {precision!r}: use one of {', '.join(DTYPE_NAMES)}")
+    if plain and precision != "fp32":
+        raise UsageError(f"the plain path computes in fp32: leave out --plain, or --precision {precision}")
+
+
+def check_stable(levels: float | None) -> None:
+    """Raise UsageError for a movement to stop at that is no number of 255 levels."""
+    if levels is not None and not 0 <= levels <= 255:
+        raise UsageError(f"--until-stable must be from 0 to 255, not {levels:g}")
+
+
+def grids_for(height: int, width: int) -> int:
+    """Return the grids a side that a ViT's global attention uses for a padded picture unless told otherwise."""
+    return GRIDS if height * width > MOST_POSITIONS * 16**2 else 1
 
 
 def check_attention_grids(count: int, variant: str | None = None) -> None:

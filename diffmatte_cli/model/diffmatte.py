@@ -1,5 +1,6 @@
 """The whole model f_theta of Eq. 5: condition -> encoder once -> decoder at every step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -12,7 +13,7 @@ from ..priors import colour_priors
 from .config import ModelConfig, check_attention_grids
 from .decoder import Decoder
 
-__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "pad_amounts"]
+__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "pad_amounts", "prior_logits"]
 
 # ImageNet statistics: every published encoder was trained with them.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -49,37 +50,54 @@ class DiffMatte(nn.Module):
             config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride
         )
 
-    def condition(self, image: Tensor, trimap: Tensor, priors: Tensor | None = None) -> Condition:
+    def condition(
+        self, image: Tensor, trimap: Tensor, priors: Tensor | None = None, padding: tuple[int, int] | None = None
+    ) -> Condition:
         """Build the condition from ``image`` [B, 3, H, W] in [0, 1] and ``trimap`` [B, 1, H, W] in {0, .5, 1}.
 
-        ``priors`` are the planes of ``colour_priors`` [B, 7, H, W] where they are at hand, else None.
+        ``priors`` are the planes of ``colour_priors`` [B, 7, H, W] where they are at hand, else None;
+        ``padding`` rows and columns are added at the end, by default those of ``pad_amounts``.
         """
+        padding = pad_amounts(*trimap.shape[-2:]) if padding is None else padding
         planes, prior_logit = condition_planes(image, trimap), None
         if self.config.priors:
-            priors = self._priors(image, trimap) if priors is None else priors
+            priors = colour_priors(image, trimap).planes(image, trimap) if priors is None else priors
             planes = torch.cat([planes, priors], dim=1)
-            prior_logit = pad(priors[:, -1:].logit(PRIOR_MARGIN))
+            prior_logit = pad(prior_logits(priors[:, -1:]), padding)
         seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
-        return Condition(pad(seen), pad(2 * planes - 1), prior_logit)
-
-    @staticmethod
-    def _priors(image: Tensor, trimap: Tensor) -> Tensor:
-        """Compute the planes where the picture is, or on the CPU: MPS has no sparse products."""
-        where = torch.device("cpu") if image.device.type == "mps" else image.device
-        return colour_priors(image.to(where), trimap.to(where)).planes.to(image.device)
+        return Condition(pad(seen, padding), pad(2 * planes - 1, padding), prior_logit)
 
     def encode(self, condition: Condition) -> Tensor:
         """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture."""
         return self.encoder(condition.encoder_input)  # type: ignore[no-any-return]
 
-    def use_attention_grids(self, count: int) -> None:
-        """Make a ViT encoder's global attention work within ``count`` x ``count`` interleaved grids; 1 is the whole.
+    def encode_in_strips(self, strip: Callable[[slice], Condition], height: int, rows: int) -> Tensor:
+        """Return the feature F of a picture that never stands in memory as planes.
 
-        Raises UsageError for another encoder, or a count that is out of range.
+        ``strip`` gives the condition of some rows; ``height`` is the padded picture's, ``rows`` how many to see
+        at a time, both multiples of 32. The encoder's first layers see them with a halo, so that nothing changes.
         """
-        check_attention_grids(count, self.config.variant)
-        if count > 1:
-            self.encoder.grids = count  # type: ignore[assignment]
+        encoder = self.encoder
+        first, stride, halo = encoder.shallow, int(encoder.shallow_stride), int(encoder.halo)  # type: ignore[arg-type]
+        parts = []
+        for start in range(0, height, rows):
+            stop = min(start + rows, height)
+            begin = max(0, start - halo)
+            part = first(strip(slice(begin, min(height, stop + halo))).encoder_input)  # type: ignore[operator]
+            parts.append(part[..., (start - begin) // stride : (stop - begin) // stride, :].clone())
+        return encoder.deep(torch.cat(parts, dim=2))  # type: ignore[no-any-return, operator]
+
+    def use_attention(self, grids: int, whole: bool = False) -> None:
+        """Choose how a ViT encoder's global attention works; other encoders have none.
+
+        Arguments: ``grids`` n works within n x n interleaved grids, 1 is the whole picture; ``whole`` holds all
+        logits of an attention at a time, as the published code does.
+
+        Raises UsageError for grids that are out of range, or with another encoder.
+        """
+        check_attention_grids(grids, self.config.variant)
+        if self.config.encoder == "vit":
+            self.encoder.grids, self.encoder.whole = grids, whole  # type: ignore[assignment]
 
     def fold(self) -> "DiffMatte":
         """Make each parametrised weight (spectral norm) a plain one; for inference, since training needs the parts."""
@@ -94,7 +112,7 @@ class DiffMatte(nn.Module):
         ``x_in`` has the picture's own size; padding is added and taken off here.
         """
         height, width = x_in.shape[-2:]
-        stacked = torch.cat([condition.decoder_input, pad(x_in)], dim=1)
+        stacked = torch.cat([condition.decoder_input, pad(x_in, pad_amounts(height, width))], dim=1)
         x_0 = self.decoder(stacked, t, features, condition.prior_logit)
         return x_0[..., :height, :width]  # type: ignore[no-any-return]
 
@@ -119,7 +137,12 @@ def pad_amounts(height: int, width: int) -> tuple[int, int]:
     return (0, 0) if down == right == SIZE_MULTIPLE else (down, right)
 
 
-def pad(x: Tensor) -> Tensor:
-    """Pad [B, C, H, W] with zeros at the bottom and right."""
-    down, right = pad_amounts(*x.shape[-2:])
+def prior_logits(alpha: Tensor) -> Tensor:
+    """Return the logit of the colour prior's alpha in [0, 1], same shape, that the network's own is added to."""
+    return alpha.logit(PRIOR_MARGIN)
+
+
+def pad(x: Tensor, amounts: tuple[int, int]) -> Tensor:
+    """Pad [B, C, H, W] with zeros, so many rows at the bottom and columns at the right."""
+    down, right = amounts
     return F.pad(x, (0, right, 0, down)) if down or right else x

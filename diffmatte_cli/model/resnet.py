@@ -73,6 +73,8 @@ class Block(nn.Module):
 class Encoder(nn.Module):
     """B of Eq. 5 as ResNet-34-D: a stem of three convolutions, no pooling, four layers of basic blocks to 1/32."""
 
+    shallow_stride, halo = 8, 96
+
     def __init__(self, in_channels: int, feature_channels: int) -> None:
         super().__init__()
         first = feature_channels // 8
@@ -86,9 +88,17 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature F, [B, feature_channels, H/32, W/32], for ``x`` with H and W multiples of 32."""
+        return self.deep(self.shallow(x))
+
+    def shallow(self, x: Tensor) -> Tensor:
+        """Return the features at 1/8, which see ``halo`` pixels around them."""
         for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
             x = F.relu(norm(convolution(x)))
-        return self.layer_bottleneck(self.layer3(self.layer2(self.layer1(x))))  # type: ignore[no-any-return]
+        return self.layer2(self.layer1(x))  # type: ignore[no-any-return]
+
+    def deep(self, x: Tensor) -> Tensor:
+        """Return the feature F for what ``shallow`` gave."""
+        return self.layer_bottleneck(self.layer3(x))  # type: ignore[no-any-return]
 
 
 def _layer(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:

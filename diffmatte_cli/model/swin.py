@@ -165,6 +165,8 @@ class PatchEmbedding(nn.Module):
 class Encoder(nn.Module):
     """B of Eq. 5 as MatteFormer's Swin-T: four stages, the last one's features at 1/32, without a last norm."""
 
+    shallow_stride, halo = PATCH, 0
+
     def __init__(self, in_channels: int, feature_channels: int) -> None:
         super().__init__()
         stages = len(DEPTHS)
@@ -186,8 +188,16 @@ class Encoder(nn.Module):
 
         ``x`` is [B, C, H, W] with H and W multiples of 32; its last three planes are the one-hot trimap.
         """
-        regions = x[:, -len(REGIONS) :][:, REGIONS]
-        x = self.patch_embed(x)
+        return self.deep(self.shallow(x))
+
+    def shallow(self, x: Tensor) -> Tensor:
+        """Return the patches' vectors, at 1/4, and below them the classes of each patch's first pixel."""
+        regions = x[:, -len(REGIONS) :, ::PATCH, ::PATCH][:, REGIONS]
+        return torch.cat([self.patch_embed(x).movedim(-1, 1), regions], dim=1)
+
+    def deep(self, x: Tensor) -> Tensor:
+        """Return the feature F for what ``shallow`` gave."""
+        x, regions = x[:, : -len(REGIONS)].movedim(1, -1), x[:, -len(REGIONS) :]
         for stage in self.layers:
             x = stage(x, regions)
         return x.movedim(-1, 1)

@@ -31,6 +31,8 @@ class Residual(nn.Module):
 class Encoder(nn.Module):
     """B of Eq. 5, small: residual stages down to 1/16, with context from 1/32 added back."""
 
+    shallow_stride, halo = 8, 32
+
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         eighth, quarter, half = out_channels // 2, out_channels // 4, out_channels // 8
@@ -46,6 +48,14 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature F, [B, out_channels, H/16, W/16], for ``x`` with H and W multiples of 32."""
-        x = self.stages(F.relu(self.stem(x)))
+        return self.deep(self.shallow(x))
+
+    def shallow(self, x: Tensor) -> Tensor:
+        """Return the first stages' features, at 1/8, which see ``halo`` pixels around them."""
+        return self.stages[:2](F.relu(self.stem(x)))  # type: ignore[no-any-return]
+
+    def deep(self, x: Tensor) -> Tensor:
+        """Return the feature F for what ``shallow`` gave."""
+        x = self.stages[2:](x)
         context = F.interpolate(self.context(x), scale_factor=2, mode="bilinear", align_corners=False)
         return self.fusion(x + context)  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .attention import Mlp, attend, from_windows, split_heads, to_windows
+from .attention import Mlp, attend, attend_whole, from_windows, split_heads, to_windows
 
 __all__ = ["Encoder"]
 
@@ -36,8 +36,8 @@ class Attention(nn.Module):
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, channels // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, channels // heads))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return [B, H, W, C] for ``x`` of that shape, every position seeing all of the grid."""
+    def forward(self, x: Tensor, whole: bool = False) -> Tensor:
+        """Return [B, H, W, C] for ``x`` of that shape, every position seeing all of the grid; see ``attend``."""
         batch, height, width, channels = x.shape
         q, k, v = split_heads(self.qkv(x.flatten(1, 2)), self.heads)
         grid = q.reshape(batch, self.heads, height, width, -1)  # the unscaled queries count here
@@ -48,7 +48,7 @@ class Attention(nn.Module):
             rows, columns = by_row[items, :, queries], by_column[items, :, queries]
             return (rows[..., :, None] + columns[..., None, :]).flatten(3)  # [b, heads, q, H * W]
 
-        joined = attend(q, k, v, bias).transpose(1, 2)
+        joined = (attend_whole if whole else attend)(q, k, v, bias).transpose(1, 2)
         return self.proj(joined.reshape(batch, height, width, channels))  # type: ignore[no-any-return]
 
 
@@ -99,24 +99,24 @@ class Block(nn.Module):
         if is_global:
             self.residual = Residual(channels)
 
-    def forward(self, x: Tensor, grids: int) -> Tensor:
-        """Return features of the shape of ``x``, [B, H, W, C]; ``grids`` as for the encoder."""
+    def forward(self, x: Tensor, grids: int, whole: bool) -> Tensor:
+        """Return features of the shape of ``x``, [B, H, W, C]; ``grids`` and ``whole`` as for the encoder."""
         normed = self.norm1(x)
         if not self.is_global:
             # Padding comes after the norm and is not masked: padded positions take part as keys.
-            x = x + from_windows(self.attn(to_windows(normed, WINDOW)), *x.shape[1:3])
+            x = x + from_windows(self.attn(to_windows(normed, WINDOW), whole), *x.shape[1:3])
             return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
-        x = x + self._interleaved(normed, grids)
+        x = x + self._interleaved(normed, grids, whole)
         x = x + self.mlp(self.norm2(x))
         return self.residual(x.movedim(-1, 1)).movedim(1, -1)  # type: ignore[no-any-return]
 
-    def _interleaved(self, x: Tensor, grids: int) -> Tensor:
+    def _interleaved(self, x: Tensor, grids: int, whole: bool = False) -> Tensor:
         """Attend within each of ``grids`` x ``grids`` interleaved grids; 1 is the whole picture."""
         result = torch.empty_like(x)
         for row in range(min(grids, x.shape[1])):
             for column in range(min(grids, x.shape[2])):
                 chosen = slice(None), slice(row, None, grids), slice(column, None, grids)
-                result[chosen] = self.attn(x[chosen])
+                result[chosen] = self.attn(x[chosen], whole)
         return result
 
 
@@ -126,11 +126,14 @@ class Encoder(nn.Module):
     ``image_size`` is the training size in pixels that the global blocks' position tables are for.
     ``grids``, 1 unless set, makes global attention work within interleaved grids, 3 x 3 in the
     authors' variant for very large pictures: the cost of global attention falls by its square.
+    ``whole``, off unless set, holds all logits of an attention at a time.
     """
+
+    shallow_stride, halo = PATCH, 0
 
     def __init__(self, in_channels: int, feature_channels: int, heads: int, image_size: int) -> None:
         super().__init__()
-        self.grids = 1
+        self.grids, self.whole = 1, False
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(in_channels, feature_channels, PATCH, PATCH)})
         self.pos_embed = nn.Parameter(torch.empty(1, POSITIONS**2 + 1, feature_channels))
         self.blocks = nn.ModuleList(
@@ -145,10 +148,17 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature F, [B, feature_channels, H/16, W/16], for ``x`` with H and W multiples of 16."""
-        x = self.patch_embed["proj"](x)
+        return self.deep(self.shallow(x))
+
+    def shallow(self, x: Tensor) -> Tensor:
+        """Return the patches' vectors, at 1/16."""
+        return self.patch_embed["proj"](x)  # type: ignore[no-any-return]
+
+    def deep(self, x: Tensor) -> Tensor:
+        """Return the feature F for what ``shallow`` gave."""
         x = (x + self._positions(x.shape[2], x.shape[3])).movedim(1, -1)  # [B, H/16, W/16, C]
         for block in self.blocks:
-            x = block(x, self.grids)
+            x = block(x, self.grids, self.whole)
         return x.movedim(-1, 1)
 
     def _positions(self, height: int, width: int) -> Tensor:

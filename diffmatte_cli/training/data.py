@@ -72,7 +72,7 @@ class _Steps(Dataset["Stack | Batch"]):
 
 def _with_priors(samples: Finished, wanted: bool) -> Batch:
     image, trimap, alpha = samples
-    return image, trimap, alpha, colour_priors(image, trimap).planes if wanted else None
+    return image, trimap, alpha, colour_priors(image, trimap).planes(image, trimap) if wanted else None
 
 
 @contextmanager

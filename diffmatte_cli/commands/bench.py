@@ -1,0 +1,151 @@
+"""``diffmatte bench``: how fast matting is on this machine, and what the fast path saves."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..console import say, say_nothing, warn
+from ..errors import UsageError
+from ..model.config import VARIANTS, check_precision, check_steps
+from ..sizes import parse_memory
+from ..weights import Store
+from . import options as opt
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["bench"]
+
+LEAST_SIZE, MOST_SIZE = 64, 16384
+
+
+def bench(
+    image: Annotated[
+        Path | None, typer.Argument(metavar="IMAGE", help="A photograph; without one a scene is drawn.")
+    ] = None,
+    trimap: Annotated[Path | None, typer.Option("--trimap", metavar="TRIMAP", help="Its trimap, a file.")] = None,
+    model: opt.ModelOption = "tiny",
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    size: Annotated[
+        str, typer.Option("--size", metavar="N|WxH", help="Of the drawn scene, in pixels.", show_default=True)
+    ] = "1024",
+    unknown: Annotated[
+        float, typer.Option("--unknown", metavar="SHARE", help="Share of the drawn scene that is unknown, up to 1.")
+    ] = 0.1,
+    steps: opt.StepsOption = 10,
+    device: opt.DeviceOption = "auto",
+    threads: opt.ThreadsOption = None,
+    precision: opt.PrecisionOption = "fp32",
+    memory: opt.MemoryOption = None,
+    whole: opt.WholeOption = False,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Runs of each path, in alternation.")] = 3,
+    with_plain: Annotated[
+        bool, typer.Option("--with-plain/--no-plain", help="Run the plain path, too, or only the usual one.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Time matting on this machine, in the usual way and in the plain way of the paper's own code.
+
+    A model whose weights are not on disk is measured with random ones.
+    """
+    check_steps(steps)
+    check_precision(precision, plain=False)
+    if not 1 <= repeat <= 1000:
+        raise UsageError(f"--repeat must be from 1 to 1000, not {repeat}")
+    if not 0.001 <= unknown <= 1:
+        raise UsageError(f"--unknown must be from 0.001 to 1, not {unknown:g}")
+    if (image is None) != (trimap is None):
+        raise UsageError("a photograph needs its trimap: name both, or neither for a drawn scene")
+    height, width = _size(size)
+    limit = None if memory is None else parse_memory(memory)
+    weights = _weights(model, Store(weights_file, cache_dir))
+    if not isinstance(weights, Path):
+        warn(f"the weights of {model} are not here, so random ones are timed: the difference of alpha means nothing")
+
+    import torch
+
+    from .. import bench as benching
+    from ..matting import pick_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    pixels, classes = _read(image, trimap) if image and trimap else benching.scene(height, width, unknown)
+    case = benching.Case(weights, str(pick_device(device)), steps, precision, limit, whole)
+    report = benching.bench(case, pixels, classes, repeat, with_plain, say_nothing if quiet else say)
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        _print(report)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Return height and width for N or WxH."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and len(side) < 6 for side in sides):
+        raise UsageError(f"--size must be a number of pixels, or two as in 1500x1000, not {text!r}")
+    width, height = int(sides[0]), int(sides[-1])
+    if not all(LEAST_SIZE <= side <= MOST_SIZE for side in (height, width)):
+        raise UsageError(f"--size must be from {LEAST_SIZE} to {MOST_SIZE} pixels a side, not {text}")
+    return height, width
+
+
+def _weights(model: str, store: Store) -> Path | str:
+    """Return a file, or the variant to fill with random weights; nothing is pulled."""
+    from ..weights import resolve_model
+
+    record = store.records().get(model)
+    if record is None and model in VARIANTS:
+        return model
+    if record is not None:
+        copies = store.copies(record)
+        return copies[0].path if copies else record.variant
+    return resolve_model(model, store).path
+
+
+def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
+    from ..images import decode_grey, decode_image, read_bytes
+    from ..trimap import fit_to_photo, parse_trimap
+
+    photo = decode_image(read_bytes(image), image)
+    return photo.pixels, parse_trimap(fit_to_photo(decode_grey(read_bytes(trimap), trimap), photo))
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    paths = [name for name in ("plain", "fast") if name in report]
+    table = Table("", *paths, box=None)
+    rows = (
+        ("encoder", "encoder_seconds", "{:.3f} s", 1),
+        ("a step", "step_seconds", "{:.3f} s", 1),
+        ("all", "total_seconds", "{:.2f} s", 1),
+        ("peak memory", "peak_bytes", "{:.2f} GiB", 2**30),
+        ("encoder's multiply-accumulates", "encoder_macs", "{:.3f} T", 1e12),
+        ("a step's multiply-accumulates", "step_macs", "{:.4f} T", 1e12),
+        ("a step's share of the matrix product's rate", "step_share_of_product_rate", "{:.0%}", 1),
+    )
+    for label, key, form, unit in rows:
+        table.add_row(label, *(form.format(report[name][key] / unit) for name in paths))
+    width, height = report["size"]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print(
+        f"{report['model']}, {width}x{height}, {report['unknown']:.1%} unknown, {report['steps']} steps,"
+        f" {report['precision']}, {report['device']}, {report['threads']} threads, {report['repeat']} times"
+    )
+    console.print(table)
+    console.print(f"matrix product: {report['product_gmacs_per_second']:.1f} G multiply-accumulates a second")
+    if "ratio" in report:
+        ratio, apart = report["ratio"], report["difference"]
+        console.print(
+            f"plain over fast: {ratio['total']:.2f} in all (spread {ratio['spread']:.0%}), {ratio['step']:.2f} a step"
+            f" (spread {ratio['step_spread']:.0%})"
+        )
+        console.print(f"alpha apart, of 255: at most {apart['largest']:.4f}, on average {apart['mean']:.5f}")

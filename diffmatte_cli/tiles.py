@@ -1,0 +1,121 @@
+"""The decoder over a picture of any size: in tiles that see a margin around them, as large as memory allows.
+
+A pixel of alpha depends on what lies within ``MARGINS`` of it, so that tiles change nothing but rounding.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .canvas import Canvas
+from .errors import is_shortage
+from .memory import LADDER, Spending
+from .model.region import Region, RegionDecoder
+from .priors import Window
+
+__all__ = ["MARGINS", "TiledDecoder"]
+
+# Pixels around a wanted one that its alpha can depend on, by the feature's stride, rounded up to multiples of 32:
+# 46 and 94 by the reach of each level's convolutions.
+MARGINS = {16: 64, 32: 96}
+# Blocks' sides: small ones follow a thin band, large ones have less around them to compute twice.
+SPARSE, DENSE = 16, 32
+DENSE_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a tile decides, in the picture, and what it sees, in the padded picture."""
+
+    own: Window
+    seen: Window
+
+
+class TiledDecoder:
+    """The decoder for the pixels ``wanted`` [H, W] (boolean) of one picture.
+
+    Arguments: ``features`` F of the whole picture; ``spending`` tells which tile fits the memory;
+    ``tell`` hears when it has to become smaller.
+    """
+
+    def __init__(
+        self,
+        decoder: RegionDecoder,
+        canvas: Canvas,
+        features: Tensor,
+        wanted: Tensor,
+        spending: Spending,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.decoder, self.canvas, self.features, self.wanted = decoder, canvas, features, wanted
+        self.spending, self.tell = spending, tell
+        self.side = spending.tile(wanted)
+        self.kept: dict[int, Region] = {}
+
+    def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Window, Tensor, Tensor]]:
+        """Yield for each tile its window, its wanted pixels [h, w] and their logits [K], priors included.
+
+        ``x_in`` [1, 1, H, W] is the variance-normalised sample. When memory is short, tiles become smaller and
+        all of them are yielded again; the smallest's RuntimeError or MemoryError goes on.
+        """
+        while True:
+            try:
+                yield from self._logits(x_in, t)
+                return
+            except (MemoryError, RuntimeError) as error:
+                if not is_shortage(error) or self.side == LADDER[-1]:
+                    raise
+            smaller = next(side for side in LADDER if side < self.side)
+            self.tell(f"not enough memory for tiles of {self.side} pixels: going on with {smaller}")
+            self.side = smaller
+            self.kept.clear()
+
+    def _logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Window, Tensor, Tensor]]:
+        keeps = self.spending.keeps(self.wanted)
+        for number, tile in enumerate(self._tiles()):
+            mask = self.wanted[tile.own]
+            if not bool(mask.any()):
+                continue
+            region = self.kept.get(number) or self._region(tile)
+            if keeps:
+                self.kept[number] = region
+            logits = region.step(_cut(x_in[0, 0], tile.seen), t)
+            prior = self.canvas.prior_logits(tile.own)
+            yield tile.own, mask, logits if prior is None else logits + prior[0, 0][mask]
+
+    def _tiles(self) -> Iterator[Tile]:
+        margin = MARGINS[self.canvas.model.config.feature_stride]
+        sides = zip(self.canvas.size, self.canvas.padded, strict=True)
+        axes = [[_axis(start, self.side, margin, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
+        for (rows, seen_rows), (columns, seen_columns) in product(*axes):
+            yield Tile((rows, columns), (seen_rows, seen_columns))
+
+    def _region(self, tile: Tile) -> Region:
+        wanted = torch.zeros([s.stop - s.start for s in tile.seen], dtype=torch.bool, device=self.wanted.device)
+        place = tuple(
+            slice(own.start - seen.start, own.stop - seen.start) for own, seen in zip(tile.own, tile.seen, strict=True)
+        )
+        wanted[place] = self.wanted[tile.own]
+        stride = self.canvas.model.config.feature_stride
+        rows, columns = (slice(place.start // stride, place.stop // stride) for place in tile.seen)
+        features = self.features[..., rows, columns]
+        side = DENSE if float(wanted.float().mean()) > DENSE_SHARE else SPARSE
+        return self.decoder.region(self.canvas.condition(tile.seen).decoder_input, features, wanted, side)
+
+
+def _axis(start: int, side: int, margin: int, end: int, padded_end: int) -> tuple[slice, slice]:
+    """Return along one side what a tile from ``start`` decides and sees; the last one sees the padding."""
+    stop = min(start + side, end)
+    seen = padded_end if stop == end else min(stop + margin, padded_end)
+    return slice(start, stop), slice(max(0, start - margin), seen)
+
+
+def _cut(plane: Tensor, window: Window) -> Tensor:
+    """Return a window of ``plane`` [H, W], with zeros where it is padding."""
+    cut = plane[window]
+    down, right = (place.stop - place.start - length for place, length in zip(window, cut.shape, strict=True))
+    return F.pad(cut, (0, right, 0, down))
