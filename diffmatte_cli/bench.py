@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from .errors import ResourceError
-from .matting import Matter
+from .matting import Matter, Sampling
 from .model.checkpoint import read_model
 from .model.config import VARIANTS, ModelConfig, grids_for
 from .model.diffmatte import DiffMatte, pad_amounts
 from .reports import peak_memory
+from .trimap import UNKNOWN
 
-__all__ = ["Case", "bench", "encoder_macs", "plain_step_macs", "scene"]
+__all__ = ["Case", "Run", "bench", "encoder_macs", "plain_step_macs", "scene", "timed"]
 
 Image = NDArray[np.uint8]
 # Of a subject whose band has a tenth of the picture: its radius, in sides of the picture.
@@ -53,13 +54,13 @@ class Case:
             return Matter(network, device, plain=True)
         return Matter(network, device, precision=self.precision, memory=self.memory)
 
-    def sampling(self, plain: bool) -> dict[str, Any]:
+    def sampling(self, plain: bool, steps: int | None = None) -> Sampling:
         """Return the settings of one path's sampling."""
-        return {"steps": self.steps, "whole": self.whole and not plain}
+        return {"steps": self.steps if steps is None else steps, "whole": self.whole and not plain}
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """Seconds of one run, and its alpha."""
 
     encoder: float
@@ -77,21 +78,20 @@ def bench(
     unknown region.
     """
     paths = {name: case.matter(name == "plain") for name in (("plain", "fast") if with_plain else ("fast",))}
-    runs: dict[str, list[_Run]] = {name: [] for name in paths}
-    for name, matter in paths.items():
-        _run(
-            matter, image[:64, :64], np.full_like(trimap[:64, :64], 128), case.sampling(name == "plain") | {"steps": 1}
-        )
+    runs: dict[str, list[Run]] = {name: [] for name in paths}
+    for name, matter in paths.items():  # warms up
+        corner = np.ascontiguousarray(image[:64, :64])
+        timed(matter, corner, np.full(corner.shape[:2], UNKNOWN, np.uint8), **case.sampling(name == "plain", steps=1))
     for number in range(repeat):
         for name, matter in paths.items():
             tell(f"{name}, {number + 1} of {repeat}")
-            runs[name].append(_run(matter, image, trimap, case.sampling(name == "plain")))
+            runs[name].append(timed(matter, image, trimap, **case.sampling(name == "plain")))
     config = paths["fast"].model.config
     rate = _product_rate(paths["fast"].device)
     paths.clear()
     report: dict[str, Any] = {
         "size": [trimap.shape[1], trimap.shape[0]],
-        "unknown": float((trimap == 128).mean()),
+        "unknown": float((trimap == UNKNOWN).mean()),
         "model": config.variant,
         "trained": isinstance(case.weights, Path),
         "device": case.device,
@@ -101,12 +101,12 @@ def bench(
         "repeat": repeat,
         "product_gmacs_per_second": rate / 1e9,
     }
-    for name, timed in runs.items():
+    for name, done in runs.items():
         tell(f"{name}, memory and arithmetic")
-        report[name] = _summary(case, name == "plain", image, trimap, timed, rate)
+        report[name] = _summary(case, name == "plain", image, trimap, done, rate)
     if with_plain:
         report["ratio"] = _ratios(case, runs["plain"], runs["fast"])
-        report["difference"] = _difference(runs["plain"][0].alpha, runs["fast"][0].alpha, trimap == 128)
+        report["difference"] = _difference(runs["plain"][0].alpha, runs["fast"][0].alpha, trimap == UNKNOWN)
     return report
 
 
@@ -159,17 +159,18 @@ def _count(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def _run(matter: Matter, image: Image, trimap: Image, sampling: dict[str, Any]) -> _Run:
+def timed(matter: Matter, image: Image, trimap: Image, **sampling: Unpack[Sampling]) -> Run:
+    """Time one picture, encoding and sampling."""
     began = time.perf_counter()
     encoding = matter.encode(image, trimap)
     _wait(matter.device)
     encoded = time.perf_counter()
     alpha = matter.matte(encoding, **sampling)
-    return _Run(encoded - began, time.perf_counter() - began, alpha)
+    return Run(encoded - began, time.perf_counter() - began, alpha)
 
 
 def _summary(
-    case: Case, plain: bool, image: Image, trimap: Image, runs: list[_Run], rate: float
+    case: Case, plain: bool, image: Image, trimap: Image, runs: list[Run], rate: float
 ) -> dict[str, float | int]:
     """Put one path's figures together."""
     step = median((run.total - run.encoder) / case.steps for run in runs)
@@ -194,15 +195,15 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     """Return the peak of memory over one encoding and two steps, and the arithmetic of another step."""
     matter = case.matter(plain)
     encoding = matter.encode(image, trimap)
-    for _ in matter.steps(encoding, **case.sampling(plain) | {"steps": 2}):
+    for _ in matter.steps(encoding, **case.sampling(plain, steps=2)):
         pass
     peak = torch.cuda.max_memory_allocated() if matter.device.type == "cuda" else peak_memory() or 0
-    steps = matter.steps(encoding, **case.sampling(plain) | {"steps": 2})
+    steps = matter.steps(encoding, **case.sampling(plain, steps=2))
     next(steps)
     return peak, _count(lambda: next(steps))
 
 
-def _ratios(case: Case, plain: list[_Run], fast: list[_Run]) -> dict[str, float]:
+def _ratios(case: Case, plain: list[Run], fast: list[Run]) -> dict[str, float]:
     totals = [slow.total / quick.total for slow, quick in zip(plain, fast, strict=True)]
     steps = [(s.total - s.encoder) / (q.total - q.encoder) for s, q in zip(plain, fast, strict=True)]
     return {

@@ -1,6 +1,8 @@
 """Assemble the commands; turn every error into one line on stderr and an exit code, here and nowhere else."""
 
+import atexit
 import errno
+import gc
 import os
 import signal
 import sys
@@ -129,6 +131,9 @@ def _end(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line of this process."""
+    # Importing torch makes a great many objects that stay: not to be looked through at every turn, nor at the end.
+    gc.set_threshold(50_000)
+    atexit.register(gc.freeze)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: nobody wants to read, which is no reason to fail
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

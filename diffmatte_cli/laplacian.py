@@ -7,7 +7,7 @@ and not the picture.
 """
 
 import warnings
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import torch
 from torch import Tensor
@@ -78,8 +78,11 @@ class MattingLaplacian:
         return torch.addcmul(self.matrix @ x, pull, x)
 
     def _dot(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the inner product of each sample, at each of its pixels, [N]."""
-        sums: Tensor = torch.segment_reduce((x * y).double(), "sum", lengths=self.counts, initial=0)
+        """Return the inner product of each sample, at each of its pixels, [N], or [] for one sample."""
+        products = (x * y).double()
+        if len(self.counts) == 1:
+            return products.sum().float()  # the same for all of them
+        sums: Tensor = torch.segment_reduce(products, "sum", lengths=self.counts, initial=0)
         return sums.float().repeat_interleave(self.counts)
 
 
@@ -92,7 +95,9 @@ class _Rows:
         self.colours = image.transpose(0, 1).flatten(1)  # [3, B * H * W]
         self.steps = [row * image.shape[-1] + column for row, column in WINDOW]
         inner = torch.zeros_like(unknown)
-        inner[..., 1:-1, 1:-1] = F.max_pool2d(unknown.float(), 3, 1) > 0 if min(unknown.shape[-2:]) > 2 else False
+        if min(unknown.shape[-2:]) > 2:
+            tall = unknown[..., :-2, :] | unknown[..., 1:-1, :] | unknown[..., 2:, :]
+            inner[..., 1:-1, 1:-1] = tall[..., :-2] | tall[..., 1:-1] | tall[..., 2:]
         self.centres = inner.flatten().nonzero()[:, 0]
         # With a margin, in which all neighbours of a pixel have a place.
         self.foreground = F.pad(trimap == 1, margin).flatten()
@@ -117,9 +122,12 @@ class _Rows:
             windows.append(torch.where(number < 0, count, number - first))
         exists = torch.arange(count + 1, device=here.device) < count
         planes = whitened.new_zeros(len(NEIGHBOURS), len(here))
-        for (place, (row, column)), (other, (row_2, column_2)) in product(enumerate(WINDOW), repeat=2):
+        for place, other in combinations_with_replacement(range(len(WINDOW)), 2):
             affinity = ((whitened[place] * whitened[other]).sum(0) + 1) / len(WINDOW) * exists
+            (row, column), (row_2, column_2) = WINDOW[place], WINDOW[other]
             planes[NEIGHBOURS.index((row_2 - row, column_2 - column))] -= affinity.index_select(0, windows[place])
+            if place != other:
+                planes[NEIGHBOURS.index((row - row_2, column - column_2))] -= affinity.index_select(0, windows[other])
         planes[len(NEIGHBOURS) // 2] += torch.stack([exists[window] for window in windows]).sum(0)
         around = torch.stack([here + row * self.pitch + column for row, column in NEIGHBOURS])
         return planes, self.numbers[around], self.foreground[around]

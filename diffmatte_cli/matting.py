@@ -236,8 +236,8 @@ class Matter:
 
         def network(x_in: Tensor, t: float) -> Tensor:
             x_0 = settled.clone()
-            for window, mask, logits in tiles.logits(x_in, t):
-                x_0[0, 0][window][mask] = 2 * torch.sigmoid(logits) - 1
+            for places, logits in tiles.logits(x_in, t):
+                x_0.view(-1)[places] = 2 * torch.sigmoid(logits) - 1
             return x_0
 
         return network
@@ -246,7 +246,7 @@ class Matter:
         """Return the bytes that a picture needs beyond what is in use."""
         if self.plain:
             return plain_bytes(self.model.config, height, width)
-        return Spending(self.model.config, self.limit, height, width).beyond
+        return Spending(self.model.config, self.limit, height, width).least
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
         if self.precision == "fp32":

@@ -24,13 +24,15 @@ __all__ = [
 
 FLOAT = 4
 # Sides of tiles in pixels: fixed, so that equal settings give equal bytes.
-LADDER = (2048, 1024, 512, 256)
+LADDER = (1024, 512, 256)
 # Of the machine's memory, what is used unless something else is asked for.
 DEFAULT_SHARE = 0.5
 # The program itself with torch.
 BASE = 450 * 2**20
 # Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
 CELL, REACH = 32, 2
+# Bytes a pixel while encoding, for 384 channels of the feature, by encoder.
+ENCODING = {"tiny": 150, "resnet": 36, "vit": 120, "swin": 300}
 # Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
 CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -62,37 +64,37 @@ class Spending:
 
     @property
     def picture(self) -> int:
-        """Bytes of what stands in memory for the whole picture: pixels, samples and features."""
-        planes = 12 + (6 if self.config.priors else 0)
-        features = self.config.feature_channels / self.config.feature_stride**2
-        return BASE + int(self.height * self.width * FLOAT * (planes + 3 * features))
+        """Bytes of what stands in memory for the whole picture while it is sampled: pixels, samples and feature."""
+        planes = 9 + (3 if self.config.priors else 0)
+        feature = self.config.feature_channels / self.config.feature_stride**2
+        return BASE + int(self.height * self.width * FLOAT * (planes + feature))
+
+    @property
+    def encoding(self) -> int:
+        """Bytes while the picture is encoded, the priors included."""
+        return BASE + ENCODING[self.config.encoder] * self.config.feature_channels * self.height * self.width // 384
 
     @property
     def least(self) -> int:
-        """Bytes without which the picture cannot be computed."""
+        """Bytes beyond the program's own without which the picture cannot be computed."""
         window = (min(LADDER[-1], max(self.height, self.width)) + 2 * CELL * REACH) ** 2
-        return self.picture + self._tile(window, window)
+        return max(self.picture + self._tile(window, window), self.encoding) - BASE
 
-    @property
-    def beyond(self) -> int:
-        """The same without what the program itself takes."""
-        return self.least - BASE
+    def plan(self, wanted: Tensor) -> tuple[int, bool, int]:
+        """Return the side of the tiles, from ``LADDER``, whether what all steps share is kept, and the bytes of it all.
 
-    def tile(self, wanted: Tensor) -> int:
-        """Return the largest side of ``LADDER`` whose fullest tile fits; ``wanted`` [H, W] is boolean."""
+        ``wanted`` [H, W] is boolean. Keeping comes before larger tiles: they differ little in speed.
+        """
         cells = _cells(wanted)
-        for side in LADDER[:-1]:
-            busy = F.max_pool2d(_sums(cells, side // CELL), 1).max()
-            window = (min(side, max(self.height, self.width)) + 2 * CELL * REACH) ** 2
-            if self.picture + self._tile(window, float(busy) * CELL**2) <= self.limit:
-                return side
-        return LADDER[-1]
-
-    def keeps(self, wanted: Tensor) -> bool:
-        """Tell whether what all steps share fits beside everything else, for all tiles."""
-        busy = float(_cells(wanted).sum()) * CELL**2
-        shared = FLOAT * busy * (1.2 * self.config.decoder_width + 8)
-        return 2 * (self.picture + shared) <= self.limit
+        shared = int(FLOAT * float(cells.sum()) * CELL**2 * (1.2 * self.config.decoder_width + 8))
+        for kept in (True, False):
+            for side in LADDER:
+                busy = float(_sums(cells, side // CELL).max()) * CELL**2
+                window = (min(side, max(self.height, self.width)) + 2 * CELL * REACH) ** 2
+                total = self.picture + self._tile(window, busy) + kept * shared
+                if total <= self.limit:
+                    return side, kept, max(total, self.encoding)
+        return LADDER[-1], False, max(total, self.encoding)
 
     def _tile(self, window: float, busy: float) -> int:
         """Return bytes for a tile that sees ``window`` pixels and works on ``busy`` of them."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,11 +34,20 @@ class Tile:
     seen: Window
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What all steps share for a tile: its region, where its K wanted pixels lie in the picture, and their prior."""
+
+    region: Region
+    places: Tensor
+    prior: Tensor
+
+
 class TiledDecoder:
     """The decoder for the pixels ``wanted`` [H, W] (boolean) of one picture.
 
-    Arguments: ``features`` F of the whole picture; ``spending`` tells which tile fits the memory;
-    ``tell`` hears when it has to become smaller.
+    Arguments: ``features`` F of the whole picture; ``spending`` tells which tiles fit the memory;
+    ``tell`` hears when they have to become smaller.
     """
 
     def __init__(
@@ -52,40 +60,40 @@ class TiledDecoder:
         tell: Callable[[str], None],
     ) -> None:
         self.decoder, self.canvas, self.features, self.wanted = decoder, canvas, features, wanted
-        self.spending, self.tell = spending, tell
-        self.side = spending.tile(wanted)
-        self.kept: dict[int, Region] = {}
+        self.tell = tell
+        self.side, self.keeps, _ = spending.plan(wanted)
+        self.kept: dict[int, _Work] = {}
+        self.busy = list(self._busy())
 
-    def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Window, Tensor, Tensor]]:
-        """Yield for each tile its window, its wanted pixels [h, w] and their logits [K], priors included.
+    def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield for each tile where its wanted pixels lie in the flat picture, and their logits with priors, [K] each.
 
         ``x_in`` [1, 1, H, W] is the variance-normalised sample. When memory is short, tiles become smaller and
         all of them are yielded again; the smallest's RuntimeError or MemoryError goes on.
         """
         while True:
             try:
-                yield from self._logits(x_in, t)
+                for number, tile in enumerate(self.busy):
+                    work = self.kept.get(number) or self._prepared(tile)
+                    if self.keeps:
+                        self.kept[number] = work
+                    yield work.places, work.region.step(_cut(x_in[0, 0], tile.seen), t) + work.prior
                 return
             except (MemoryError, RuntimeError) as error:
                 if not is_shortage(error) or self.side == LADDER[-1]:
                     raise
-            smaller = next(side for side in LADDER if side < self.side)
-            self.tell(f"not enough memory for tiles of {self.side} pixels: going on with {smaller}")
-            self.side = smaller
-            self.kept.clear()
+            self._shrink()
 
-    def _logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Window, Tensor, Tensor]]:
-        keeps = self.spending.keeps(self.wanted)
-        for number, tile in enumerate(self._tiles()):
-            mask = self.wanted[tile.own]
-            if not bool(mask.any()):
-                continue
-            region = self.kept.get(number) or self._region(tile)
-            if keeps:
-                self.kept[number] = region
-            logits = region.step(_cut(x_in[0, 0], tile.seen), t)
-            prior = self.canvas.prior_logits(tile.own)
-            yield tile.own, mask, logits if prior is None else logits + prior[0, 0][mask]
+    def _shrink(self) -> None:
+        smaller = next(side for side in LADDER if side < self.side)
+        self.tell(f"not enough memory for tiles of {self.side} pixels: going on with {smaller}")
+        self.side, self.keeps = smaller, False
+        self.kept.clear()
+        self.busy = list(self._busy())
+
+    def _busy(self) -> Iterator[Tile]:
+        """Yield the tiles that have a wanted pixel."""
+        return (tile for tile in self._tiles() if bool(self.wanted[tile.own].any()))
 
     def _tiles(self) -> Iterator[Tile]:
         margin = MARGINS[self.canvas.model.config.feature_stride]
@@ -94,17 +102,23 @@ class TiledDecoder:
         for (rows, seen_rows), (columns, seen_columns) in product(*axes):
             yield Tile((rows, columns), (seen_rows, seen_columns))
 
-    def _region(self, tile: Tile) -> Region:
-        wanted = torch.zeros([s.stop - s.start for s in tile.seen], dtype=torch.bool, device=self.wanted.device)
-        place = tuple(
-            slice(own.start - seen.start, own.stop - seen.start) for own, seen in zip(tile.own, tile.seen, strict=True)
-        )
-        wanted[place] = self.wanted[tile.own]
+    def _prepared(self, tile: Tile) -> _Work:
+        mask = self.wanted[tile.own]
+        down, right = mask.nonzero().unbind(1)
+        places = (down + tile.own[0].start) * self.wanted.shape[1] + right + tile.own[1].start
+        logits = self.canvas.prior_logits(tile.own)
+        prior = self.features.new_zeros(1) if logits is None else logits[0, 0][mask]
+        return _Work(self._region(tile, mask), places, prior)
+
+    def _region(self, tile: Tile, mask: Tensor) -> Region:
+        wanted = mask.new_zeros([place.stop - place.start for place in tile.seen])
+        top, left = (own.start - seen.start for own, seen in zip(tile.own, tile.seen, strict=True))
+        wanted[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
         stride = self.canvas.model.config.feature_stride
         rows, columns = (slice(place.start // stride, place.stop // stride) for place in tile.seen)
-        features = self.features[..., rows, columns]
         side = DENSE if float(wanted.float().mean()) > DENSE_SHARE else SPARSE
-        return self.decoder.region(self.canvas.condition(tile.seen).decoder_input, features, wanted, side)
+        planes = self.canvas.condition(tile.seen).decoder_input
+        return self.decoder.region(planes, self.features[..., rows, columns], wanted, side)
 
 
 def _axis(start: int, side: int, margin: int, end: int, padded_end: int) -> tuple[slice, slice]:

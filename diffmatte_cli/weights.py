@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from .errors import UsageError, WeightsError
+from .model.config import VARIANTS
 from .records import PACKAGE, WeightsRecord, read_records
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ModelSource",
     "Store",
     "check_copy",
+    "file_or_variant",
     "file_sha256",
     "in_megabytes",
     "resolve_model",
@@ -142,6 +144,19 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
     if path.suffix or path.name != str(model):
         raise UsageError(f"there is no weights file {path}: check the path, or use one of the models {names}")
     raise UsageError(f"there is no model named {model!r}: use one of {names}, or the path of a weights file")
+
+
+def file_or_variant(model: str, store: Store | None = None) -> Path | str:
+    """Return a model's file if it is on disk, else its variant, which is enough to measure with random weights.
+
+    Raises UsageError for a name that is not known, and a file that is not there.
+    """
+    store = store or Store()
+    record = store.records().get(model)
+    if record is None:
+        return model if model in VARIANTS else resolve_model(model, store).path
+    copies = store.copies(record)
+    return copies[0].path if copies else record.variant
 
 
 def _source(record: WeightsRecord, store: Store) -> ModelSource:

@@ -49,6 +49,34 @@ def test_a_real_photograph_comes_out_right(photographs: Path) -> None:
     assert np.abs(alpha - truth)[unknown].mean() < 0.35 * np.abs(0.5 - truth)[unknown].mean()
 
 
+def test_the_usual_path_gives_the_plain_ones_alpha() -> None:
+    """The example that comes with the project, in three steps: equal but for rounding."""
+    folder = Path(__file__).parents[1] / "docs" / "examples"
+    image = read_image(folder / "fluff.jpg").pixels
+    trimap = parse_trimap(read_grey(folder / "fluff_trimap.png").levels)
+    plain, usual = (load_model("tiny", plain=is_plain).matte(image, trimap, steps=3) for is_plain in (True, False))
+    np.testing.assert_allclose(usual, plain, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_usual_path_is_near_the_plain_one_on_all_photographs(precision: str, photographs: Path) -> None:
+    """In 1/255 over the unknown region: the mean, the 999th of 1000, and what it does to the mean SAD."""
+    plain, usual = load_model("tiny", plain=True), load_model("tiny", precision=precision)
+    apart, scores = [], []
+    for path in sorted((photographs / "image").glob("*.jpg")):
+        image, trimap, truth = read(photographs, path.stem)
+        one, other = (matter.matte(image, trimap, steps=10) for matter in (plain, usual))
+        apart.append(255 * np.abs(one - other)[trimap == 128])
+        scores.append((sad(one, truth, trimap), sad(other, truth, trimap)))
+    differences, (before, after) = np.concatenate(apart), np.mean(scores, axis=0)
+    largest, mean, most = differences.max(), differences.mean(), np.quantile(differences, 0.999)
+    print(f"\n{precision}: largest {largest:.4f}, mean {mean:.5f}, 99.9th {most:.4f}, SAD {before:.3f} {after:.3f}")
+    assert mean <= 0.3
+    assert most <= 4
+    assert after <= 1.005 * before
+
+
 @pytest.fixture(scope="module")
 def thirteen(photographs: Path) -> dict[int, tuple[float, float]]:
     """Mean SAD and MSE over the photographs after 1 and after 10 steps."""

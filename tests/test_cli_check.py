@@ -108,6 +108,8 @@ def test_a_pair_as_json() -> None:
         "unknown": share,
         "foreground": pytest.approx(128 / 768),
         "background": pytest.approx(384 / 768),
+        "memory": None,
+        "seconds": None,
         "findings": [],
         "fixed": None,
     }
@@ -260,7 +262,7 @@ def test_missing_trimaps_stop_everything(extra: tuple[str, ...]) -> None:
         (("photos/a.png", "--trimap", "trimaps/a.png", "--fix", "photos"), "also holds inputs"),
         (("photos", "--trimap", "trimaps", "--fix", "photos/a.png"), "--fix photos/a.png is a file"),
         (("photos", "--trimap", "trimaps", "--fix", "photos/a.png/x"), "photos/a.png is a file"),
-        (("photos", "--trimap", "trimaps", "--steps", "3"), "No such option"),
+        (("photos", "--trimap", "trimaps", "--seed", "3"), "No such option"),
     ],
 )
 def test_mistakes_that_show_before_a_picture_is_opened(arguments: tuple[str, ...], words: str) -> None:
@@ -325,3 +327,13 @@ def test_real_pairs_are_fine(photographs: Path) -> None:
     rows = _rows(str(photographs / "image"), "--trimap", str(photographs / "trimap"))
     assert rows
     assert not any(row["findings"] for row in rows)
+
+
+def test_memory_and_time_are_estimated_for_what_is_unknown() -> None:
+    options = ["--estimate", "--steps", "2", "--device", "cpu"]
+    (row,) = _rows("photos/a.png", "--trimap", "trimaps/a.png", *options)
+    assert 2**28 < row["memory"] < 2**31
+    assert 0 < row["seconds"] < 60
+    result = fakes.run("check", "photos/a.png", "--trimap", "trimaps/a.png", "--estimate", "--model", "res34")
+    assert "random ones are timed" in result.stderr
+    assert "GiB" in result.stdout

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from diffmatte_cli import tiles
 from diffmatte_cli.matting import Matter
@@ -106,8 +107,7 @@ def test_the_result_does_not_depend_on_tiling(variant: str, raw: bool, monkeypat
     matter = Matter(network, CPU)
     monkeypatch.setattr("diffmatte_cli.matting.STRIP", 64)
     for side, kept in ((32, True), (64, False), (128, True), (2048, False)):
-        monkeypatch.setattr(Spending, "tile", lambda self, wanted, side=side: side)
-        monkeypatch.setattr(Spending, "keeps", lambda self, wanted, kept=kept: kept)
+        monkeypatch.setattr(Spending, "plan", lambda self, wanted, side=side, kept=kept: (side, kept, 0))
         found = matter.matte(image, trimap, steps=2, keep_known=not raw)
         np.testing.assert_allclose(found, whole, rtol=0, atol=1e-4, err_msg=str(side))
 
@@ -147,7 +147,7 @@ def test_short_memory_makes_tiles_smaller_and_says_so(monkeypatch: pytest.Monkey
     monkeypatch.setattr(region.Region, "step", step)
     found = matter.matte(image, trimap, steps=2)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-    assert [text.rpartition(" ")[2] for text in heard] == ["1024", "512"]
+    assert [text.rpartition(" ")[2] for text in heard] == ["512", "256"]
 
 
 def test_nothing_runs_without_an_unknown_region(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,11 +190,39 @@ def test_blocks_find_their_pixels() -> None:
     blocks = Blocks(mask, 4)
     assert blocks.origin.tolist() == [[0, 0], [0, 4], [8, 8]]
     assert blocks.edge.tolist() == [0, 1, 2]
-    (rows,) = blocks.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
+    (rows,) = blocks.store.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
     outside = blocks.rows - 1
     assert (rows[0] == outside).all()
     assert rows[1].tolist() == [outside, 0, 1, 2, 3, 16]
     assert (rows[5] == outside).all()
-    (clamped,) = blocks.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
+    (clamped,) = blocks.store.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
     assert clamped[0].tolist() == [0, 0, 1, 2, 3, 16]
-    assert blocks.pixels(mask).tolist() == [5, 21, 39]
+    assert blocks.store.pixels(mask).tolist() == [5, 21, 39]
+
+
+def test_less_memory_means_smaller_tiles_and_nothing_kept() -> None:
+    """What a limit buys, from the most to nothing; the estimate of a tile grows with its unknown pixels."""
+    wanted = torch.zeros(4000, 6000, dtype=torch.bool)
+    wanted[1000:3000, 2000:2300] = True
+
+    def plan(limit: float, wanted: Tensor = wanted) -> tuple[int, bool]:
+        return Spending(VARIANTS["res34"], int(limit * 2**30), 4000, 6000).plan(wanted)[:2]
+
+    plans = [plan(limit) for limit in (12, 2.6, 2.2, 1.8, 1.6, 0.1)]
+    assert plans[0] == (1024, True)
+    assert plans[-1] == (256, False)
+    assert plans == sorted(plans, key=lambda p: (not p[1], -p[0]))
+    assert len(set(plans)) >= 4
+    assert plan(3, torch.ones_like(wanted)) < plan(12)
+
+
+@pytest.mark.parametrize("variant", ["tiny", "res34"])
+def test_a_plans_arithmetic_is_what_a_step_does(variant: str) -> None:
+    config = replace(VARIANTS[variant], decoder_width=8)
+    fast = RegionDecoder(decoder(config))
+    planes = torch.randn(1, config.condition_channels, 320, 320)
+    features = torch.randn(1, config.feature_channels // 16, 320 // config.feature_stride, 320 // config.feature_stride)
+    made = fast.region(planes, features, masks(320, 320)["ring"], 16)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        made.step(torch.randn(320, 320), 0.5)
+    assert made.plan.macs(config) == pytest.approx(counter.get_total_flops() / 2, rel=0.1)

@@ -9,9 +9,9 @@ import typer
 
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
-from ..model.config import VARIANTS, check_precision, check_steps
+from ..model.config import check_precision, check_steps
 from ..sizes import parse_memory
-from ..weights import Store
+from ..weights import Store, file_or_variant
 from . import options as opt
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def bench(
         raise UsageError("a photograph needs its trimap: name both, or neither for a drawn scene")
     height, width = _size(size)
     limit = None if memory is None else parse_memory(memory)
-    weights = _weights(model, Store(weights_file, cache_dir))
+    weights = file_or_variant(model, Store(weights_file, cache_dir))
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not here, so random ones are timed: the difference of alpha means nothing")
 
@@ -94,19 +94,6 @@ def _size(text: str) -> tuple[int, int]:
     if not all(LEAST_SIZE <= side <= MOST_SIZE for side in (height, width)):
         raise UsageError(f"--size must be from {LEAST_SIZE} to {MOST_SIZE} pixels a side, not {text}")
     return height, width
-
-
-def _weights(model: str, store: Store) -> Path | str:
-    """Return a file, or the variant to fill with random weights; nothing is pulled."""
-    from ..weights import resolve_model
-
-    record = store.records().get(model)
-    if record is None and model in VARIANTS:
-        return model
-    if record is not None:
-        copies = store.copies(record)
-        return copies[0].path if copies else record.variant
-    return resolve_model(model, store).path
 
 
 def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import say
+from ..console import say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, UsageError
 from ..locations import STREAM, identity, spelled
 from ..manifests import read_manifest
+from ..model.config import check_steps
+from ..sizes import parse_memory
 from ..sources import Source, Sources, gather, paired
 from ..streams import check_input
 from ..targets import Targets
+from ..weights import file_or_variant
 from . import options as opt
 
 if TYPE_CHECKING:
     from ..doctor import Diagnosis
+    from ..estimates import Estimate, Estimator
 
 __all__ = ["check"]
 
@@ -39,6 +43,13 @@ def check(
     manifest: opt.ManifestOption = None,
     recursive: opt.RecursiveOption = False,
     fix: FixOption = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Tell memory and seconds on this machine, too, from a small test run.")
+    ] = False,
+    model: opt.ModelOption = "tiny",
+    steps: opt.StepsOption = 10,
+    device: opt.DeviceOption = "auto",
+    memory: opt.MemoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -47,7 +58,8 @@ def check(
     Exit code 0 when nothing is wrong, or --fix has mended all of it, 1 otherwise.
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
-    findings = [_examined(source, fix) for source in sources]
+    estimator = _estimator(model, steps, device, memory) if estimate else None
+    findings = [_examined(source, fix, estimator) for source in sources]
     if as_json:
         sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
     else:
@@ -66,6 +78,7 @@ class _Row:
     shares: dict[str, float] = field(default_factory=dict)
     findings: list[dict[str, Any]] = field(default_factory=list)
     fixed: Path | None = None
+    estimate: "Estimate | None" = None
 
     @property
     def is_ill(self) -> bool:
@@ -81,9 +94,25 @@ class _Row:
             "unknown": self.shares.get("unknown"),
             "foreground": self.shares.get("foreground"),
             "background": self.shares.get("background"),
+            "memory": self.estimate.bytes if self.estimate else None,
+            "seconds": self.estimate.seconds if self.estimate else None,
             "findings": self.findings,
             "fixed": str(self.fixed) if self.fixed else None,
         }
+
+
+def _estimator(model: str, steps: int, device: str, memory: str | None) -> "Estimator":
+    check_steps(steps)
+    limit = None if memory is None else parse_memory(memory)
+    weights = file_or_variant(model)
+    if not isinstance(weights, Path):
+        warn(f"the weights of {model} are not here, so random ones are timed")
+
+    from ..bench import Case
+    from ..estimates import Estimator
+    from ..matting import pick_device
+
+    return Estimator(Case(weights, str(pick_device(device)), steps, memory=limit))
 
 
 def _sources(
@@ -123,7 +152,7 @@ def _fixed_path(source: Source, folder: Path) -> Path:
     return folder / source.relative.parent / f"{source.relative.name}.png"
 
 
-def _examined(source: Source, fix: Path | None) -> _Row:
+def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
     """Examine one pair, and write its mended trimap if asked."""
     from ..doctor import examine
     from ..images import decode_grey, decode_image, decode_opacity, read_bytes
@@ -147,7 +176,8 @@ def _examined(source: Source, fix: Path | None) -> _Row:
     except OutputError as error:
         unwritten = [_finding("unwritten", str(error))]
     findings = [_finding(f.code, f.text, f.mended and fixed is not None) for f in diagnosis.findings]
-    return _Row(source, width, height, diagnosis.shares, findings + unwritten, fixed)
+    told = None if estimator is None or diagnosis.trimap is None else estimator.of(diagnosis.trimap)
+    return _Row(source, width, height, diagnosis.shares, findings + unwritten, fixed, told)
 
 
 def _finding(code: str, text: str, mended: bool = False) -> dict[str, Any]:
@@ -171,13 +201,16 @@ def _print_table(rows: list[_Row]) -> None:
 
     from ..console import printable
 
-    table = Table("picture", "size", "unknown", "findings")
+    estimated = any(row.estimate for row in rows)
+    table = Table("picture", "size", "unknown", *(["memory", "time"] if estimated else []), "findings")
     for row in rows:
         size = f"{row.width}x{row.height}" if row.width else ""
         unknown = f"{row.shares['unknown']:.1%}" if row.shares else ""
         marks = [f"{f['code']}{' (mended)' if f['mended'] else ''}: {f['text']}" for f in row.findings] or ["fine"]
         name = spelled(row.source.image, "standard input")
-        table.add_row(Text(printable(name), overflow="fold"), size, unknown, Text("\n".join(map(printable, marks))))
+        need = [f"{e.bytes / 2**30:.1f} GiB", f"{e.seconds:.0f} s"] if (e := row.estimate) else [""] * 2 * estimated
+        text = Text("\n".join(map(printable, marks)))
+        table.add_row(Text(printable(name), overflow="fold"), size, unknown, *need, text)
     width = None if sys.stdout.isatty() else 200
     Console(highlight=False, width=width).print(table)
     ill = sum(row.is_ill for row in rows)

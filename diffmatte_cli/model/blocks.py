@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Blocks", "dilate", "double", "grow_back", "halve"]
+__all__ = ["Blocks", "Store", "dilate", "double", "grow_back", "halve"]
 
 
 class Blocks:
@@ -21,33 +21,39 @@ class Blocks:
     """
 
     def __init__(self, mask: Tensor, side: int) -> None:
-        self.side, self.size = side, (mask.shape[-2], mask.shape[-1])
-        grid = F.max_pool2d(mask[None].float(), side, ceil_mode=True)[0] > 0
-        self.numbers = torch.full(grid.shape, -1, dtype=torch.int32, device=mask.device)
-        self.numbers[grid] = torch.arange(int(grid.sum()), dtype=torch.int32, device=mask.device)
-        self.origin = grid.nonzero() * side
-        end = self.origin + side
-        limit = end.new_tensor(self.size)
-        self.edge = ((self.origin == 0) | (end >= limit)).any(1).nonzero()[:, 0]
+        self.store = Store(mask, side)
+        self.side, self.rows = side, self.store.rows
+        self.origin = (self.store.numbers >= 0).nonzero() * side
+        limit = self.origin.new_tensor(mask.shape)
+        self.edge = ((self.origin == 0) | (self.origin + side >= limit)).any(1).nonzero()[:, 0]
         self._edge_numbers = self.edge.tolist()
-        down, right = (self._places(self.origin[self.edge], 1, -1, side + 2)[axis] for axis in (0, 1))
-        within = [(place >= 0) & (place < size) for place, size in zip((down, right), self.size, strict=True)]
-        self.inside = (within[0][:, :, None] & within[1][:, None])[:, None]
+        places = _places(self.origin[self.edge], 1, -1, side + 2)
+        down, right = ((place >= 0) & (place < size) for place, size in zip(places, mask.shape, strict=True))
+        self.inside = (down[:, :, None] & right[:, None])[:, None]
 
     def __len__(self) -> int:
         return len(self.origin)
 
-    @property
-    def rows(self) -> int:
-        """Rows of a store, the row of zeros included."""
-        return len(self) * self.side**2 + 1
+    def edges(self, part: slice) -> tuple[slice, Tensor]:
+        """Return which of the edge blocks are in a part of all blocks, and their places in that part."""
+        chosen = slice(*(bisect_left(self._edge_numbers, end) for end in (part.start, part.stop)))
+        return chosen, self.edge[chosen] - part.start
 
-    @staticmethod
-    def _places(origin: Tensor, scale: int, start: int, length: int) -> tuple[Tensor, Tensor]:
-        """Return rows and columns of patches, [n, length] each; see ``around``."""
-        steps = torch.arange(start, start + length, device=origin.device)
-        corner = origin * scale if scale > 0 else origin // -scale
-        return corner[:, :1] + steps, corner[:, 1:] + steps
+
+class Store:
+    """How the pixels of blocks lie in a store; with ``side`` 1 and no ``mask`` all pixels of a picture, in order."""
+
+    def __init__(self, mask: Tensor, side: int) -> None:
+        self.side, self.size = side, (mask.shape[-2], mask.shape[-1])
+        if side == 1:
+            count = mask.numel()
+            self.numbers = torch.arange(count, dtype=torch.int32, device=mask.device).view(mask.shape)
+        else:
+            grid = _any_of(mask, side)
+            self.numbers = (grid.flatten().cumsum(0, dtype=torch.int32) - 1).view(grid.shape)
+            count = int(self.numbers[-1, -1]) + 1
+            self.numbers[~grid] = -1
+        self.rows = count * side**2 + 1
 
     def around(self, origin: Tensor, scale: int, start: int, length: int, clamp: bool = False) -> Tensor:
         """Return the store's rows for square patches, [n, length**2], int32.
@@ -55,24 +61,16 @@ class Blocks:
         A patch begins ``start`` rows and columns from ``origin`` [n, 2] of another level, which is multiplied by
         ``scale`` (divided by ``-scale`` if negative). With ``clamp`` the border's pixels go on outside.
         """
-        down, right = self._places(origin, scale, start, length)
-        limits = zip((down, right), self.size, strict=True)
-        if clamp:
-            down, right = (place.clamp(0, size - 1) for place, size in limits)
-            within = torch.ones((), dtype=torch.bool, device=origin.device)
-        else:
-            ok_down, ok_right = ((place >= 0) & (place < size) for place, size in limits)
-            within = ok_down[:, :, None] & ok_right[:, None]
-        within_grid = zip((down, right), self.numbers.shape, strict=True)
-        blocks = [(place // self.side).clamp(0, most - 1) for place, most in within_grid]
-        number = self.numbers[blocks[0][:, :, None], blocks[1][:, None]]
-        row = number * self.side**2 + ((down % self.side * self.side)[:, :, None] + (right % self.side)[:, None])
-        return torch.where(within & (number >= 0), row, self.rows - 1).flatten(1).int()
-
-    def edges(self, part: slice) -> tuple[slice, Tensor]:
-        """Return which of the edge blocks are in a part of all blocks, and their places in that part."""
-        chosen = slice(*(bisect_left(self._edge_numbers, end) for end in (part.start, part.stop)))
-        return chosen, self.edge[chosen] - part.start
+        numbers, offsets, insides = [], [], []
+        for place, size in zip(_places(origin, scale, start, length), self.size, strict=True):
+            insides.append(torch.ones_like(place, dtype=torch.bool) if clamp else (place >= 0) & (place < size))
+            kept = place.clamp(0, size - 1)
+            numbers.append(kept // self.side)
+            offsets.append((kept % self.side).int())
+        number = self.numbers[numbers[0][:, :, None], numbers[1][:, None]]
+        row = number * self.side**2 + ((offsets[0] * self.side)[:, :, None] + offsets[1][:, None])
+        known = insides[0][:, :, None] & insides[1][:, None] & (number >= 0)
+        return row.masked_fill_(~known, self.rows - 1).flatten(1)
 
     def pixels(self, mask: Tensor) -> Tensor:
         """Return the store's row of each pixel of ``mask`` [H, W], in the picture's order."""
@@ -83,19 +81,44 @@ class Blocks:
 
 def dilate(mask: Tensor) -> Tensor:
     """Return ``mask`` [H, W] grown by one pixel on every side, corners too."""
-    return F.max_pool2d(mask[None].float(), 3, 1, 1)[0] > 0
+    wide = mask.clone()
+    wide[1:] |= mask[:-1]
+    wide[:-1] |= mask[1:]
+    result = wide.clone()
+    result[:, 1:] |= wide[:, :-1]
+    result[:, :-1] |= wide[:, 1:]
+    return result
 
 
 def grow_back(mask: Tensor) -> Tensor:
     """Return ``mask`` [H, W] grown by one pixel up and left, corners too."""
-    return F.max_pool2d(F.pad(mask[None].float(), (0, 1, 0, 1)), 2, 1)[0] > 0
+    tall = mask.clone()
+    tall[:-1] |= mask[1:]
+    result = tall.clone()
+    result[:, :-1] |= tall[:, 1:]
+    return result
 
 
 def halve(mask: Tensor) -> Tensor:
-    """Return the mask [H/2, W/2] of pixels that have a pixel of ``mask``."""
-    return F.max_pool2d(mask[None].float(), 2)[0] > 0
+    """Return the mask [H/2, W/2] of pixels that have a pixel of ``mask``, whose sides are even."""
+    rows = mask[::2] | mask[1::2]
+    return rows[:, ::2] | rows[:, 1::2]
 
 
 def double(mask: Tensor) -> Tensor:
     """Return the mask [2H, 2W] of all parts of the pixels of ``mask``."""
     return mask.repeat_interleave(2, 0).repeat_interleave(2, 1)
+
+
+def _any_of(mask: Tensor, side: int) -> Tensor:
+    """Return which blocks have a pixel of ``mask``, [H / side, W / side] rounded up."""
+    height, width = mask.shape
+    padded = F.pad(mask, (0, -width % side, 0, -height % side))
+    return padded.view(-1, side, padded.shape[1]).any(1).view(-1, padded.shape[1] // side, side).any(2)
+
+
+def _places(origin: Tensor, scale: int, start: int, length: int) -> tuple[Tensor, Tensor]:
+    """Return rows and columns of patches, [n, length] each; see ``Store.around``."""
+    steps = torch.arange(start, start + length, device=origin.device)
+    corner = origin * scale if scale > 0 else origin // -scale
+    return corner[:, :1] + steps, corner[:, 1:] + steps

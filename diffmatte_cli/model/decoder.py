@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Decoder", "time_embedding"]
+__all__ = ["Decoder", "channels", "time_embedding"]
 
 EMBEDDING_CHANNELS = 32
 
@@ -82,6 +82,16 @@ class MattingHead(nn.Module):
         return self.matting_convs(x)  # type: ignore[no-any-return]
 
 
+def channels(width: int, condition_channels: int, feature_stride: int) -> tuple[list[int], list[int]]:
+    """Return the channels before, between and after the down blocks, and those of the up blocks, the middle one first.
+
+    Arguments as for ``Decoder``; the rule of Appendix B.
+    """
+    deep = {16: 0, 32: 1}[feature_stride]
+    down = [condition_channels + 1, width, 2 * width, 4 * width] + [4 * width] * deep
+    return down, [8 * width] * (1 + deep) + [4 * width, 2 * width, width]
+
+
 class Decoder(nn.Module):
     """D of Eq. 5, built by the rule of Appendix B.
 
@@ -91,9 +101,7 @@ class Decoder(nn.Module):
 
     def __init__(self, width: int, condition_channels: int, feature_channels: int, feature_stride: int) -> None:
         super().__init__()
-        deep = {16: 0, 32: 1}[feature_stride]
-        down = [condition_channels + 1, width, 2 * width, 4 * width] + [4 * width] * deep
-        up = [8 * width] * (1 + deep) + [4 * width, 2 * width, width]
+        down, up = channels(width, condition_channels, feature_stride)
         self.time_embed = nn.Sequential(
             nn.Linear(EMBEDDING_CHANNELS, EMBEDDING_CHANNELS),
             nn.ReLU(),

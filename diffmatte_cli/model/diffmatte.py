@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 
 import torch
@@ -25,15 +26,22 @@ PRIOR_MARGIN = 0.01
 
 @dataclass(frozen=True)
 class Condition:
-    """What the network knows of a picture, padded to multiples of 32, [B, C, H, W] each.
+    """What the network knows of a picture, [B, C, H, W] each.
 
-    ``encoder_input`` goes through the encoder once; ``decoder_input`` stands beside x_t at every
-    step; ``prior_logit`` is there when the model corrects a colour prior.
+    ``encoder_input`` goes through the encoder once; ``decoder_input`` stands beside x_t at every step: the ``planes``,
+    doubled and shifted; ``prior_logit`` is there when the model corrects a colour prior. All but ``planes`` have
+    ``padding``, rows and columns of zeros at the end, that makes their sides multiples of 32.
     """
 
     encoder_input: Tensor
-    decoder_input: Tensor
+    planes: Tensor
     prior_logit: Tensor | None
+    padding: tuple[int, int]
+
+    @cached_property
+    def decoder_input(self) -> Tensor:
+        """The decoder's share of the condition, worked out when it is first asked for."""
+        return pad(2 * self.planes - 1, self.padding)
 
 
 class DiffMatte(nn.Module):
@@ -65,7 +73,7 @@ class DiffMatte(nn.Module):
             planes = torch.cat([planes, priors], dim=1)
             prior_logit = pad(prior_logits(priors[:, -1:]), padding)
         seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
-        return Condition(pad(seen, padding), pad(2 * planes - 1, padding), prior_logit)
+        return Condition(pad(seen, padding), planes, prior_logit, padding)
 
     def encode(self, condition: Condition) -> Tensor:
         """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture."""

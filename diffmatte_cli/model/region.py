@@ -3,7 +3,7 @@
 What it saves, and why the numbers stay the same to rounding:
 
 - A pixel of alpha depends on few pixels of every level. From the wanted ones back to the input, each
-  level's needed pixels are marked (``_Plan``), and only blocks that hold one are computed. What such a block
+  level's needed pixels are marked (``Plan``), and only blocks that hold one are computed. What such a block
   holds beside them may be wrong, and nothing needed reads it.
 - Batch norm in evaluation is an affine map a channel, folded into the convolution before it. With the time
   term e >= 0 added after a ReLU, relu(y) + e = max(y + e, e).
@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .blocks import Blocks, dilate, double, grow_back, halve
-from .decoder import Decoder, time_embedding
+from .blocks import Blocks, Store, dilate, double, grow_back, halve
+from .config import ModelConfig
+from .decoder import Decoder, channels, time_embedding
 
-__all__ = ["Region", "RegionDecoder"]
+__all__ = ["Plan", "Region", "RegionDecoder"]
 
 # [place, tap on the small map, tap on the doubled map]: see above.
 DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
@@ -86,7 +87,7 @@ class RegionDecoder:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """The blocks of each level, 0 being the picture's size: of the skips (from level 1 on), and of what goes up."""
 
     wanted: Blocks
@@ -94,7 +95,7 @@ class _Plan:
     up: list[Blocks]
 
     @classmethod
-    def make(cls, wanted: Tensor, depth: int, side: int) -> "_Plan":
+    def make(cls, wanted: Tensor, depth: int, side: int) -> "Plan":
         """Go back from the wanted pixels [H, W] through ``depth`` levels."""
         up = [dilate(wanted)]
         for _ in range(depth):
@@ -110,27 +111,42 @@ class _Plan:
             [Blocks(mask, each) for mask, each in zip(up, sides, strict=True)],
         )
 
+    def macs(self, config: ModelConfig) -> int:
+        """Return the multiply-accumulates of a step, but for what the border's blocks need beside it."""
+        down, up = channels(config.decoder_width, config.condition_channels, config.feature_stride)
+        total = 0
+        for level, (blocks, before, after) in enumerate(zip(self.down, down[:-1], down[1:], strict=True)):
+            first = 9 * 2 * (before if level else 1) * (blocks.side + 2) ** 2
+            total += len(blocks) * after * (first + 9 * after * blocks.side**2)
+        for blocks, before, skip, after in zip(self.up[-2::-1], up[:-1], down[:0:-1], up[1:], strict=True):
+            first = 4 * (before + skip) * (blocks.side + 2) ** 2
+            total += len(blocks) * after * (first + 9 * (before + skip + after) * blocks.side**2)
+        head = up[-1] // 2 * (9 * up[-1] + 1)
+        return total + len(self.wanted) * self.wanted.side**2 * head
+
 
 class Region:
     """The wanted pixels of one picture, or of a part: what every step shares, and the step itself."""
 
     def __init__(self, decoder: RegionDecoder, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> None:
         self.decoder = decoder
-        self.plan = plan = _Plan.make(wanted, len(decoder.down), side)
-        self.chosen = plan.wanted.pixels(wanted)
+        self.plan = plan = Plan.make(wanted, len(decoder.down), side)
+        self.chosen = plan.wanted.store.pixels(wanted)
         first = plan.down[0]
-        picture = Blocks(torch.ones_like(wanted), 1)
+        picture = Store(wanted, 1)
         self.image_rows = picture.around(first.origin, 2, -3, 2 * first.side + 5)
         self.down_rows = [
-            fine.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
+            fine.store.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
             for fine, coarse in zip(plan.down, plan.down[1:], strict=False)
         ]
         self.skip_rows = [
-            kept.around(used.origin, 1, 0, used.side).flatten()
+            kept.store.around(used.origin, 1, 0, used.side).flatten()
             for kept, used in zip(plan.down, plan.up[1:], strict=True)
         ]
-        self.up_rows = [_rows_below(*pair) for pair in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)]
-        self.head_rows = plan.up[0].around(plan.wanted.origin, 1, -1, side + 2)
+        self.up_rows = [
+            _rows_below(below.store, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
+        ]
+        self.head_rows = plan.up[0].store.around(plan.wanted.origin, 1, -1, side + 2)
         self.constant = self._of_condition(planes)
         self.middle = self._of_features(features)
 
@@ -164,7 +180,7 @@ class Region:
         """Return what the middle block makes of F before the time comes in, a store."""
         block, blocks = self.decoder.mid, self.plan.up[-1]
         store = _as_store(features).to(self.decoder.dtype)
-        small = Blocks(features.new_ones(features.shape[-2:], dtype=torch.bool), 1)
+        small = Store(features[0, 0], 1)
         rows, clamped = _rows_below(small, blocks)
         result = store.new_zeros(blocks.rows, block.channels)
         for part in _chunks(rows, store):
@@ -254,7 +270,7 @@ def _add_doubled(
         out[places] = at_edge
 
 
-def _rows_below(below: Blocks, above: Blocks) -> tuple[Tensor, Tensor]:
+def _rows_below(below: Store, above: Blocks) -> tuple[Tensor, Tensor]:
     """Return the rows of a level that the blocks of the next finer one come from; and their edge's, clamped."""
     length = above.side // 2 + 2
     return (
@@ -278,7 +294,9 @@ def _ready(weight: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _as_store(x: Tensor) -> Tensor:
     """Return [1, C, H, W] as rows with one of zeros, [H * W + 1, C]."""
-    return F.pad(x[0].flatten(1), (0, 1)).T.contiguous()
+    rows = x.new_zeros(x.shape[-2] * x.shape[-1] + 1, x.shape[1])
+    rows[:-1] = x[0].flatten(1).T
+    return rows
 
 
 def _as_rows(x: Tensor) -> Tensor:

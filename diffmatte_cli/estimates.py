@@ -1,0 +1,59 @@
+"""What a picture will need, in memory and seconds, told before it is computed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .bench import Case, encoder_macs, scene, timed
+from .memory import Spending
+from .model.config import grids_for
+from .model.diffmatte import pad_amounts
+from .model.region import Plan
+from .tiles import SPARSE
+from .trimap import UNKNOWN
+
+__all__ = ["Estimate", "Estimator"]
+
+# Of the drawn scene that is timed, a side in pixels.
+SIDE = 512
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Peak of resident memory in bytes, and seconds of computing."""
+
+    bytes: int
+    seconds: float
+
+
+class Estimator:
+    """Estimates for one model on this machine, from a small scene that is timed once."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, matter = case, case.matter(plain=False)
+        self.config, self.limit = matter.model.config, matter.limit
+        image, trimap = scene(SIDE, SIDE, 0.1)
+        timed(matter, image, trimap, steps=1)  # warms up
+        run = timed(matter, image, trimap, steps=3)
+        self.encoder_pace = run.encoder / encoder_macs(self.config, SIDE, SIDE)
+        self.step_pace = (run.total - run.encoder) / 3 / self._step_macs(trimap)
+
+    def of(self, trimap: NDArray[np.uint8]) -> Estimate:
+        """Return what a picture with this trimap, uint8 [H, W] in {0, 128, 255}, will need; 0 if nothing is unknown."""
+        unknown = torch.from_numpy(trimap == UNKNOWN)
+        if not bool(unknown.any()):
+            return Estimate(0, 0.0)
+        _, _, most = Spending(self.config, self.limit, *trimap.shape).plan(unknown)
+        height, width = (side + more for side, more in zip(trimap.shape, pad_amounts(*trimap.shape), strict=True))
+        grids = grids_for(height, width) if self.config.encoder == "vit" else 1
+        encoder = self.encoder_pace * encoder_macs(self.config, height, width, grids)
+        return Estimate(most, encoder + self.case.steps * self.step_pace * self._step_macs(trimap))
+
+    def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
+        height, width = trimap.shape
+        down, right = pad_amounts(height, width)
+        unknown = np.pad(trimap == UNKNOWN, ((0, down), (0, right)))
+        depth = {16: 3, 32: 4}[self.config.feature_stride]
+        return Plan.make(torch.from_numpy(unknown), depth, SPARSE).macs(self.config)
