@@ -86,9 +86,13 @@ def bench(
         for name, matter in paths.items():
             tell(f"{name}, {number + 1} of {repeat}")
             runs[name].append(timed(matter, image, trimap, **case.sampling(name == "plain")))
-    config = paths["fast"].model.config
-    rate = _product_rate(paths["fast"].device)
+    matter = paths["fast"]
+    config = matter.model.config
+    rate = _product_rate(matter.device)
+    del matter  # and free what it holds of a GPU
     paths.clear()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     report: dict[str, Any] = {
         "size": [trimap.shape[1], trimap.shape[0]],
         "unknown": float((trimap == UNKNOWN).mean()),
@@ -103,9 +107,9 @@ def bench(
     }
     for name, done in runs.items():
         tell(f"{name}, memory and arithmetic")
-        report[name] = _summary(case, name == "plain", image, trimap, done, rate)
+        report[name] = _summary(case, config, name == "plain", image, trimap, done, rate)
     if with_plain:
-        report["ratio"] = _ratios(case, runs["plain"], runs["fast"])
+        report["ratio"] = _ratios(runs["plain"], runs["fast"])
         report["difference"] = _difference(runs["plain"][0].alpha, runs["fast"][0].alpha, trimap == UNKNOWN)
     return report
 
@@ -117,8 +121,7 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
     is, the smaller is the subject, too, as in real trimaps. With 1 all is unknown.
     """
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    side = math.sqrt(height * width)
-    radius = RADIUS * side * min(1.0, math.sqrt(share / AT_SHARE)) * min(height, width) / side
+    radius = RADIUS * min(height, width) * min(1.0, math.sqrt(share / AT_SHARE))
     across, down = columns - width / 2, rows - height / 2
     angle = np.arctan2(down, across)
     distance = np.hypot(across, down) / (1 + 0.06 * np.sin(7 * angle) + 0.04 * np.sin(13 * angle))
@@ -133,8 +136,10 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
     return image, np.full((height, width), 128, np.uint8) if share >= 1 else trimap.astype(np.uint8)
 
 
-def encoder_macs(config: ModelConfig, height: int, width: int, grids: int = 1) -> int:
-    """Count the encoder's multiply-accumulates for a padded picture, as Table 1 does."""
+def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = False) -> int:
+    """Count the encoder's multiply-accumulates for a picture, as Table 1 does."""
+    height, width = _padded(height, width)
+    grids = grids_for(height, width) if config.encoder == "vit" and not plain else 1
     with torch.device("meta"):
         network = DiffMatte(config).eval()
         network.use_attention(grids, whole=True)
@@ -143,13 +148,19 @@ def encoder_macs(config: ModelConfig, height: int, width: int, grids: int = 1) -
 
 
 def plain_step_macs(config: ModelConfig, height: int, width: int) -> int:
-    """Count the multiply-accumulates of one decoder step over a padded picture, as Table 1 does."""
+    """Count the multiply-accumulates of one plain decoder step over a picture, as Table 1 does."""
+    height, width = _padded(height, width)
     stride = config.feature_stride
     with torch.device("meta"):
         decoder = DiffMatte(config).eval().decoder
         x = torch.empty(1, config.condition_channels + 1, height, width)
         features = torch.empty(1, config.feature_channels, height // stride, width // stride)
         return _count(lambda: decoder(x, torch.empty(1), features))
+
+
+def _padded(height: int, width: int) -> tuple[int, int]:
+    down, right = pad_amounts(height, width)
+    return height + down, width + right
 
 
 @torch.no_grad()
@@ -170,22 +181,19 @@ def timed(matter: Matter, image: Image, trimap: Image, **sampling: Unpack[Sampli
 
 
 def _summary(
-    case: Case, plain: bool, image: Image, trimap: Image, runs: list[Run], rate: float
+    case: Case, config: ModelConfig, plain: bool, image: Image, trimap: Image, runs: list[Run], rate: float
 ) -> dict[str, float | int]:
     """Put one path's figures together."""
     step = median((run.total - run.encoder) / case.steps for run in runs)
     encoder = median(run.encoder for run in runs)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         peak, macs = pool.submit(_measure, case, plain, image, trimap).result()
-    config = VARIANTS[case.weights] if isinstance(case.weights, str) else read_model(case.weights)[0].config
-    height, width = (side + more for side, more in zip(trimap.shape, pad_amounts(*trimap.shape), strict=True))
-    grids = grids_for(height, width) if config.encoder == "vit" and not plain else 1
     return {
         "encoder_seconds": encoder,
         "step_seconds": step,
         "total_seconds": median(run.total for run in runs),
         "peak_bytes": peak,
-        "encoder_macs": encoder_macs(config, height, width, grids),
+        "encoder_macs": encoder_macs(config, *trimap.shape, plain=plain),
         "step_macs": macs,
         "step_share_of_product_rate": macs / step / rate,
     }
@@ -197,13 +205,15 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     encoding = matter.encode(image, trimap)
     for _ in matter.steps(encoding, **case.sampling(plain, steps=2)):
         pass
-    peak = torch.cuda.max_memory_allocated() if matter.device.type == "cuda" else peak_memory() or 0
+    peak = torch.cuda.max_memory_allocated(matter.device) if matter.device.type == "cuda" else peak_memory() or 0
+    if plain:
+        return peak, plain_step_macs(matter.model.config, *trimap.shape)
     steps = matter.steps(encoding, **case.sampling(plain, steps=2))
     next(steps)
     return peak, _count(lambda: next(steps))
 
 
-def _ratios(case: Case, plain: list[Run], fast: list[Run]) -> dict[str, float]:
+def _ratios(plain: list[Run], fast: list[Run]) -> dict[str, float]:
     totals = [slow.total / quick.total for slow, quick in zip(plain, fast, strict=True)]
     steps = [(s.total - s.encoder) / (q.total - q.encoder) for s, q in zip(plain, fast, strict=True)]
     return {
@@ -237,3 +247,5 @@ def _product_rate(device: torch.device) -> float:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    if device.type == "mps":
+        torch.mps.synchronize()

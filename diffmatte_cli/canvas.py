@@ -11,7 +11,7 @@ from .model.diffmatte import Condition, DiffMatte, pad_amounts, prior_logits
 from .priors import Priors, Window, colour_priors
 from .trimap import UNKNOWN, parse_trimap
 
-__all__ = ["Canvas"]
+__all__ = ["Canvas", "classes_of"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Canvas:
     ) -> "Canvas":
         """Read ``image`` [H, W, 3] and the classes of ``trimap`` [H, W], and compute the model's priors if any."""
         pixels = torch.tensor(image.copy(), device=device).permute(2, 0, 1)[None].contiguous()
-        classes = parse_trimap((trimap / np.float32(255)).astype(np.float32))
-        canvas = cls(model, pixels, torch.tensor(classes, device=device)[None, None], None)
+        canvas = cls(model, pixels, torch.tensor(classes_of(trimap), device=device)[None, None], None)
         if not model.config.priors:
             return canvas
         # On the CPU where there are no sparse products.
@@ -83,3 +82,8 @@ class Canvas:
         ends = [min(place.stop, size) for place, size in zip(window, self.size, strict=True)]
         rows, columns = (slice(place.start, max(place.start, end)) for place, end in zip(window, ends, strict=True))
         return (rows, columns), (window[0].stop - rows.stop, window[1].stop - columns.stop)
+
+
+def classes_of(trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the classes 0, 128 and 255 of a trimap of any levels, uint8 [H, W]."""
+    return parse_trimap((trimap / 255).astype(np.float32))

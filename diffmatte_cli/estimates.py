@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from .bench import Case, encoder_macs, scene, timed
 from .memory import Spending
-from .model.config import grids_for
 from .model.diffmatte import pad_amounts
-from .model.region import Plan
+from .model.region import Plan, depth
 from .tiles import SPARSE
 from .trimap import UNKNOWN
 
@@ -45,15 +44,14 @@ class Estimator:
         unknown = torch.from_numpy(trimap == UNKNOWN)
         if not bool(unknown.any()):
             return Estimate(0, 0.0)
-        _, _, most = Spending(self.config, self.limit, *trimap.shape).plan(unknown)
-        height, width = (side + more for side, more in zip(trimap.shape, pad_amounts(*trimap.shape), strict=True))
-        grids = grids_for(height, width) if self.config.encoder == "vit" else 1
-        encoder = self.encoder_pace * encoder_macs(self.config, height, width, grids)
-        return Estimate(most, encoder + self.case.steps * self.step_pace * self._step_macs(trimap))
+        spending = Spending(self.config, self.limit, *trimap.shape)
+        _, _, sampling = spending.plan(unknown)
+        encoder = self.encoder_pace * encoder_macs(self.config, *trimap.shape)
+        steps = self.case.steps * self.step_pace * self._step_macs(trimap)
+        return Estimate(max(sampling, spending.encoding), encoder + steps)
 
     def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
         height, width = trimap.shape
         down, right = pad_amounts(height, width)
         unknown = np.pad(trimap == UNKNOWN, ((0, down), (0, right)))
-        depth = {16: 3, 32: 4}[self.config.feature_stride]
-        return Plan.make(torch.from_numpy(unknown), depth, SPARSE).macs(self.config)
+        return Plan.make(torch.from_numpy(unknown), depth(self.config), SPARSE).macs(self.config)

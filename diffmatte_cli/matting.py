@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .canvas import Canvas
+from .canvas import Canvas, classes_of
 from .errors import ImageError, UsageError, WeightsError
 from .hub import obtain
-from .memory import Spending, default_limit, guard_memory, plain_bytes
+from .memory import BASE, Spending, default_limit, guard_memory, plain_bytes
 from .model.checkpoint import Metadata, read_model
 from .model.config import (
     DTYPE_NAMES,
@@ -30,7 +30,7 @@ from .model.diffmatte import DiffMatte
 from .model.region import RegionDecoder
 from .sampling import SAMPLERS, Diffusion, Step
 from .tiles import TiledDecoder
-from .trimap import UNKNOWN, parse_trimap
+from .trimap import UNKNOWN
 from .weights import ModelSource, Store, resolve_model
 
 __all__ = ["Encoding", "Matter", "Sampling", "load_file", "load_model", "pick_device"]
@@ -131,11 +131,15 @@ class Matter:
         Raises ImageError when shapes or types do not fit, ResourceError when memory does not.
         """
         _check_pair(image, trimap)
-        with guard_memory(self._need(*trimap.shape), self.device, *trimap.shape):
+        spending = self._spending(*trimap.shape)
+        need = plain_bytes(self.model.config, *trimap.shape) if self.plain else spending.encoding - BASE
+        with guard_memory(need, self.device, *trimap.shape):
             canvas = Canvas.of(self.model, image, trimap, self.device)
             if self.plain:
                 return Encoding(canvas, self.model.encode(canvas.condition()))
             self._divide_attention(*canvas.padded)
+            if spending.encoding > self.limit:
+                self.tell(f"encoding takes about {spending.encoding / 2**30:.2g} GiB, which a limit does not lessen")
             with self._autocast():
                 features = self.model.encode_in_strips(
                     lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
@@ -193,7 +197,7 @@ class Matter:
         if trimap is None:
             return None
         _check_pair(image, trimap)
-        classes = parse_trimap((trimap / np.float32(255)).astype(np.float32))
+        classes = classes_of(trimap)
         return None if (classes == UNKNOWN).any() else (classes > UNKNOWN).astype(np.float32)
 
     def _predictor(self, encoding: Encoding, keep_known: bool, whole: bool) -> Predict:
@@ -209,9 +213,13 @@ class Matter:
             )
         )
 
+        height, width = encoding.size
+        plain = plain_bytes(self.model.config, height, width) if self.plain else 0
+        need = plain or self._spending(height, width).smallest_tile
+
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:
-            with guard_memory(self._need(*encoding.size), self.device, *encoding.size):
+            with guard_memory(need, self.device, height, width):
                 x_0 = network(x_in, t)
             return torch.where(unknown, x_0, settled) if keep_known else x_0
 
@@ -231,7 +239,7 @@ class Matter:
     def _region_network(self, encoding: Encoding, wanted: Tensor, settled: Tensor) -> Predict:
         """Return the decoder for the pixels ``wanted`` [H, W]; x_0 is ``settled`` elsewhere."""
         assert self.decoder is not None
-        spending = Spending(self.model.config, self.limit, *encoding.size)
+        spending = self._spending(*encoding.size)
         tiles = TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
 
         def network(x_in: Tensor, t: float) -> Tensor:
@@ -242,11 +250,8 @@ class Matter:
 
         return network
 
-    def _need(self, height: int, width: int) -> int:
-        """Return the bytes that a picture needs beyond what is in use."""
-        if self.plain:
-            return plain_bytes(self.model.config, height, width)
-        return Spending(self.model.config, self.limit, height, width).least
+    def _spending(self, height: int, width: int) -> Spending:
+        return Spending(self.model.config, self.limit, height, width)
 
     def _autocast(self) -> torch.autocast | nullcontext[None]:
         if self.precision == "fp32":
@@ -288,7 +293,9 @@ def _alphas(iteration: Iterator[Step]) -> Iterator[Alpha]:
     for step in iteration:
         alpha = ((step.x_0 + 1) / 2)[0, 0].cpu().numpy()
         if not np.isfinite(alpha).all():
-            raise WeightsError("the model computed values that are not numbers: its weights are unusable")
+            raise WeightsError(
+                "the model computed values that are not numbers: its weights are unusable, or --precision is too low"
+            )
         yield alpha
 
 

@@ -13,6 +13,7 @@ from .errors import ResourceError, is_shortage
 from .model.config import ModelConfig
 
 __all__ = [
+    "BASE",
     "LADDER",
     "Spending",
     "available_bytes",
@@ -32,7 +33,7 @@ BASE = 450 * 2**20
 # Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
 CELL, REACH = 32, 2
 # Bytes a pixel while encoding, for 384 channels of the feature, by encoder.
-ENCODING = {"tiny": 150, "resnet": 36, "vit": 120, "swin": 300}
+ENCODING = {"tiny": 150, "resnet": 64, "vit": 150, "swin": 220}
 # Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
 CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -41,13 +42,15 @@ CGROUPS = (
 
 
 def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
-    """Estimate the peak of one decoder step over a whole picture, as the paper has it, in bytes.
+    """Estimate the peak of the plain path, in bytes.
 
-    It comes in the last up block: its input enlarged (three times N_d planes) beside two
-    results of N_d planes, at the picture's size, and what every level holds.
+    In the decoder it comes in the last up block: its input enlarged (three times N_d planes) beside two results of N_d
+    planes, at the picture's size, and what every level holds. A ViT's attention holds logits, bias and weights.
     """
     planes = 10 * config.decoder_width + 4 * config.condition_channels
-    return planes * FLOAT * height * width
+    positions = height * width // config.feature_stride**2
+    matrices = 3 * config.encoder_options.get("heads", 0) * positions**2
+    return FLOAT * max(planes * height * width, matrices)
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,10 @@ class Spending:
         return BASE + ENCODING[self.config.encoder] * self.config.feature_channels * self.height * self.width // 384
 
     @property
-    def least(self) -> int:
-        """Bytes beyond the program's own without which the picture cannot be computed."""
+    def smallest_tile(self) -> int:
+        """Bytes of one step over a tile of the smallest side, all of it unknown."""
         window = (min(LADDER[-1], max(self.height, self.width)) + 2 * CELL * REACH) ** 2
-        return max(self.picture + self._tile(window, window), self.encoding) - BASE
+        return self._tile(window, window)
 
     def plan(self, wanted: Tensor) -> tuple[int, bool, int]:
         """Return the side of the tiles, from ``LADDER``, whether what all steps share is kept, and the bytes of it all.
@@ -93,8 +96,8 @@ class Spending:
                 window = (min(side, max(self.height, self.width)) + 2 * CELL * REACH) ** 2
                 total = self.picture + self._tile(window, busy) + kept * shared
                 if total <= self.limit:
-                    return side, kept, max(total, self.encoding)
-        return LADDER[-1], False, max(total, self.encoding)
+                    return side, kept, total
+        return LADDER[-1], False, total
 
     def _tile(self, window: float, busy: float) -> int:
         """Return bytes for a tile that sees ``window`` pixels and works on ``busy`` of them."""

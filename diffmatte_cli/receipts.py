@@ -30,7 +30,8 @@ _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Receipt:
-    """Everything that decides a result's pixels: equal receipts, equal results (on one kind of device).
+    """Everything that decides a result's pixels: equal receipts, equal results
+    (on one kind of device, and with the same memory: tiles change rounding).
 
     Attributes:
         program: the program's version.

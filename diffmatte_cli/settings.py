@@ -14,7 +14,7 @@ from .model.config import (
 from .sizes import parse_memory
 from .weights import Store
 
-__all__ = ["Band", "MatteOptions", "check_choice"]
+__all__ = ["Band", "MatteOptions", "check_choice", "check_threads"]
 
 _MOST_THREADS = 512
 # Of the band along a mask's edge.
@@ -66,8 +66,7 @@ class MatteOptions:
             parse_memory(self.memory)
         check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
-        if self.threads is not None and not 1 <= self.threads <= _MOST_THREADS:
-            raise UsageError(f"--threads must be at least 1 and at most {_MOST_THREADS}, not {self.threads}")
+        check_threads(self.threads)
         names = self.device_names
         for name in names:
             check_device(name)
@@ -108,6 +107,12 @@ class Band:
             both = min(_MOST_PIXELS, max(1, round(percent / 100 * max(height, width))))
             return both, both
         return self.erode or 0, self.dilate or 0
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise UsageError for a number of CPU threads that is out of range; none given is fine."""
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"--threads must be at least 1 and at most {_MOST_THREADS}, not {threads}")
 
 
 def check_choice(option: str, value: str | None, choices: tuple[str, ...]) -> None:

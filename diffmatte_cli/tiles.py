@@ -61,7 +61,9 @@ class TiledDecoder:
     ) -> None:
         self.decoder, self.canvas, self.features, self.wanted = decoder, canvas, features, wanted
         self.tell = tell
-        self.side, self.keeps, _ = spending.plan(wanted)
+        self.side, self.keeps, need = spending.plan(wanted)
+        if need > spending.limit:
+            tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the limit")
         self.kept: dict[int, _Work] = {}
         self.busy = list(self._busy())
 
@@ -74,15 +76,18 @@ class TiledDecoder:
         while True:
             try:
                 for number, tile in enumerate(self.busy):
-                    work = self.kept.get(number) or self._prepared(tile)
-                    if self.keeps:
-                        self.kept[number] = work
-                    yield work.places, work.region.step(_cut(x_in[0, 0], tile.seen), t) + work.prior
+                    yield self._logits(number, tile, x_in[0, 0], t)
                 return
             except (MemoryError, RuntimeError) as error:
                 if not is_shortage(error) or self.side == LADDER[-1]:
                     raise
             self._shrink()
+
+    def _logits(self, number: int, tile: Tile, x_in: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        work = self.kept.get(number) or self._prepared(tile)
+        if self.keeps:
+            self.kept[number] = work
+        return work.places, work.region.step(_cut(x_in, tile.seen), t) + work.prior
 
     def _shrink(self) -> None:
         smaller = next(side for side in LADDER if side < self.side)

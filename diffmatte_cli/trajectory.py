@@ -35,18 +35,22 @@ class StepDump:
         self._folder = folder
         self._steps = steps
         self._shown = _shown_steps(steps)
+        self._last: Tile | None = None
         self._tiles: list[Tile] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
 
     def add(self, number: int, alpha: NDArray[np.float32]) -> None:
         """Keep step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
         pixels = quantise(alpha, 8)
         write_images([Result(self._folder / step_name(number, self._steps), pixels)])
+        tile = f"step {number} of {self._steps}", _thumbnail(pixels)
+        self._last = None if number in self._shown else tile
         if number in self._shown:
-            self._tiles.append((f"step {number} of {self._steps}", _thumbnail(pixels)))
+            self._tiles.append(tile)
 
     def finish(self, receipt: Receipt | None = None) -> None:
-        """Write ``trajectory.png``, with the receipt of it all."""
-        write_images([Result(self._folder / TRAJECTORY, contact_sheet(self._tiles), receipt=receipt)])
+        """Write ``trajectory.png``, with the receipt of it all; the last step is always shown."""
+        tiles = self._tiles + ([self._last] if self._last else [])
+        write_images([Result(self._folder / TRAJECTORY, contact_sheet(tiles), receipt=receipt)])
 
 
 @contextmanager

@@ -149,14 +149,17 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
 def file_or_variant(model: str, store: Store | None = None) -> Path | str:
     """Return a model's file if it is on disk, else its variant, which is enough to measure with random weights.
 
-    Raises UsageError for a name that is not known, and a file that is not there.
+    Raises UsageError for a name that is not known, and a file that is not there; WeightsError for a damaged one.
     """
     store = store or Store()
     record = store.records().get(model)
     if record is None:
         return model if model in VARIANTS else resolve_model(model, store).path
     copies = store.copies(record)
-    return copies[0].path if copies else record.variant
+    if not copies:
+        return record.variant
+    check_copy(model, copies[0])
+    return copies[0].path
 
 
 def _source(record: WeightsRecord, store: Store) -> ModelSource:

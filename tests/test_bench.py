@@ -24,8 +24,9 @@ def test_arithmetic_is_counted_as_in_the_paper(variant: str) -> None:
 
 
 def test_grids_divide_the_attention_alone() -> None:
-    whole, divided = (encoder_macs(VARIANTS["vits"], 960, 960, grids) for grids in (1, 3))
-    positions = (960 // 16) ** 2
+    """Beyond the size from which grids are used, but for the plain path."""
+    whole, divided = (encoder_macs(VARIANTS["vits"], 3072, 3072, plain) for plain in (True, False))
+    positions = (3072 // 16) ** 2
     assert 4 * 2 * positions**2 * 384 * 8 / 9 == pytest.approx(whole - divided, rel=0.05)
 
 
@@ -76,6 +77,8 @@ def test_a_table_without_the_plain_path_and_random_weights() -> None:
         (["--unknown", "0"], "0.001 to 1"),
         (["--repeat", "0"], "1 to 1000"),
         (["--steps", "0"], "at least 1"),
+        (["--threads", "0"], "at least 1"),
+        (["--memory", "9" * 400], "a size like 4GB"),
         (["a.png"], "name both"),
         (["--model", "none"], "no model named"),
     ],

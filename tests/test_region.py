@@ -226,3 +226,21 @@ def test_a_plans_arithmetic_is_what_a_step_does(variant: str) -> None:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         made.step(torch.randn(320, 320), 0.5)
     assert made.plan.macs(config) == pytest.approx(counter.get_total_flops() / 2, rel=0.1)
+
+
+def test_a_limit_that_cannot_be_kept_is_told() -> None:
+    heard: list[str] = []
+    matter = Matter(DiffMatte(VARIANTS["tiny"]).eval(), CPU, memory=2**28, tell=heard.append)
+    matter.matte(*scene(60, 70), steps=1)
+    encoding, sampling = heard
+    assert "encoding takes about 0.4" in encoding
+    assert "even tiles of 256 pixels take about" in sampling
+
+
+def test_half_precision_does_not_overflow_the_prior_tokens() -> None:
+    """Their means are of more positions than half precision can add up."""
+    encoder = DiffMatte(VARIANTS["swint"]).eval().encoder
+    stage = encoder.layers[0]
+    x, regions = torch.full((1, 272, 272, 96), 3.0), torch.ones(1, 3, 272, 272)
+    with torch.no_grad(), torch.autocast("cpu", torch.float16):
+        assert torch.isfinite(stage(x, regions)).all()

@@ -10,6 +10,7 @@ import typer
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..model.config import check_precision, check_steps
+from ..settings import check_threads
 from ..sizes import parse_memory
 from ..weights import Store, file_or_variant
 from . import options as opt
@@ -38,7 +39,7 @@ def bench(
         float, typer.Option("--unknown", metavar="SHARE", help="Share of the drawn scene that is unknown, up to 1.")
     ] = 0.1,
     steps: opt.StepsOption = 10,
-    device: opt.DeviceOption = "auto",
+    device: opt.OneDeviceOption = "auto",
     threads: opt.ThreadsOption = None,
     precision: opt.PrecisionOption = "fp32",
     memory: opt.MemoryOption = None,
@@ -57,6 +58,7 @@ def bench(
     """
     check_steps(steps)
     check_precision(precision, plain=False)
+    check_threads(threads)
     if not 1 <= repeat <= 1000:
         raise UsageError(f"--repeat must be from 1 to 1000, not {repeat}")
     if not 0.001 <= unknown <= 1:

@@ -48,14 +48,15 @@ def check(
     ] = False,
     model: opt.ModelOption = "tiny",
     steps: opt.StepsOption = 10,
-    device: opt.DeviceOption = "auto",
+    device: opt.OneDeviceOption = "auto",
     memory: opt.MemoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Examine photographs and trimaps: levels, sizes, shares, inversion, JPEG noise, the unknown band's width.
 
-    Exit code 0 when nothing is wrong, or --fix has mended all of it, 1 otherwise.
+    Exit code 0 when nothing is wrong, or --fix has mended all of it, 1 otherwise. --model, --steps, --device and
+    --memory are for --estimate.
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
     estimator = _estimator(model, steps, device, memory) if estimate else None

@@ -25,6 +25,7 @@ __all__ = [
     "MemoryOption",
     "ModelOption",
     "OfflineOption",
+    "OneDeviceOption",
     "OutputOption",
     "OverwriteOption",
     "PlainOption",
@@ -132,6 +133,7 @@ DeviceOption = Annotated[
         help="Where to compute; auto says what it took. Several GPUs share the photographs: cuda:0,cuda:1.",
     ),
 ]
+OneDeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: as many as torch takes.")
 ]
@@ -183,7 +185,9 @@ UntilStableOption = Annotated[
 MemoryOption = Annotated[
     str | None,
     typer.Option(
-        "--memory", metavar="SIZE", help="Memory to make do with, like 4GB; default: half of the machine's, or GPU's."
+        "--memory",
+        metavar="SIZE",
+        help="Memory to make do with, like 4GB; default: half of the machine's, or GPU's; with mps 4 GiB.",
     ),
 ]
 BitDepthOption = Annotated[int, typer.Option("--bit-depth", metavar="8|16", help="Bits of the written alpha.")]

@@ -27,7 +27,7 @@ from .blocks import Blocks, Store, dilate, double, grow_back, halve
 from .config import ModelConfig
 from .decoder import Decoder, channels, time_embedding
 
-__all__ = ["Plan", "Region", "RegionDecoder"]
+__all__ = ["Plan", "Region", "RegionDecoder", "depth"]
 
 # [place, tap on the small map, tap on the doubled map]: see above.
 DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
@@ -86,6 +86,12 @@ class RegionDecoder:
         return Region(self, planes, features, wanted, side)
 
 
+def depth(config: ModelConfig) -> int:
+    """Return how many times the decoder halves a picture."""
+    down, _ = channels(config.decoder_width, config.condition_channels, config.feature_stride)
+    return len(down) - 1
+
+
 @dataclass(frozen=True)
 class Plan:
     """The blocks of each level, 0 being the picture's size: of the skips (from level 1 on), and of what goes up."""
@@ -95,16 +101,16 @@ class Plan:
     up: list[Blocks]
 
     @classmethod
-    def make(cls, wanted: Tensor, depth: int, side: int) -> "Plan":
-        """Go back from the wanted pixels [H, W] through ``depth`` levels."""
+    def make(cls, wanted: Tensor, halvings: int, side: int) -> "Plan":
+        """Go back from the wanted pixels [H, W] through ``halvings`` levels."""
         up = [dilate(wanted)]
-        for _ in range(depth):
+        for _ in range(halvings):
             up.append(dilate(halve(up[-1])))
         down = up[-1:]
-        for level in range(depth - 1, 0, -1):
+        for level in range(halvings - 1, 0, -1):
             down.insert(0, up[level] | grow_back(double(dilate(down[0]))))
         small = max(2, side // 2)
-        sides = [side] + [small] * depth
+        sides = [side] + [small] * halvings
         return cls(
             Blocks(wanted, side),
             [Blocks(mask, small) for mask in down],

@@ -144,7 +144,8 @@ class Stage(nn.Module):
         priors = x.new_zeros(len(x), 0, x.shape[-1])
         for block in self.blocks:
             # An absent region's token is 0.
-            means = masks @ x.flatten(1, 2) / (masks.sum(dim=2, keepdim=True) + 1e-9)
+            with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):  # sums outgrow half precision
+                means = masks.float() @ x.flatten(1, 2).float() / (masks.float().sum(dim=2, keepdim=True) + 1e-9)
             x, priors = block(x, torch.cat([priors, means], dim=1))
         return self.downsample(x)  # type: ignore[no-any-return]
 
