@@ -186,6 +186,7 @@ def _summary(
     """Put one path's figures together."""
     step = median((run.total - run.encoder) / case.steps for run in runs)
     encoder = median(run.encoder for run in runs)
+    height, width = trimap.shape
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         peak, macs = pool.submit(_measure, case, plain, image, trimap).result()
     return {
@@ -193,7 +194,7 @@ def _summary(
         "step_seconds": step,
         "total_seconds": median(run.total for run in runs),
         "peak_bytes": peak,
-        "encoder_macs": encoder_macs(config, *trimap.shape, plain=plain),
+        "encoder_macs": encoder_macs(config, height, width, plain),
         "step_macs": macs,
         "step_share_of_product_rate": macs / step / rate,
     }
