@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffmatte_cli import laplacian
+from diffmatte_cli import priors as priors_module
 from diffmatte_cli.priors import colour_priors, fill_colours
 
 
@@ -54,3 +56,28 @@ def test_known_colours_are_kept_and_spread() -> None:
     assert filled.min() >= low - 1e-4
     assert filled.max() <= high + 1e-4
     torch.testing.assert_close(fill_colours(image, torch.zeros_like(known)), torch.full_like(image, 0.5))
+
+
+def test_computing_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither strips of rows, nor parts of the unknown pixels, nor looking through a window."""
+    image, trimap, _ = scene(90)
+    image = image + 0.1 * torch.rand(image.shape, generator=torch.Generator().manual_seed(3))
+    whole = colour_priors(image, trimap)
+    monkeypatch.setattr(priors_module, "STRIP", 90 * 14)
+    monkeypatch.setattr(laplacian, "PART", 100)
+    parts = colour_priors(image, trimap)
+    torch.testing.assert_close(parts.alpha, whole.alpha, rtol=0, atol=1e-5)
+    planes = whole.planes(image, trimap)
+    torch.testing.assert_close(parts.planes(image, trimap), planes, rtol=0, atol=1e-5)
+    window = slice(32, 71), slice(10, 90)
+    seen = whole.planes(image[..., *window], trimap[..., *window], window)
+    torch.testing.assert_close(seen, planes[..., *window])
+
+
+def test_too_many_unknown_pixels_leave_out_the_last_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, trimap, alpha = scene()
+    monkeypatch.setattr(priors_module, "MOST_UNKNOWN", int((trimap == 0.5).sum()) - 1)
+    found = colour_priors(image, trimap).alpha
+    unknown = trimap == 0.5
+    assert torch.equal(found[~unknown], trimap[~unknown])
+    assert (found - alpha)[unknown].abs().mean() < 0.03
