@@ -202,20 +202,13 @@ class Matter:
 
     def _predictor(self, encoding: Encoding, keep_known: bool, whole: bool) -> Predict:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
-        canvas = encoding.canvas
-        unknown = canvas.unknown
-        settled = 2 * canvas.decided - 1
-        network = (
-            self._plain_network(encoding)
-            if self.decoder is None
-            else self._region_network(
-                encoding, unknown[0, 0] if keep_known and not whole else torch.ones_like(unknown[0, 0]), settled
-            )
-        )
-
+        unknown, settled = encoding.canvas.unknown, 2 * encoding.canvas.decided - 1
         height, width = encoding.size
-        plain = plain_bytes(self.model.config, height, width) if self.plain else 0
-        need = plain or self._spending(height, width).smallest_tile
+        if self.plain:
+            network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
+        else:
+            wanted = unknown[0, 0] if keep_known and not whole else torch.ones_like(unknown[0, 0])
+            network, need = self._region_network(encoding, wanted, settled), self._spending(height, width).smallest_tile
 
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:

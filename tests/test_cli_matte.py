@@ -12,6 +12,7 @@ from diffmatte_cli import batch
 from diffmatte_cli.images import read_grey
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
 from diffmatte_cli.receipts import read_receipt
+from diffmatte_cli.trajectory import StepDump
 
 pytest_plugins = ["cli_fixtures"]
 pytestmark = pytest.mark.usefixtures("cat_folder")
@@ -260,3 +261,17 @@ def test_every_schedule_is_accepted(name: str, matter: fakes.FakeMatter) -> None
 @pytest.mark.parametrize("name", SAMPLER_NAMES)
 def test_every_sampler_is_accepted(name: str, matter: fakes.FakeMatter) -> None:
     assert fakes.run_matte("--sampler", name).exit_code == 0
+
+
+def test_the_sheet_shows_the_last_step_of_an_iteration_that_stops_early(tmp_path: Path) -> None:
+    """Of many steps only some are shown, and it may end before the next of them."""
+    grey = np.full((8, 8), 128, np.uint8)
+    widths = []
+    for steps in (1, 2, 5):
+        dump = StepDump(tmp_path, np.zeros((8, 8, 3), np.uint8), grey, 1000)
+        for number in range(1, steps + 1):
+            dump.add(number, np.full((8, 8), number / 10, np.float32))
+        dump.finish()
+        with Image.open(tmp_path / "trajectory.png") as sheet:
+            widths.append(sheet.width)
+    assert widths[0] < widths[1] == widths[2]

@@ -83,9 +83,6 @@ def matte(
         quiet=quiet,
         verbose=verbose,
     )
-    if skip_existing and not overwrite:
-        raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
-    part = _shard(shard)
     request = Request(
         inputs=tuple(inputs or ()),
         trimap=trimap,
@@ -102,6 +99,14 @@ def matte(
         seed=seed,
         steps=steps,
     )
+    _start(request, options, shard, dry_run=dry_run)
+
+
+def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_run: bool) -> None:
+    """Plan everything, then do or print it."""
+    if options.skip_existing and not request.overwrite:
+        raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
+    part = _shard(shard)
     jobs = plan(request)
     source = _check_engine(options)
     chosen = jobs if part is None else share(jobs, *part)
@@ -109,7 +114,7 @@ def matte(
         _print_plan(chosen)
     else:
         _check_streams(chosen)
-        run(chosen, options, source, report, several=request.into_folder)
+        run(chosen, options, source, request.report, several=request.into_folder)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
