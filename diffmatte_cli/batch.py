@@ -2,31 +2,35 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import __version__
+from .composing import Background
+from .encoding import check_fits
 from .errors import ImageError
 from .formats import WRITERS
 from .images import Grey, Photo, decode_grey, decode_image, decode_opacity, read_bytes
 from .jobs import Job
 from .pipeline import Settled, Stopped
-from .receipts import Receipt, read_receipt, sha256_of
+from .products import Finished, Products
+from .receipts import Receipt, read_notes, read_receipt, sha256_of
 from .settings import MatteOptions
 from .sizes import parse_memory
 from .sources import ALPHA
 from .trajectory import StepDump, dumping, is_dump_of
 from .trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
+from .uncertainty import Spread, risk_of
 from .weights import ModelSource
-from .writing import Result, check_fits, write_images
+from .writing import write_images
 
 if TYPE_CHECKING:
-    from .matting import Matter
+    from .matting import Encoding, Matter
 
 __all__ = ["Engine", "Matted", "Stages", "engines"]
 
@@ -42,6 +46,7 @@ class Matted:
         unknown: share of unknown pixels, 0 to 1.
         engine: a phrase for what computed it.
         seconds: spent on it by all stages, waiting aside.
+        risk: see ``uncertainty.risk_of``; None where it was not asked for.
     """
 
     status: str
@@ -51,6 +56,7 @@ class Matted:
     unknown: float = 0.0
     engine: str = ""
     seconds: float = 0.0
+    risk: float | None = None
 
 
 @dataclass
@@ -63,6 +69,7 @@ class _Work:
     trimap: NDArray[np.uint8]
     seconds: float
     alpha: NDArray[np.float32] | None = None
+    uncertainty: NDArray[np.float32] | None = None
     engine: str = "no model needed"
     dump: StepDump | None = None
     # Holds the dump's folder until the result is written, too.
@@ -127,7 +134,8 @@ class Stages:
     """The three stages, for one run.
 
     Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings need
-    the photograph's name; ``step_bar`` whether to show each picture's steps; ``stop`` is looked at between steps.
+    the photograph's name; ``step_bar`` whether to show each picture's steps; ``stop`` is looked at between steps;
+    ``background`` is the new one, if there is one.
     """
 
     options: MatteOptions
@@ -136,6 +144,7 @@ class Stages:
     stop: threading.Event
     several: bool = False
     step_bar: bool = False
+    background: Background | None = None
 
     def read(self, job: Job) -> "_Work | Settled":
         """Read and check a photograph and its trimap, unless their result is there already.
@@ -147,13 +156,15 @@ class Stages:
         drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
         receipt = self._receipt(job, content, drawn)
         if self.options.skip_existing and self._is_there(job, receipt):
-            return Settled(Matted("skipped", receipt, seconds=time.monotonic() - began))
-        photo = decode_image(content, job.image)
+            notes = {} if job.uncertainty_output is None else read_notes(job.uncertainty_output)
+            main = self._products.receipts(job, receipt)[job.output]
+            return Settled(Matted("skipped", main, seconds=time.monotonic() - began, risk=notes.get("risk")))
+        photo = decode_image(content, job.image, self.options.input_space)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
         levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
         trimap = parse_trimap(levels)
-        for finding in diagnose(levels, trimap):
-            self.warn(f"{job.name}: {finding.text}" if self.several else finding.text)
+        for text in (*photo.notes, *_about_profile(job, photo), *(found.text for found in diagnose(levels, trimap))):
+            self.warn(f"{job.name}: {text}" if self.several else text)
         return _Work(job, receipt, photo, trimap, time.monotonic() - began)
 
     def _check_stop(self) -> None:
@@ -167,8 +178,8 @@ class Stages:
             weights=self.weights,
             image=sha256_of(image),
             trimap=ALPHA if trimap is None else sha256_of(trimap),
-            result="cutout" if options.cutout else "alpha",
-            bits=8 if options.cutout else options.bits,
+            result="alpha",
+            bits=job.bits,
             seed=job.seed,
             steps=job.steps,
             sampler=options.sampler,
@@ -179,18 +190,18 @@ class Stages:
             precision=options.precision,
             until_stable=options.until_stable,
             path="plain" if options.plain else "whole" if options.whole else "region",
+            input_space=options.input_space,
         )
+
+    @property
+    def _products(self) -> Products:
+        return Products(self.options, self.background)
 
     def _is_there(self, job: Job, receipt: Receipt) -> bool:
-        beside = job.alpha_output
-        return (
-            read_receipt(job.output) == receipt
-            and (beside is None or read_receipt(beside) == self._of_alpha(receipt))
-            and (job.dump_dir is None or is_dump_of(job.dump_dir, receipt))
+        receipts = self._products.receipts(job, receipt)
+        return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
+            job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
         )
-
-    def _of_alpha(self, receipt: Receipt) -> Receipt:
-        return replace(receipt, result="alpha", bits=self.options.bits)
 
     def computer(self, engine: Engine) -> Callable[["_Work"], "_Work"]:
         """Return the stage that computes alpha on one engine; its errors are those of ``Matter``."""
@@ -206,6 +217,7 @@ class Stages:
                     self._sample(work, engine)
                 else:
                     work.alpha = (work.trimap == 255).astype(np.float32)
+                    work.uncertainty = np.zeros_like(work.alpha) if self.options.uncertainty else None
                 work.open = opened.pop_all()
             work.seconds += time.monotonic() - began
             return work
@@ -215,11 +227,29 @@ class Stages:
     def _sample(self, work: _Work, engine: Engine) -> None:
         from tqdm import tqdm
 
-        options, job, matter = self.options, work.job, engine.matter
-        steps = matter.steps(
-            matter.encode(work.photo.pixels, work.trimap),
+        job, matter, seeds = work.job, engine.matter, self.options.uncertainty or 1
+        encoding = matter.encode(work.photo.pixels, work.trimap)
+        spread = Spread((work.trimap == UNKNOWN) | (not self.options.keep_known))
+        with tqdm(total=seeds * job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
+            for seed in range(job.seed, job.seed + seeds):
+                for number, alpha in enumerate(self._steps(matter, encoding, job, seed), 1):
+                    self._check_stop()
+                    if seed == job.seed:
+                        if work.dump is not None:
+                            work.dump.add(number, alpha)
+                        work.alpha, taken = alpha, number
+                    if seeds > 1:
+                        spread.add(alpha)
+                    bar.update()
+        work.uncertainty = spread.deviation() if seeds > 1 else None
+        work.engine = f"{engine.name} on {matter.device}, {taken} step{'s' * (taken > 1)}"
+
+    def _steps(self, matter: "Matter", encoding: "Encoding", job: Job, seed: int) -> Iterator[NDArray[np.float32]]:
+        options = self.options
+        return matter.steps(
+            encoding,
             steps=job.steps,
-            seed=job.seed,
+            seed=seed,
             sampler=options.sampler,
             schedule=options.schedule,
             input_scale=options.input_scale,
@@ -227,49 +257,30 @@ class Stages:
             whole=options.whole,
             until_stable=options.until_stable,
         )
-        with tqdm(total=job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
-            for number, alpha in enumerate(steps, 1):
-                self._check_stop()
-                if work.dump is not None:
-                    work.dump.add(number, alpha)
-                work.alpha = alpha
-                bar.update()
-        work.engine = f"{engine.name} on {matter.device}, {number} step{'s' * (number > 1)}"
 
     def write(self, work: "_Work") -> Matted:
         """Write everything that a job makes, all or nothing; raises OutputError."""
         began = time.monotonic()
+        unknown, risk = work.trimap == UNKNOWN, None
+        assert work.alpha is not None
+        if work.uncertainty is not None:
+            risk = round(risk_of(work.uncertainty, work.alpha, unknown), 3)
+        finished = Finished(work.photo, work.trimap, work.alpha, work.uncertainty, risk)
+        receipt = self._products.receipts(work.job, work.receipt)[work.job.output]
         with work.open:
             if work.dump is not None:
-                work.dump.finish(work.receipt)
-            write_images(self._results(work))
+                work.dump.finish(receipt)
+            write_images(self._products.results(work.job, work.receipt, finished))
         height, width = work.trimap.shape
         seconds = work.seconds + time.monotonic() - began
-        return Matted("done", work.receipt, width, height, unknown_share(work.trimap), work.engine, seconds)
+        return Matted("done", receipt, width, height, unknown_share(work.trimap), work.engine, seconds, risk)
 
-    def _results(self, work: _Work) -> list[Result]:
-        job, photo, alpha = work.job, work.photo, work.alpha
-        assert alpha is not None
-        plain = Result(
-            job.output,
-            alpha,
-            self.options.bits,
-            dpi=photo.dpi,
-            receipt=work.receipt,
-            format=job.format,
-            within=job.folder,
-            overwrite=job.overwrite,
-        )
-        if not self.options.cutout:
-            return [plain]
-        from .foreground import cutout
 
-        picture = cutout(photo.pixels, alpha)
-        results = [replace(plain, pixels=picture, icc_profile=photo.icc_profile, exif=photo.exif)]
-        if job.alpha_output is not None:
-            receipt = self._of_alpha(work.receipt)
-            results.append(replace(plain, path=job.alpha_output, receipt=receipt, format=None))
-        return results
+def _about_profile(job: Job, photo: Photo) -> Iterator[str]:
+    """Say that an EXR keeps no colour profile, where the photograph has one that matters."""
+    profile = (photo.icc_profile or b"").replace(b"\0", b"")
+    if job.format == "exr" and profile and b"sRGB" not in profile:
+        yield "its colour profile is not sRGB, and an EXR is written as if it were: convert the photograph first"
 
 
 def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> Grey:

@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 from .errors import UsageError
 
-__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "writer_for"]
+__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_depth", "writer_for"]
 
-# Pillow's names; HEIF needs an extra. Formats that start another program (EPS) or have no signature (TGA) stay out.
-READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF")
+# Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) stay out.
+READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
 READABLE_SUFFIXES = frozenset(
     (
         ".png",
@@ -28,19 +28,27 @@ READABLE_SUFFIXES = frozenset(
         ".avif",
         ".heic",
         ".heif",
+        ".exr",
     )
 )
 
 
 @dataclass(frozen=True)
 class Writer:
-    """Describe one output format: Pillow's name for it, its file endings, its limits and its settings."""
+    """Describe one output format: Pillow's name for it, its file endings, its limits and its settings.
+
+    ``bits`` are the depths that it has, the usual one first; colour of 16 bits needs the extra ``vfx``.
+    """
 
     pillow_name: str
     suffixes: tuple[str, ...]
     bits: tuple[int, ...]
     max_side: int
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    def depth(self, asked: int | None) -> int:
+        """Return the depth of a result for which ``asked`` was asked, None for the usual one."""
+        return self.bits[0] if asked is None else asked
 
 
 def _settings(**values: object) -> Mapping[str, object]:
@@ -59,11 +67,13 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         ),
         # "exact" keeps the colour of fully transparent pixels, which the cutout fills on purpose.
         "webp": Writer("WEBP", (".webp",), bits=(8,), max_side=16383, settings=_settings(lossless=True, exact=True)),
+        # Half floats.
+        "exr": Writer("EXR", (".exr",), bits=(16,), max_side=2**31 - 1),
     }
 )
 
 
-def writer_for(path: Path, bits: int = 8) -> Writer:
+def writer_for(path: Path, bits: int | None = None) -> Writer:
     """Find the format that a result's file ending asks for.
 
     Raises:
@@ -71,8 +81,14 @@ def writer_for(path: Path, bits: int = 8) -> Writer:
     """
     for name, writer in WRITERS.items():
         if path.suffix.lower() in writer.suffixes:
-            if bits not in writer.bits:
-                raise UsageError(f"{name} holds no {bits}-bit alpha: name the result .png or .tiff instead of {path}")
+            check_depth(name, bits)
             return writer
     endings = ", ".join(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
     raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {endings}")
+
+
+def check_depth(name: str, bits: int | None) -> None:
+    """Raise UsageError where the format ``name`` has no such depth; None is always fine."""
+    if bits is not None and bits not in WRITERS[name].bits:
+        others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
+        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or leave out --bit-depth")

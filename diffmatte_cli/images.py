@@ -6,16 +6,19 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from . import vfx
+from .colour import as_shares, quantise, to_srgb
 from .errors import ImageError
 from .exif import described, stored_orientation
+from .extras import install, is_installed
 from .formats import READABLE
 from .locations import STREAM, spelled
 from .orientation import orient, swaps_sides
@@ -37,6 +40,9 @@ CHUNK = 2**20
 PATIENCE = 0.2  # seconds
 MAX_BYTES = 4 * 2**30  # More than such a picture takes in any depth; what a pipe brings has no other end.
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LOST = f"its 16 bits a channel are read as 8: all of them are read with {install('vfx')}"
+_LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
 
 
@@ -45,12 +51,16 @@ class Photo:
     """Hold an upright photograph.
 
     Attributes:
-        pixels: uint8 [H, W, 3], straight colour.
+        pixels: uint8 [H, W, 3], straight colour as a screen shows it: what the model sees.
         orientation: EXIF orientation, 1 to 8, that has been applied.
         raw_size: (width, height) before it was.
         icc_profile: the RGB colour profile, where there is one.
         dpi: horizontal and vertical resolution of the upright picture, where known.
         exif: what EXIF says of the picture and its taking, its orientation reset, where there is any.
+        deep: uint16 or float32 [H, W, 3], the same with all that the file holds, where that is more.
+        linear: whether ``deep`` is linear light; sRGB, or what the profile says, otherwise.
+        header: what a result in EXR keeps of an EXR's header.
+        notes: what the user should know of how it was read.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,6 +69,15 @@ class Photo:
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
+    deep: NDArray[Any] | None = None
+    linear: bool = False
+    header: vfx.Attributes = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def colour(self) -> NDArray[Any]:
+        """The pixels with all that the file holds."""
+        return self.pixels if self.deep is None else self.deep
 
 
 @dataclass(frozen=True)
@@ -127,22 +146,92 @@ def read_grey(path: Path) -> Grey:
     return decode_grey(read_bytes(path), path)
 
 
-def decode_image(content: bytes, path: Path) -> Photo:
-    """Decode a photograph of any usual kind as upright 8-bit RGB; transparency is ignored, its colour kept.
+def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
+    """Decode a photograph of any usual kind as upright RGB; transparency is ignored, its colour kept.
 
-    ``path`` is its name in messages.
+    ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR as linear light unless it
+    says otherwise, and all others as sRGB.
 
     Raises:
         ImageError: the content is no picture, damaged, cut short, or too large.
     """
+    if _is_beyond_pillow(content):
+        deep = _deep(content, path)
+        linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
+        return replace(_photo(_rgb(deep, path), linear, space), header=deep.kept)
     with _opened(content, path) as (image, orientation):
-        deep = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
-        pixels = _rgb_of_deep_grey(image) if deep else np.asarray(image.convert("RGB"))
-        upright = orient(pixels, orientation.left)
-        dpi = _dpi(image, orientation)
-        return Photo(
-            upright, orientation.stored, orientation.raw_size, _rgb_profile(image), dpi, orientation.description
+        has_more = orientation.is_deep or image.mode.startswith("I;16")
+        readable = has_more and is_installed("vfx")
+        pixels = _deep_pixels(content, path, orientation) if readable else _rgb_pixels(image, orientation)
+        return replace(
+            _photo(pixels, False, space),
+            orientation=orientation.stored,
+            raw_size=orientation.raw_size,
+            icc_profile=_rgb_profile(image),
+            dpi=_dpi(image, orientation),
+            exif=orientation.description,
+            notes=(_LOST,) if has_more and not readable else (),
         )
+
+
+def _rgb_pixels(image: Image.Image, orientation: "_Orientation") -> NDArray[np.uint8]:
+    """Return a decoded picture upright, uint8 [H, W, 3]."""
+    deep_grey = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
+    pixels = _rgb_of_deep_grey(image) if deep_grey else np.asarray(image.convert("RGB"))
+    return orient(pixels, orientation.left)
+
+
+def _deep_pixels(content: bytes, path: Path, orientation: "_Orientation") -> NDArray[Any]:
+    """Return a picture upright with all its bits, uint16 or float32 [H, W, 3]."""
+    return orient(_rgb(_deep(content, path), path), orientation.stored)
+
+
+def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
+    """Make a photograph of upright [H, W, 3], and what the model sees of it."""
+    size = pixels.shape[1], pixels.shape[0]
+    if linear if space == "auto" else space == "linear":
+        light = as_shares(pixels)
+        return Photo(quantise(to_srgb(light), 8), raw_size=size, deep=light, linear=True)  # type: ignore[arg-type]
+    if pixels.dtype == np.uint8:
+        return Photo(pixels, raw_size=size)
+    if pixels.dtype == np.uint16:  # cut off, as Pillow does: the same matte with and without the extra
+        return Photo((pixels >> 8).astype(np.uint8), raw_size=size, deep=pixels)
+    return Photo(quantise(as_shares(pixels), 8), raw_size=size, deep=pixels)  # type: ignore[arg-type]
+
+
+def _is_beyond_pillow(content: bytes) -> bool:
+    """Tell EXR, and the kinds of TIFF that Pillow does not know, like floating-point colour."""
+    if content.startswith(TIFF):
+        try:
+            with tolerant_pillow(), Image.open(io.BytesIO(content), formats=["TIFF"]):
+                return False
+        except UnidentifiedImageError:
+            return is_installed("vfx")
+        except Exception:
+            return False
+    return content.startswith(vfx.EXR)
+
+
+def _deep(content: bytes, path: Path) -> vfx.Deep:
+    name = spelled(path, "standard input")
+    if not is_installed("vfx"):
+        raise ImageError(f"cannot read {name}: OpenEXR needs an extra: {install('vfx')}")
+    try:
+        return vfx.read(content, MAX_PIXELS)
+    except vfx.DamagedError as error:
+        raise ImageError(f"cannot read {name}: {error}") from error
+
+
+def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
+    """Return the colour [H, W, 3] of a picture with named channels; grey three times."""
+    planes = deep.named("R", "G", "B") or [*(deep.named("Y") or _only(deep))] * 3
+    if len(planes) != 3:
+        raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
+    return np.stack(planes, axis=-1)
+
+
+def _only(deep: vfx.Deep) -> list[NDArray[Any]]:
+    return list(deep.channels.values()) if len(deep.channels) == 1 else []
 
 
 def decode_grey(content: bytes, path: Path) -> Grey:
@@ -151,6 +240,8 @@ def decode_grey(content: bytes, path: Path) -> Grey:
     Raises:
         ImageError: as for :func:`decode_image`.
     """
+    if _is_beyond_pillow(content):
+        return _grey(_rgb(_deep(content, path), path) @ np.array(_LUMA, np.float32))
     with _opened(content, path) as (image, orientation):
         return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
 
@@ -161,6 +252,9 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
     Raises:
         ImageError: as for :func:`decode_image`.
     """
+    if _is_beyond_pillow(content):
+        alpha = _deep(content, path).named("A")
+        return None if alpha is None else _grey(alpha[0])
     with _opened(content, path) as (image, orientation):
         if not image.has_transparency_data:
             return None
@@ -168,17 +262,22 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
         return Grey(orient(_levels(opacity), orientation.left), orientation.stored, orientation.raw_size)
 
 
+def _grey(plane: NDArray[Any]) -> Grey:
+    return Grey(as_shares(plane).clip(0, 1), raw_size=(plane.shape[1], plane.shape[0]))
+
+
 @dataclass(frozen=True)
 class _Orientation:
     """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before.
 
-    ``description`` is the rest of its EXIF.
+    ``description`` is the rest of its EXIF; ``is_deep`` says that it has colour of 16 bits a channel.
     """
 
     stored: int
     left: int
     raw_size: tuple[int, int]
     description: bytes | None
+    is_deep: bool
 
 
 @contextmanager
@@ -190,8 +289,9 @@ def _opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, _Orientat
             _check_size(name, image.size)
             # Before loading: what TIFF keeps in folders of its own is out of reach afterwards.
             stored, description = stored_orientation(image.getexif), described(image.getexif)
+            is_deep = is_deep_colour(image)
             image.load()
-            yield image, _orientation_after_loading(image, stored, description)
+            yield image, _orientation_after_loading(image, stored, description, is_deep)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -239,12 +339,20 @@ def _too_large(name: str) -> ImageError:
     return ImageError(f"cannot read {name}: it claims more than {MAX_PIXELS // 10**6} million pixels")
 
 
-def _orientation_after_loading(image: Image.Image, stored: int, description: bytes | None) -> _Orientation:
+def is_deep_colour(image: Image.Image) -> bool:
+    """Tell whether a picture that is not yet loaded has 16 bits a channel, of which Pillow gives 8."""
+    tiles = getattr(image, "tile", ())
+    return any(";16" in str(tile.args) for tile in tiles) and not image.mode.startswith("I")
+
+
+def _orientation_after_loading(
+    image: Image.Image, stored: int, description: bytes | None, is_deep: bool
+) -> _Orientation:
     # Pillow turns TIFF by itself while loading, and then takes the tag away.
     left = stored if stored_orientation(image.getexif) == stored else 1
     width, height = image.size
     turned_already = left != stored and swaps_sides(stored)
-    return _Orientation(stored, left, (height, width) if turned_already else (width, height), description)
+    return _Orientation(stored, left, (height, width) if turned_already else (width, height), description, is_deep)
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
@@ -266,7 +374,10 @@ def _wide_levels(values: NDArray[np.float64], whites: tuple[float, ...]) -> NDAr
 
 
 def _rgb_of_deep_grey(image: Image.Image) -> NDArray[np.uint8]:
-    grey = np.rint(_levels(image) * np.float32(255)).astype(np.uint8)
+    if image.mode.startswith("I;16"):  # cut off like colour of 16 bits
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+    else:
+        grey = np.rint(_levels(image) * np.float32(255)).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 

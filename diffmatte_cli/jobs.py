@@ -11,11 +11,13 @@ from pathlib import Path
 
 from .dumps import top_problem, with_dump
 from .errors import PlanError, UsageError
-from .formats import WRITERS, writer_for
+from .extras import require
+from .formats import WRITERS, check_depth, writer_for
 from .locations import STREAM, identity, location, names_folder, spelled
 from .manifests import read_manifest
 from .model.config import check_seed, check_steps
 from .reports import check_report
+from .sequences import frame_path, is_pattern, marked
 from .settings import check_choice
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
@@ -34,7 +36,9 @@ class Job:
         relative: what the result is named after, see ``Source``.
         format: the result's format, a key of ``WRITERS``.
         seed, steps: of the sampling.
+        bits: of the result, and of the alpha beside it.
         alpha_output: the alpha beside a cutout, if wanted.
+        uncertainty_output: the picture of how unsure alpha is, if wanted.
         dump_dir: the folder that will hold the pictures of each step, if wanted.
         folder, dump_top: what results and folders of steps may not lie outside of.
         overwrite: whether files that are there may be replaced.
@@ -47,7 +51,9 @@ class Job:
     format: str = "png"
     seed: int = 0
     steps: int = 10
+    bits: int = 8
     alpha_output: Path | None = None
+    uncertainty_output: Path | None = None
     dump_dir: Path | None = None
     folder: Path | None = None
     dump_top: Path | None = None
@@ -61,7 +67,13 @@ class Job:
     @property
     def written(self) -> tuple[Path, ...]:
         """Every file and folder that the job makes."""
-        return tuple(path for path in (self.output, self.alpha_output, self.dump_dir) if path is not None)
+        return tuple(path for path in (*self.pictures, self.dump_dir) if path is not None)
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """Every picture that the job makes, steps aside."""
+        wanted = (self.output, self.alpha_output, self.uncertainty_output)
+        return tuple(path for path in wanted if path is not None)
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,8 @@ class Request:
         manifest: a table instead of inputs and trimap.
         recursive: look into folders below.
         format: a key of ``WRITERS``; None for what the result's ending says, or png.
-        cutout, with_alpha, bits: which pictures to write, and the alpha's depth.
+        cutout, with_alpha, uncertainty: which pictures to write.
+        bits: their depth, 8 or 16; None for what the format usually has.
         dump_steps: the folder for each job's folder of steps.
         report: the file that will hold a row a job.
         overwrite: replace results that exist.
@@ -90,7 +103,9 @@ class Request:
     format: str | None = None
     cutout: bool = False
     with_alpha: bool = False
-    bits: int = 8
+    uncertainty: int | None = None
+    background: str | None = None
+    bits: int | None = None
     dump_steps: Path | None = None
     report: Path | None = None
     overwrite: bool = True
@@ -106,10 +121,10 @@ class Request:
             check_report(self.report)
         if self.with_alpha and not self.cutout:
             raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
-        if self.bits == 16 and self.cutout and not self.with_alpha:
-            raise UsageError(
-                "--bit-depth 16 is for the alpha, and a cutout has 8 bits: add --with-alpha or leave one out"
-            )
+        if self.bits not in (None, 8, 16):
+            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
+        if self.bits == 16 and self.cutout:
+            require("vfx", "--bit-depth 16 with --cutout")
         if self.manifest is not None and (self.inputs or self.trimap is not None):
             raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
 
@@ -122,6 +137,8 @@ class Request:
     def into_folder(self) -> bool:
         """Whether results go into a folder: there may be several, or an existing folder is named."""
         several = self.manifest is not None or len(self.inputs) > 1 or any(names_folder(text) for text in self.inputs)
+        if any(is_pattern(text) for text in self.inputs):
+            several = several or self.output is None or not is_pattern(self.output)
         return several or (self.output is not None and names_folder(self.output))
 
 
@@ -178,24 +195,22 @@ def _results_folder(request: Request) -> Path | None:
 
 def _job(request: Request, source: Source, folder: Path | None) -> Job:
     output = _output(request, source, folder)
-    beside = alpha_beside(output) if request.with_alpha else None
-    if output == STREAM:
-        if beside is not None:
-            raise UsageError("standard output (-) holds one picture: leave out --with-alpha, or name a file with -o")
-        form = request.format or "png"
-        if request.bits not in WRITERS[form].bits and not request.cutout:
-            raise UsageError(f"{form} holds no {request.bits}-bit alpha: take --format png or tiff")
-    else:
-        form = _format(request, output)
+    form = _format(request, output)
+    if form == "exr":
+        require("vfx", "a result in EXR")
+    seed = request.seed if source.seed is None else source.seed
+    check_seed(seed + (request.uncertainty or 1) - 1)
     return Job(
         source.image,
         source.trimap,
         output,
         source.relative,
         form,
-        request.seed if source.seed is None else source.seed,
+        seed,
         request.steps if source.steps is None else source.steps,
-        beside,
+        WRITERS[form].depth(request.bits),
+        _beside(output, "alpha", source) if request.with_alpha else None,
+        _beside(output, "uncertainty", source) if request.uncertainty else None,
         request.dump_steps / source.relative if request.dump_steps is not None else None,
         folder,
         request.dump_steps,
@@ -204,31 +219,40 @@ def _job(request: Request, source: Source, folder: Path | None) -> Job:
 
 
 def _output(request: Request, source: Source, folder: Path | None) -> Path:
-    named = source.relative.name + ("_cutout" if request.cutout else "_alpha") + request.ending
+    named = marked(source.relative.name, "cutout" if request.cutout else "alpha", source.frame) + request.ending
     if folder is not None:
         return folder / (source.output or source.relative.parent / named)
     if request.output is not None:
-        return location(request.output)
+        return frame_path(request.output, source.frame) if source.frame is not None else location(request.output)
     return STREAM if source.image == STREAM else Path(named)
 
 
 def _format(request: Request, output: Path) -> str:
     """Return the key of the format that a result's ending asks for."""
-    writer = writer_for(output, 8 if request.cutout else request.bits)
+    if output == STREAM:
+        form = request.format or "png"
+        check_depth(form, request.bits)
+        return form
+    writer = writer_for(output, request.bits)
     form = next(key for key, other in WRITERS.items() if other is writer)
     if request.format not in (None, form):
         raise UsageError(f"the result {output} is {form} by its ending, and --format says {request.format}: change one")
     return form
 
 
-def alpha_beside(cutout: Path) -> Path:
-    """Name the alpha that is written along with a cutout."""
-    return cutout.with_name(f"{cutout.stem.removesuffix('_cutout')}_alpha.png")
+def _beside(output: Path, mark: str, source: Source) -> Path:
+    """Name another picture that is written along with a result."""
+    if output == STREAM:
+        option = {"alpha": "--with-alpha", "uncertainty": "--uncertainty"}[mark]
+        raise UsageError(f"standard output (-) holds one picture: leave out {option}, or name a file with -o")
+    return output.with_name(marked(output.stem, mark, source.frame, ("alpha", "cutout")) + ".png")
 
 
 def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[str]:
     """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
     inputs = [path for source in sources.found for path in (source.image, source.trimap)]
+    if request.background is not None and os.path.isfile(request.background):
+        inputs.append(location(request.background))
     targets = Targets(folder, inputs, overwrite=request.overwrite)
     lone_file = len(request.inputs) == 1 and not sources.folders
     holding = {*targets.places, *(identity(path) for path in sources.folders)}
@@ -243,9 +267,8 @@ def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: li
         yield problem
         return
     for job in jobs:
-        for path in (job.output, job.alpha_output):
-            if path is not None:
-                yield from targets.add(path, job.name)
+        for path in job.pictures:
+            yield from targets.add(path, job.name)
         if job.dump_dir is not None and top is not None:
             yield from with_dump(job.dump_dir, top, job.name, targets)
     yield from targets.nested()

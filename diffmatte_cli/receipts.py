@@ -1,24 +1,30 @@
 """Receipts: what a result was made of and how, kept inside its file, so that it can be made or trusted again."""
 
 import hashlib
+import io
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, unescape
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from . import vfx
 from .exif import DIRECTORIES
 from .formats import WRITERS
-from .images import tolerant_pillow
+from .images import MAX_PIXELS, is_deep_colour, tolerant_pillow
 
-__all__ = ["Receipt", "embedded", "read_receipt", "sha256_of"]
+__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
 
-# The PNG text's keyword, and the XMP property's name.
+# The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
 KEY = "diffmatte"
-PIXELS = "pixels"
+PIXELS, NOTES = "pixels", "notes"
 XMP_TAG = 700
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -37,10 +43,14 @@ class Receipt:
         program: the program's version.
         weights: sha256 of the weights file.
         image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
-        result: "alpha" or "cutout".
-        bits: of the written alpha.
+        result: "alpha", "cutout" or "uncertainty".
+        bits: of what is written; 16 of an EXR are half floats.
         schedule, input_scale, attention_grids: None for the weights' own, and for what the picture's size asks for.
         path: "region", "whole" or "plain": the same numbers, but for rounding.
+        input_space: what the photograph's numbers were taken for.
+        seeds: how many of them, from ``seed`` on, an uncertainty is of; None where there is none in the file.
+        foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
+            A background's picture is its sha256.
     """
 
     program: str
@@ -59,10 +69,17 @@ class Receipt:
     precision: str
     until_stable: float | None
     path: str
+    input_space: str
+    seeds: int | None = None
+    foreground: str | None = None
+    background: str | None = None
+    linear_light: bool | None = None
+    premultiplied: bool | None = None
+    space: str | None = None
 
-    def for_picture(self, picture: Image.Image) -> str:
-        """Return one line of JSON to go into a picture's file; it also holds a sha256 of the picture's pixels."""
-        return json.dumps(asdict(self) | {PIXELS: _digest(picture)})
+    def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
+        """Return one line of JSON to go into a picture's file, with ``pixels_digest`` and notes that decide nothing."""
+        return json.dumps(asdict(self) | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
 
 
 def sha256_of(content: bytes) -> str:
@@ -94,20 +111,48 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
 
 def read_receipt(path: Path) -> Receipt | None:
     """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
-    try:
-        with tolerant_pillow(), Image.open(path, formats=[w.pillow_name for w in WRITERS.values()]) as image:
-            values = json.loads(_text_in(image))
-            if values.pop(PIXELS) != _digest(image):  # cut short, or changed by somebody
-                return None
-            return Receipt(**values) if set(values) == {field.name for field in fields(Receipt)} else None
-    except Exception:  # whatever is wrong with it: it is made again
-        return None
+    found = _read(path)
+    return found[0] if found else None
 
 
-def _digest(picture: Image.Image) -> str:
+def read_notes(path: Path) -> dict[str, Any]:
+    """Return the notes beside the receipt inside a result; none where there is no sound receipt."""
+    found = _read(path)
+    return found[1] if found else {}
+
+
+def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
+    with suppress(Exception):  # whatever is wrong with it: it is made again
+        text, pixels = _opened(path.read_bytes())
+        values = json.loads(text)
+        notes = values.pop(NOTES, {})
+        if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody
+            return Receipt(**values), notes
+    return None
+
+
+def _opened(content: bytes) -> tuple[str, str]:
+    """Return the text of a receipt in a file, and the digest of its pixels."""
+    if content.startswith(vfx.EXR):
+        deep = vfx.read(content, MAX_PIXELS, divide=False)
+        return deep.texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in deep.channels.items()})
+    formats = [writer.pillow_name for writer in WRITERS.values()]
+    with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
+        text, deep_colour = _text_in(image), is_deep_colour(image)
+        if not deep_colour:
+            return text, pixels_digest(image)
+    return text, pixels_digest(vfx.read(content, MAX_PIXELS).channels)
+
+
+def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
     """Return the sha256 of a picture's size and pixels; formats that know no grey give the same."""
-    pixels = picture if picture.mode.startswith("I;16") else picture.convert("RGBA")
-    return hashlib.sha256(repr(picture.size).encode() + pixels.tobytes()).hexdigest()
+    if isinstance(pixels, Image.Image):
+        plain = pixels if pixels.mode.startswith("I;16") else pixels.convert("RGBA")
+        return hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for name, plane in sorted(pixels.items()):
+        digest.update(f"{name} {plane.shape}".encode() + plane.tobytes())
+    return digest.hexdigest()
 
 
 def _text_in(image: Image.Image) -> str:

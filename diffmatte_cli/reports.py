@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "REPORTS", "Report", "check_report", "peak_memory"]
 
 COLUMNS = (
-    *("image", "trimap", "output", "alpha_output", "status", "error", "width", "height", "unknown"),
-    *("seconds", "peak_memory", "receipt"),
+    *("image", "trimap", "output", "alpha_output", "uncertainty_output", "status", "error"),
+    *("width", "height", "unknown", "risk", "seconds", "peak_memory", "receipt"),
 )
 
 
@@ -74,11 +74,13 @@ class Report:
             "trimap": "alpha" if job.trimap is None else spelled(job.trimap, "standard input"),
             "output": spelled(job.output, "standard output"),
             "alpha_output": str(job.alpha_output) if job.alpha_output else None,
+            "uncertainty_output": str(job.uncertainty_output) if job.uncertainty_output else None,
             "status": status,
             "error": error or None,
             "width": matted.width if matted and matted.width else None,
             "height": matted.height if matted and matted.height else None,
             "unknown": round(matted.unknown, 6) if matted and matted.width else None,
+            "risk": matted.risk if matted else None,
             "seconds": round(matted.seconds, 3) if matted else None,
             "peak_memory": peak_memory(),
             "receipt": asdict(matted.receipt) if matted else None,

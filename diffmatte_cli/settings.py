@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from .errors import UsageError
+from .extras import require
 from .model.config import (
     SAMPLER_NAMES,
     SCHEDULE_NAMES,
@@ -14,7 +15,15 @@ from .model.config import (
 from .sizes import parse_memory
 from .weights import Store
 
-__all__ = ["Band", "MatteOptions", "check_choice", "check_threads"]
+__all__ = ["BLUR", "CHECKER", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
+__all__ += ["Band", "MatteOptions", "check_choice", "check_threads"]
+
+FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
+SPACES = ("linear", "srgb")
+INPUT_SPACES = ("auto", *SPACES)
+# Backgrounds that are neither a colour nor a file.
+BLUR, CHECKER = "blur", "checker"
+_MOST_SEEDS = 1000
 
 _MOST_THREADS = 512
 # Of the band along a mask's edge.
@@ -26,8 +35,9 @@ _MOST_PIXELS = 2000
 class MatteOptions:
     """Hold the settings of a run; wrong ones raise UsageError at once.
 
-    ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own; ``bits`` is 8 or 16;
-    ``memory`` is a size like 4GB, ``until_stable`` a number of 255 levels;
+    ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own;
+    ``memory`` is a size like 4GB, ``until_stable`` a number of 255 levels; ``uncertainty`` is how many seeds it is of;
+    ``premultiplied`` defaults to what the format's users expect; a ``background`` makes a cutout opaque;
     ``devices`` is one device, or several with a comma between.
     """
 
@@ -45,8 +55,14 @@ class MatteOptions:
     precision: str = "fp32"
     until_stable: float | None = None
     memory: str | None = None
-    bits: int = 8
+    uncertainty: int | None = None
     cutout: bool = False
+    foreground: str = FOREGROUND_NAMES[0]
+    background: str | None = None
+    linear_light: bool = False
+    premultiplied: bool | None = None
+    input_space: str = INPUT_SPACES[0]
+    exr_space: str = SPACES[0]
     skip_existing: bool = False
     fail_fast: bool = False
     quiet: bool = False
@@ -54,8 +70,6 @@ class MatteOptions:
 
     def __post_init__(self) -> None:
         """Check everything that needs neither torch nor a file."""
-        if self.bits not in (8, 16):
-            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
             raise UsageError(f"--input-scale must be above 0 and at most 1, not {self.input_scale}")
         if self.attention_grids is not None:
@@ -67,11 +81,25 @@ class MatteOptions:
         check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
         check_threads(self.threads)
+        self._check_colours()
         names = self.device_names
         for name in names:
             check_device(name)
         if len(names) > 1 and (len(set(names)) < len(names) or "auto" in names):
             raise UsageError(f"--device {self.devices} must name each device once, and not auto among them")
+
+    def _check_colours(self) -> None:
+        if self.uncertainty is not None and not 2 <= self.uncertainty <= _MOST_SEEDS:
+            raise UsageError(f"--uncertainty must be from 2 to {_MOST_SEEDS} seeds, not {self.uncertainty}")
+        check_choice("--foreground", self.foreground, FOREGROUND_NAMES)
+        check_choice("--input-space", self.input_space, INPUT_SPACES)
+        check_choice("--exr-space", self.exr_space, SPACES)
+        if self.foreground == "ml":
+            require("ml", "--foreground ml")
+        if self.linear_light and self.background is None:
+            raise UsageError("--linear-light says how a --background is mixed in: name one")
+        if self.premultiplied is not None and (self.background is not None or not self.cutout):
+            raise UsageError("--premultiplied and --straight are of a --cutout without --background: leave them out")
 
     @property
     def device_names(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .locations import STREAM, identity, location, pictures_in
+from .sequences import frame_path, frames, is_pattern
 
 __all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", "unusable"]
 
@@ -41,6 +42,7 @@ class Source:
         relative: what results are named after: its place below the folder it was found in, without ending.
         trimap: its trimap, ``STREAM``, or None for its own alpha channel.
         output, seed, steps: what a manifest says; None for the run's own.
+        frame: its number in a sequence.
     """
 
     image: Path
@@ -49,6 +51,7 @@ class Source:
     output: Path | None = None
     seed: int | None = None
     steps: int | None = None
+    frame: int | None = None
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Sources:
 def gather(
     inputs: Sequence[str], *, recursive: bool = False, except_in: Path | None = None, role: str = "photograph"
 ) -> Sources:
-    """List the photographs of ``inputs``: files, folders, or ``-`` alone.
+    """List the photographs of ``inputs``: files, folders, patterns of frames, or ``-`` alone.
 
     Folders below are taken with ``recursive`` only, and never ``except_in``, where results go. ``role`` is what
     messages call a picture.
@@ -77,8 +80,10 @@ def gather(
     if STREAM in paths and len(paths) > 1:
         raise UsageError("standard input (-) brings one photograph: give it alone")
     sources = Sources()
-    for path in paths:
-        if os.path.isdir(path) and path != STREAM:
+    for text, path in zip(inputs, paths, strict=True):
+        if is_pattern(text):
+            _add_sequence(sources, text, role)
+        elif os.path.isdir(path) and path != STREAM:
             _add_folder(sources, path, recursive, except_in, role)
         elif path == STREAM:
             sources.found.append(Source(path, Path("stdin")))
@@ -106,6 +111,19 @@ def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path
         sources.problems.append(f"the folder {folder} holds no pictures{hint}")
 
 
+def _add_sequence(sources: Sources, pattern: str, role: str) -> None:
+    try:
+        found = frames(pattern)
+    except UsageError as error:
+        sources.problems.append(str(error))
+        return
+    for number, path in found.items():
+        if problem := unusable(path, role):
+            sources.problems.append(problem)
+        else:
+            sources.found.append(Source(path, Path(path.stem), frame=number))
+
+
 def unusable(path: Path, role: str) -> str | None:
     """Say what is wrong with the path of a picture."""
     if not os.path.lexists(path):
@@ -120,8 +138,8 @@ def unusable(path: Path, role: str) -> str | None:
 def paired(sources: Sources, trimap: str | None) -> Sources:
     """Give every photograph its trimap.
 
-    ``trimap`` is a file, a folder, a pattern with ``{stem}`` (and, if wanted, ``{folder}``, where the photograph
-    lies), ``alpha`` for the photographs' own alpha channel, or ``-``. Where a photograph turns out to be
+    ``trimap`` is a file, a folder, a pattern of frames, a pattern with ``{stem}`` (and, if wanted, ``{folder}``, where
+    the photograph lies), ``alpha`` for the photographs' own alpha channel, or ``-``. Where a photograph turns out to be
     another one's trimap, as in a folder that holds both, it is left out.
 
     Raises:
@@ -132,6 +150,8 @@ def paired(sources: Sources, trimap: str | None) -> Sources:
     if trimap == ALPHA:
         return sources
     path = location(trimap)
+    if is_pattern(trimap):
+        return _looked_up(sources, lambda source: _of_frame(trimap, source))
     if path != STREAM and STEM in trimap:
         return _looked_up(sources, lambda source: _by_pattern(trimap, source))
     if path != STREAM and os.path.isdir(path):
@@ -190,6 +210,15 @@ def _by_pattern(pattern: str, source: Source) -> Path:
         raise UsageError(f"{problem}, and {source.image} needs it")
     if identity(path) == identity(source.image):
         raise UsageError(f"{path} is both a photograph and its trimap by the pattern {pattern}")
+    return path
+
+
+def _of_frame(pattern: str, source: Source) -> Path:
+    if source.frame is None:
+        raise UsageError(f"the trimaps {pattern} are of a sequence, and {source.image} is no frame of one")
+    path = frame_path(pattern, source.frame)
+    if problem := unusable(path, "trimap"):
+        raise UsageError(f"{problem}, and {source.image} needs it")
     return path
 
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from .colour import quantise
 from .dumps import TRAJECTORY, foreign_in, step_name
+from .encoding import Result
 from .files import staged_folder
 from .receipts import Receipt, read_receipt
-from .writing import Result, quantise, write_images
+from .writing import write_images
 
 __all__ = ["StepDump", "contact_sheet", "dumping", "is_dump_of"]
 

@@ -16,15 +16,21 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 import diffmatte_cli
 from diffmatte_cli.cli import app, main
 from diffmatte_cli.errors import UsageError
+from diffmatte_cli.extras import is_installed
+from diffmatte_cli.formats import WRITERS
 from diffmatte_cli.weights import Copy, ModelSource, Store
 
 HEIGHT, WIDTH = 24, 32
+NEEDS_VFX = pytest.mark.skipif(not is_installed("vfx"), reason="needs the extra vfx (OpenImageIO)")
+FORMATS = [pytest.param(form, marks=NEEDS_VFX if form == "exr" else ()) for form in WRITERS]
+BY_PILLOW = [form for form in WRITERS if form != "exr"]
 
 
 @dataclass

@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffmatte_cli import foreground
-from diffmatte_cli.foreground import cutout, estimate_foreground
+from diffmatte_cli.composing import cutout as cutout_of
+from diffmatte_cli.foreground import estimate_foreground
 
 SIZE = 200
+
+
+def cutout(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Cut out as the program does by default, in 8 bits."""
+    return cutout_of(estimate_foreground(image, alpha), alpha, 8, premultiplied=False)
 
 
 def _scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from diffmatte_cli import jobs
 from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.formats import WRITERS, writer_for
-from diffmatte_cli.jobs import Job, Request, alpha_beside
+from diffmatte_cli.jobs import Job, Request
 from diffmatte_cli.jobs import plan as plan_all
 from diffmatte_cli.pairs import Pair, pair
+from diffmatte_cli.sequences import marked
 
 
 @pytest.fixture(autouse=True)
@@ -69,14 +70,19 @@ def test_results_go_to_the_current_folder_wherever_the_photograph_is() -> None:
     ],
 )
 def test_the_alpha_lies_beside_the_cutout(output: str, beside: str) -> None:
-    assert alpha_beside(Path(output)) == Path(beside)
+    Path("a").mkdir()
+    job = plan(CAT, TRIMAP, Path(output), cutout=True, with_alpha=True, uncertainty=2)
+    assert job.alpha_output == Path(beside)
+    assert job.uncertainty_output == Path(beside.replace("_alpha", "_uncertainty"))
 
 
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_names_never_collide_whatever_the_stem(stem: str) -> None:
-    cutout = Path(f"{stem}_cutout.png")
-    assert alpha_beside(cutout) != cutout
-    assert alpha_beside(cutout).name == f"{stem}_alpha.png"
+    cutout, alpha, uncertainty = (
+        marked(f"{stem}_cutout", mark, None, ("alpha", "cutout")) for mark in ("cutout", "alpha", "uncertainty")
+    )
+    assert alpha == f"{stem.removesuffix('_alpha')}_alpha" or stem.endswith("_cutout")
+    assert len({cutout, alpha, uncertainty}) == 3
 
 
 def test_no_trimap_says_what_one_is_and_how_to_get_it() -> None:
@@ -178,11 +184,24 @@ def test_every_ending_finds_its_format(name: str) -> None:
 def test_depth_conflicts() -> None:
     with pytest.raises(UsageError, match="holds no 16-bit"):
         plan(CAT, TRIMAP, Path("x.webp"), bits=16)
-    with pytest.raises(UsageError, match="--bit-depth 16 is for the alpha"):
-        plan(CAT, TRIMAP, bits=16, cutout=True)
+    with pytest.raises(UsageError, match="exr holds no 8-bit"):
+        plan(CAT, TRIMAP, Path("x.exr"), bits=8)
+    with pytest.raises(UsageError, match="--bit-depth must be 8 or 16"):
+        plan(CAT, TRIMAP, bits=12)
     with pytest.raises(UsageError, match="--with-alpha goes with --cutout"):
         plan(CAT, TRIMAP, with_alpha=True)
-    assert plan(CAT, TRIMAP, Path("x.webp"), bits=16, cutout=True, with_alpha=True).alpha_output == Path("x_alpha.png")
+    assert plan(CAT, TRIMAP, bits=16).bits == 16
+    assert plan(CAT, TRIMAP).bits == 8
+
+
+def test_what_needs_the_extra_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
+    for settings in ({"bits": 16, "cutout": True}, {"output": Path("x.exr")}, {"format": "exr"}):
+        with pytest.raises(UsageError, match=r"needs an extra: pip install 'diffmatte\[vfx\]'"):
+            plan(CAT, TRIMAP, **settings)
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: object())
+    assert plan(CAT, TRIMAP, Path("x.exr")).bits == 16
+    assert plan(CAT, TRIMAP, bits=16, cutout=True).bits == 16
 
 
 def test_dumps_go_into_a_new_or_an_old_dump_folder_only() -> None:

@@ -126,7 +126,7 @@ def test_streams() -> None:
         (("-", "a.png"), {"trimap": "t.png", "output": "out"}, "give it alone"),
         (("-",), {"trimap": "{stem}.png"}, "standard input has none"),
         (("-",), {"trimap": "t.png", "cutout": True, "with_alpha": True}, "holds one picture"),
-        (("-",), {"trimap": "t.png", "format": "webp", "bits": 16}, "webp holds no 16-bit alpha"),
+        (("-",), {"trimap": "t.png", "format": "webp", "bits": 16}, "webp holds no 16-bit pictures"),
         (("a.png", "t.png"), {"trimap": "alpha", "output": "-"}, "holds one picture"),
     ):
         with pytest.raises(UsageError, match=words):

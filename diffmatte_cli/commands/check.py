@@ -186,7 +186,8 @@ def _finding(code: str, text: str, mended: bool = False) -> dict[str, Any]:
 
 
 def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
-    from ..writing import Result, write_images
+    from ..encoding import Result
+    from ..writing import write_images
 
     if diagnosis.trimap is None:
         return None

@@ -2,14 +2,18 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..jobs import Job, Request, plan, share
 from ..locations import STREAM, spelled
 from ..model.config import check_attention_grids
+from ..sequences import gaps, is_pattern
 from ..settings import MatteOptions
 from ..streams import check_input, check_output
 from ..weights import ModelSource, Store, resolve_model, sha256_of_model
@@ -17,6 +21,8 @@ from . import options as opt
 from .tally import Tally, bar
 
 __all__ = ["matte", "run"]
+
+R = TypeVar("R", Request, MatteOptions)
 
 
 def matte(
@@ -33,7 +39,7 @@ def matte(
     cache_dir: opt.CacheDirOption = None,
     offline: opt.OfflineOption = False,
     seed: opt.SeedOption = 0,
-    device: opt.DeviceOption = "auto",
+    devices: opt.DeviceOption = "auto",
     threads: opt.ThreadsOption = None,
     sampler: opt.SamplerOption = "ddim",
     schedule: opt.ScheduleOption = None,
@@ -44,10 +50,17 @@ def matte(
     until_stable: opt.UntilStableOption = None,
     whole: opt.WholeOption = False,
     plain: opt.PlainOption = False,
-    bit_depth: opt.BitDepthOption = 8,
-    image_format: opt.FormatOption = None,
+    bits: opt.BitDepthOption = None,
+    format: opt.FormatOption = None,
     cutout: opt.CutoutOption = False,
     with_alpha: opt.WithAlphaOption = False,
+    foreground: opt.ForegroundOption = "blur-fusion",
+    background: opt.BackgroundOption = None,
+    linear_light: opt.LinearLightOption = False,
+    premultiplied: opt.PremultipliedOption = None,
+    input_space: opt.InputSpaceOption = "auto",
+    exr_space: opt.ExrSpaceOption = "linear",
+    uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
     keep_known: opt.KeepKnownOption = True,
     overwrite: opt.OverwriteOption = True,
@@ -61,45 +74,16 @@ def matte(
 
     Exit code 0 when all are done, 1 when some failed, 2 for a mistake in what was asked: then nothing is written.
     """
-    options = MatteOptions(
-        model=model,
-        store=Store(weights_file, cache_dir, offline),
-        sampler=sampler,
-        schedule=schedule,
-        input_scale=input_scale,
-        keep_known=keep_known,
-        devices=device,
-        threads=threads,
-        attention_grids=attention_grids,
-        memory=memory,
-        precision=precision,
-        until_stable=until_stable,
-        whole=whole,
-        plain=plain,
-        bits=bit_depth,
-        cutout=cutout,
-        skip_existing=skip_existing,
-        fail_fast=fail_fast,
-        quiet=quiet,
-        verbose=verbose,
-    )
-    request = Request(
-        inputs=tuple(inputs or ()),
-        trimap=trimap,
-        output=output,
-        manifest=manifest,
-        recursive=recursive,
-        format=image_format,
-        cutout=cutout,
-        with_alpha=with_alpha,
-        bits=bit_depth,
-        dump_steps=dump_steps,
-        report=report,
-        overwrite=overwrite,
-        seed=seed,
-        steps=steps,
-    )
-    _start(request, options, shard, dry_run=dry_run)
+    given = locals()
+    given["cutout"] = cutout or background is not None
+    given["inputs"] = tuple(inputs or ())
+    given["store"] = Store(weights_file, cache_dir, offline)
+    _start(_filled(Request, given), _filled(MatteOptions, given), shard, dry_run=dry_run)
+
+
+def _filled(record: type[R], given: Mapping[str, Any]) -> R:
+    """Make a record of the options that are called like its fields."""
+    return record(**{field.name: given[field.name] for field in fields(record)})
 
 
 def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_run: bool) -> None:
@@ -114,7 +98,10 @@ def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_ru
         _print_plan(chosen)
     else:
         _check_streams(chosen)
-        run(chosen, options, source, request.report, several=request.into_folder)
+        for text in request.inputs:
+            if is_pattern(text) and (missing := gaps(text)):
+                warn(f"{text} lacks frames between its first and its last: {', '.join(missing)}")
+        run(chosen, options, source, request.report, several=request.into_folder or len(jobs) > 1)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -167,6 +154,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         typer.Exit: code 1 if photographs of a batch failed, 130 or 143 if it was interrupted.
     """
     from ..batch import Stages, engines
+    from ..composing import background_of
     from ..pipeline import run_stages
     from ..reports import Report
     from ..stopping import stopping_on_signals
@@ -175,7 +163,13 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     with stopping_on_signals() as stop, ExitStack() as opened:
         show_bar = not options.quiet and sys.stderr.isatty()
         stages = Stages(
-            options, sha256_of_model(source), warn, stop.event, several=several, step_bar=show_bar and not several
+            options,
+            sha256_of_model(source),
+            warn,
+            stop.event,
+            several=several,
+            step_bar=show_bar and not several,
+            background=None if options.background is None else background_of(options.background),
         )
         computers = [stages.computer(engine) for engine in engines(source, options, tell)]
         rows = opened.enter_context(Report(report)) if report is not None else None

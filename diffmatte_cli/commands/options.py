@@ -7,20 +7,26 @@ import typer
 
 from ..formats import WRITERS
 from ..model.config import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
+from ..settings import FOREGROUND_NAMES, INPUT_SPACES, SPACES
 
 __all__ = [
     "AttentionGridsOption",
+    "BackgroundOption",
     "BitDepthOption",
     "CacheDirOption",
     "CutoutOption",
     "DeviceOption",
     "DryRunOption",
     "DumpStepsOption",
+    "ExrSpaceOption",
     "FailFastOption",
+    "ForegroundOption",
     "FormatOption",
     "InputScaleOption",
+    "InputSpaceOption",
     "InputsArgument",
     "KeepKnownOption",
+    "LinearLightOption",
     "ManifestOption",
     "MemoryOption",
     "ModelOption",
@@ -30,6 +36,7 @@ __all__ = [
     "OverwriteOption",
     "PlainOption",
     "PrecisionOption",
+    "PremultipliedOption",
     "QuietOption",
     "RecursiveOption",
     "ReportOption",
@@ -41,6 +48,7 @@ __all__ = [
     "StepsOption",
     "ThreadsOption",
     "TrimapOption",
+    "UncertaintyOption",
     "UntilStableOption",
     "VerboseOption",
     "WeightsFileOption",
@@ -52,7 +60,7 @@ InputsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="Photographs, folders of them, or - for a photograph on standard input.",
+        help="Photographs, folders of them, frames by a pattern (shot.%04d.exr), or - for one on standard input.",
         show_default=False,
     ),
 ]
@@ -63,7 +71,7 @@ TrimapOption = Annotated[
         metavar="TRIMAP",
         help="Needed: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
         " cat_trimap.png goes with cat.jpg; a pattern with {stem} (and {folder}, the photograph's); alpha for the"
-        " photographs' own alpha channel; or - for standard input.",
+        " photographs' own alpha channel; frames by a pattern; or - for standard input.",
     ),
 ]
 ManifestOption = Annotated[
@@ -89,9 +97,9 @@ OutputOption = Annotated[
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        help="The result, .png, .tif, .tiff or .webp; a folder for several, which is made; - for standard output."
-        " Default: the photograph's name with _alpha.png or _cutout.png, in the current folder; for a"
-        " photograph from standard input, standard output.",
+        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, which is made; -"
+        " for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current folder;"
+        " for a photograph from standard input, standard output.",
     ),
 ]
 FormatOption = Annotated[
@@ -190,9 +198,65 @@ MemoryOption = Annotated[
         help="Memory to make do with, like 4GB; default: half of the machine's, or GPU's; with mps 4 GiB.",
     ),
 ]
-BitDepthOption = Annotated[int, typer.Option("--bit-depth", metavar="8|16", help="Bits of the written alpha.")]
+BitDepthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--bit-depth",
+        metavar="8|16",
+        help="Bits a channel of what is written; default: 8, and half floats in EXR; 16 with --cutout needs the extra"
+        " vfx.",
+    ),
+]
 CutoutOption = Annotated[
     bool, typer.Option("--cutout", help="Write the subject as RGBA, freed of the old background's colour.")
+]
+ForegroundOption = Annotated[
+    str,
+    typer.Option(
+        "--foreground",
+        metavar="|".join(FOREGROUND_NAMES),
+        help="How the subject's own colour is estimated; ml is pymatting's multi-level method and needs the extra ml.",
+    ),
+]
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        "--background",
+        metavar="COLOUR|IMAGE|checker|blur",
+        help="A cutout laid on a colour (white, #ff8800), a picture scaled to cover, a checkerboard, or the"
+        " photograph's own background out of focus.",
+    ),
+]
+LinearLightOption = Annotated[
+    bool, typer.Option("--linear-light", help="With --background: mix light, as a camera would, and not sRGB values.")
+]
+PremultipliedOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--premultiplied/--straight",
+        help="Multiply a cutout's colour by its alpha, or do not; default: only in EXR.",
+        show_default=False,
+    ),
+]
+InputSpaceOption = Annotated[
+    str,
+    typer.Option(
+        "--input-space",
+        metavar="|".join(INPUT_SPACES),
+        help="What photographs hold: linear light or sRGB; auto takes EXR as linear unless it says otherwise.",
+    ),
+]
+ExrSpaceOption = Annotated[
+    str, typer.Option("--exr-space", metavar="|".join(SPACES), help="What colour is written in EXR.")
+]
+UncertaintyOption = Annotated[
+    int | None,
+    typer.Option(
+        "--uncertainty",
+        metavar="K",
+        help="Sample with K seeds and write the standard deviation over seeds and steps, NAME_uncertainty.png; alpha"
+        " stays the first seed's.",
+    ),
 ]
 WithAlphaOption = Annotated[bool, typer.Option("--with-alpha", help="With --cutout: write the alpha beside it, too.")]
 DumpStepsOption = Annotated[

@@ -99,7 +99,8 @@ class Tally:
             return f"{number}skipped, done before: {spelled(job.output, 'standard output')}"
         files = ", ".join(spelled(path, "standard output") for path in job.written)
         size = f"{matted.width}x{matted.height}, {matted.unknown:.1%} unknown"
-        return f"{number}{size}, {matted.engine}, {matted.seconds:.1f} s: {files}"
+        risk = "" if matted.risk is None else f"risk {matted.risk:.1f}, "
+        return f"{number}{size}, {matted.engine}, {risk}{matted.seconds:.1f} s: {files}"
 
     def finish(self) -> None:
         """Tell how it went, and end with the exit code that says so."""

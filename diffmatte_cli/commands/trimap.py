@@ -116,10 +116,11 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
     """Make one trimap; return a line about it."""
     import numpy as np
 
+    from ..encoding import Result
     from ..images import decode_grey, decode_opacity, read_bytes
     from ..masks import trimap_from_mask
     from ..trimap import diagnose, unknown_share
-    from ..writing import Result, write_images
+    from ..writing import write_images
 
     content = read_bytes(mask)
     grey = decode_opacity(content, mask)

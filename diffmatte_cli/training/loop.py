@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..encoding import Result
 from ..errors import TrainingError, UsageError
 from ..files import staged_file
 from ..matting import Matter
@@ -20,7 +21,7 @@ from ..metrics import mse, sad
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..sampling import Diffusion
-from ..writing import Result, write_images
+from ..writing import write_images
 from .config import OptimiserConfig, TrainConfig
 from .data import Batch, Pair, batches, read_assets, read_validation
 from .losses import total_loss

@@ -1,0 +1,121 @@
+"""From alpha to pictures: the cutout, the subject on a new background, and where that comes from."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor
+
+from .colour import Floats, as_shares, converted, quantise
+from .errors import UsageError
+from .foreground import blurred_background
+from .images import Photo, decode_image, read_bytes
+from .locations import location
+from .receipts import sha256_of
+from .settings import BLUR, CHECKER
+from .sources import unusable
+
+__all__ = ["Background", "Plane", "background_of", "composite", "cutout"]
+
+_SQUARES = 64  # along the longer side of a checkerboard
+_GREYS = 0.6, 0.8
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Hold colour float32 [H, W, 3], and whether it is linear light or sRGB."""
+
+    values: Floats
+    linear: bool
+
+    def as_linear(self, wanted: bool) -> "Plane":
+        """Return the same colour as linear light, or as sRGB."""
+        return Plane(converted(self.values, self.linear, wanted), wanted)
+
+
+def cutout(foreground: Floats, alpha: Floats, bits: int | None, *, premultiplied: bool) -> NDArray[Any]:
+    """Return RGBA [H, W, 4]: uint8 or uint16, or float32 without ``bits``.
+
+    ``foreground`` is float32 [H, W, 3] from 0, ``alpha`` float32 [H, W] in [0, 1]; ``premultiplied`` multiplies the
+    first by the second.
+    """
+    opacity = np.clip(alpha, 0, 1)
+    kind = np.float32 if bits is None else np.uint8 if bits == 8 else np.uint16
+    picture = np.empty((*alpha.shape, 4), kind)
+    for channel in range(4):  # one at a time: a quarter of the memory
+        plane = opacity if channel == 3 else foreground[..., channel]
+        plane = plane * opacity if premultiplied and channel < 3 else plane
+        picture[..., channel] = plane if bits is None else quantise(plane, bits)
+    return picture
+
+
+def composite(foreground: Plane, background: Plane, alpha: Floats, *, linear_light: bool) -> Plane:
+    """Lay the foreground over the background (Eq. 1), in linear light or in sRGB; gives the foreground's own kind."""
+    above, below = (plane.as_linear(linear_light).values for plane in (foreground, background))
+    opacity = np.clip(alpha, 0, 1)[..., None]
+    return Plane(opacity * above + (1 - opacity) * below, linear_light).as_linear(foreground.linear)
+
+
+@dataclass(frozen=True)
+class Background:
+    """A new background: a colour, "checker", "blur" or a picture; make one with :func:`background_of`.
+
+    ``name`` stands for it in receipts: what it is called, or the sha256 of the picture's file.
+    """
+
+    name: str
+    colour: tuple[int, ...] | None = None
+    picture: Photo | None = None
+
+    def plane(self, photo: Photo, alpha: Floats) -> Plane:
+        """Return the background for a photograph, of its size; a picture is scaled to cover."""
+        height, width = alpha.shape
+        if self.picture is not None:
+            return Plane(_covering(as_shares(self.picture.colour), height, width), self.picture.linear)
+        if self.name == BLUR:
+            return Plane(blurred_background(photo.colour, alpha), photo.linear)
+        if self.name == CHECKER:
+            side = max(1, max(height, width) // _SQUARES)
+            odd = (np.arange(height)[:, None] // side + np.arange(width) // side) % 2
+            grey = np.array(_GREYS, np.float32)[odd]
+            return Plane(np.broadcast_to(grey[..., None], (height, width, 3)), False)
+        colour = np.array(self.colour, np.float32) / np.float32(255)
+        return Plane(np.broadcast_to(colour, (height, width, 3)), False)
+
+
+def background_of(text: str) -> Background:
+    """Return the background that ``--background`` names.
+
+    Raises:
+        UsageError: it is neither a colour nor a file.
+        ImageError: the file cannot be read.
+    """
+    if text in (BLUR, CHECKER):
+        return Background(text)
+    path = location(text)
+    if unusable(path, "background") is None:
+        content = read_bytes(path)
+        return Background(sha256_of(content), picture=decode_image(content, path))
+    with suppress(ValueError):
+        return Background(text, ImageColor.getrgb(text)[:3])
+    raise UsageError(
+        f"--background {text} is no colour (like white or #ff8800), checker or blur, and no picture's file"
+    )
+
+
+def _covering(pixels: Floats, height: int, width: int) -> Floats:
+    """Scale [h, w, 3] to the smallest size that covers height x width, and cut out the middle."""
+    factor = max(height / pixels.shape[0], width / pixels.shape[1])
+    # The part of the picture that will be seen, in its own pixels.
+    seen_width, seen_height = width / factor, height / factor
+    left, top = (pixels.shape[1] - seen_width) / 2, (pixels.shape[0] - seen_height) / 2
+    box = (left, top, left + seen_width, top + seen_height)
+    planes = (
+        Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize(
+            (width, height), Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC, box
+        )
+        for channel in range(3)
+    )
+    return np.stack([np.asarray(plane) for plane in planes], axis=-1).clip(0)

@@ -1,0 +1,64 @@
+"""Image sequences: frames by a pattern like ``shot.%04d.exr`` or ``shot.####.exr``. Standard library only."""
+
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from .errors import UsageError
+from .locations import location, pictures_in
+
+__all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked"]
+
+# %04d, %d, or one # a digit; the number's width is the least that it has.
+_PLACE = re.compile(r"%0?(\d*)d|(#+)")
+
+
+def is_pattern(text: str) -> bool:
+    """Tell whether an argument names a sequence: a place for the frame's number, and no file of that very name."""
+    return len(_PLACE.findall(os.path.basename(text))) == 1 and not os.path.lexists(text)
+
+
+def frame_path(pattern: str, number: int) -> Path:
+    """Return the path of one frame; a pattern without a place names one file for all."""
+    folder, name = os.path.split(pattern)
+    return location(os.path.join(folder, _PLACE.sub(lambda found: f"{number:0{_width(found)}d}", name)))
+
+
+def _width(found: re.Match[str]) -> int:
+    return len(found[2]) if found[2] else int(found[1] or 1)
+
+
+def frames(pattern: str) -> dict[int, Path]:
+    """Return the frames that are there, by number and in its order.
+
+    Raises UsageError where there is none, or the folder cannot be looked into.
+    """
+    folder, name = os.path.split(pattern)
+    found = _PLACE.search(name)
+    assert found is not None
+    shape = re.compile(rf"{re.escape(name[: found.start()])}(\d{{{_width(found)},}}){re.escape(name[found.end() :])}")
+    numbers = (int(match[1]) for path in pictures_in(location(folder or ".")) if (match := shape.fullmatch(path.name)))
+    paths = {number: frame_path(pattern, number) for number in sorted(numbers)}
+    if not paths:
+        raise UsageError(f"there is no frame {pattern}")
+    return paths
+
+
+def gaps(pattern: str) -> list[str]:
+    """Return the numbers that are missing between the first frame and the last, as in ``["7", "9-12"]``."""
+    numbers = list(frames(pattern))
+    return [str(a + 1) if b == a + 2 else f"{a + 1}-{b - 1}" for a, b in pairwise(numbers) if b > a + 1]
+
+
+def marked(name: str, mark: str, frame: int | None, instead_of: tuple[str, ...] = ()) -> str:
+    """Return a result's name without ending, with what it is: before the number of a frame, at the end otherwise.
+
+    ``instead_of`` are marks that it may bear already.
+    """
+    plain, digits = name, ""
+    if frame is not None and (found := re.fullmatch(rf"(.*?)([._-]?0*{frame})", name)):
+        plain, digits = found[1], found[2]
+    for other in instead_of:
+        plain = plain.removesuffix(f"_{other}")
+    return f"{plain}_{mark}{digits}"
