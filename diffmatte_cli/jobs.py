@@ -12,9 +12,10 @@ from pathlib import Path
 from .dumps import top_problem, with_dump
 from .errors import PlanError, UsageError
 from .formats import WRITERS, writer_for
-from .locations import STREAM, identity, location, names_folder, spelled
+from .locations import STREAM, identity, kind, location, names_folder, spelled
 from .manifests import read_manifest
 from .model.config import check_seed, check_steps
+from .remotes import is_remote
 from .reports import check_report
 from .settings import check_choice
 from .sources import Source, Sources, gather, paired
@@ -171,7 +172,7 @@ def _results_folder(request: Request) -> Path | None:
     if location(request.output) == STREAM:
         raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
     folder = location(request.output)
-    if os.path.lexists(folder) and not os.path.isdir(folder):
+    if kind(folder) not in (None, "folder"):
         raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
     return folder
 
@@ -206,7 +207,8 @@ def _job(request: Request, source: Source, folder: Path | None) -> Job:
 def _output(request: Request, source: Source, folder: Path | None) -> Path:
     named = source.relative.name + ("_cutout" if request.cutout else "_alpha") + request.ending
     if folder is not None:
-        return folder / (source.output or source.relative.parent / named)
+        chosen = source.output or source.relative.parent / named
+        return chosen if is_remote(chosen) else folder / chosen
     if request.output is not None:
         return location(request.output)
     return STREAM if source.image == STREAM else Path(named)

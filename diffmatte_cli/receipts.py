@@ -1,6 +1,7 @@
 """Receipts: what a result was made of and how, kept inside its file, so that it can be made or trusted again."""
 
 import hashlib
+import io
 import json
 import re
 from dataclasses import asdict, dataclass, fields
@@ -13,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from .exif import DIRECTORIES
 from .formats import WRITERS
 from .images import tolerant_pillow
+from .remotes import is_remote, read
 
 __all__ = ["Receipt", "embedded", "read_receipt", "sha256_of"]
 
@@ -95,7 +97,8 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
 def read_receipt(path: Path) -> Receipt | None:
     """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
     try:
-        with tolerant_pillow(), Image.open(path, formats=[w.pillow_name for w in WRITERS.values()]) as image:
+        file = io.BytesIO(read(path)) if is_remote(path) else path
+        with tolerant_pillow(), Image.open(file, formats=[w.pillow_name for w in WRITERS.values()]) as image:
             values = json.loads(_text_in(image))
             if values.pop(PIXELS) != _digest(image):  # cut short, or changed by somebody
                 return None

@@ -17,6 +17,7 @@ from .files import staged_file
 from .formats import WRITERS, Writer, writer_for
 from .locations import STREAM, is_inside, spelled
 from .receipts import Receipt, embedded
+from .remotes import is_remote, putting
 
 __all__ = ["Result", "check_fits", "quantise", "write_images"]
 
@@ -70,7 +71,7 @@ def check_fits(path: Path, writer: Writer, height: int, width: int) -> None:
 
 
 def write_images(results: Sequence[Result]) -> None:
-    """Write several pictures: each is complete under a temporary name before the first is renamed.
+    """Write several pictures: each is complete under a temporary name before the first is renamed, or sent to a URL.
 
     A result for ``STREAM`` goes to standard output. Folders that are missing are made.
 
@@ -83,6 +84,8 @@ def write_images(results: Sequence[Result]) -> None:
             content = _encode(result)
             if result.path == STREAM:
                 _write_to_stdout(content)
+            elif is_remote(result.path):
+                stack.enter_context(putting(result.path, content, overwrite=result.overwrite))
             else:
                 _make_folder(result.path, result.within)
                 staged = staged_file(result.path, within=result.within, overwrite=result.overwrite)
