@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .locations import identity
+from .remotes import is_remote
 from .targets import LONGEST_NAME, Targets
 
 __all__ = ["TRAJECTORY", "foreign_in", "step_name", "top_problem", "with_dump"]
@@ -27,6 +28,8 @@ def foreign_in(folder: Path) -> str | None:
 
 def top_problem(top: Path) -> str | None:
     """Say why a folder cannot hold the jobs' folders of steps."""
+    if is_remote(top):
+        return f"--dump-steps {top} is no folder on this machine, and a folder of steps is made on one"
     if len(os.fsencode(top.name)) > LONGEST_NAME:
         return "the name of the folder of --dump-steps is too long"
     if not os.path.isdir(top.parent):

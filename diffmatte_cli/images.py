@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from . import vfx
+from . import remotes, vfx
 from .colour import as_shares, quantise, to_srgb
 from .errors import ImageError
 from .exif import described, stored_orientation
@@ -101,6 +101,8 @@ def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
     try:
         if path == STREAM:
             content = _from_stdin(check)
+        elif remotes.is_remote(path):
+            content = remotes.read(path, MAX_BYTES)
         elif path.exists() and not path.is_file():
             raise ImageError(f"cannot read {name}: it is not a file")
         else:

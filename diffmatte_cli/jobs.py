@@ -13,9 +13,10 @@ from .dumps import top_problem, with_dump
 from .errors import PlanError, UsageError
 from .extras import require
 from .formats import WRITERS, check_depth, writer_for
-from .locations import STREAM, identity, location, names_folder, spelled
+from .locations import STREAM, identity, kind, location, names_folder, spelled
 from .manifests import read_manifest
 from .model.config import check_seed, check_steps
+from .remotes import is_remote
 from .reports import check_report
 from .sequences import frame_path, is_pattern, marked
 from .settings import check_choice
@@ -188,7 +189,7 @@ def _results_folder(request: Request) -> Path | None:
     if location(request.output) == STREAM:
         raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
     folder = location(request.output)
-    if os.path.lexists(folder) and not os.path.isdir(folder):
+    if kind(folder) not in (None, "folder"):
         raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
     return folder
 
@@ -221,7 +222,8 @@ def _job(request: Request, source: Source, folder: Path | None) -> Job:
 def _output(request: Request, source: Source, folder: Path | None) -> Path:
     named = marked(source.relative.name, "cutout" if request.cutout else "alpha", source.frame) + request.ending
     if folder is not None:
-        return folder / (source.output or source.relative.parent / named)
+        chosen = source.output or source.relative.parent / named
+        return chosen if is_remote(chosen) else folder / chosen
     if request.output is not None:
         return frame_path(request.output, source.frame) if source.frame is not None else location(request.output)
     return STREAM if source.image == STREAM else Path(named)

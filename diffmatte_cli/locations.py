@@ -1,32 +1,73 @@
-"""Paths as people write them: files, folders, and ``-`` for the streams of a pipe. Standard library only."""
+"""Paths as people write them: files, folders, URLs, and ``-`` for the streams of a pipe. Standard library only."""
 
 import os
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 
+from . import remotes
 from .errors import UsageError
 from .formats import READABLE_SUFFIXES
+from .remotes import is_remote, is_url, remote
 
-__all__ = ["STREAM", "identity", "is_inside", "location", "names_folder", "pictures_in", "spelled"]
+__all__ = [
+    "STREAM",
+    "below",
+    "identity",
+    "is_folder",
+    "is_inside",
+    "kind",
+    "location",
+    "names_folder",
+    "pictures_in",
+    "place",
+    "spelled",
+]
 
 # Standard input or output; a file of this name is kept apart by ``location``.
 STREAM = Path("-")
 
 
 def location(text: str) -> Path:
-    """Return the path of an argument: ``-`` is the stream, ``./-`` a file called so.
+    """Return the path of an argument: ``-`` is the stream, ``./-`` a file called so; ``s3://`` begins a URL.
 
-    Raises UsageError for an empty text, as a shell makes it of a variable that is not set.
+    Raises UsageError for an empty text, as a shell makes it of a variable that is not set, and for a URL of a
+    kind that is not known.
     """
     if not text:
         raise UsageError("a path is empty: is a variable of the shell not set?")
+    if is_url(text):
+        return remote(text)
     path = Path(text)
     return Path(os.path.abspath(path)) if path == STREAM and text != str(STREAM) else path
 
 
+def below(folder: Path, text: str) -> Path:
+    """Return the path of an argument that starts at ``folder``, unless it is a URL or absolute."""
+    return location(text if is_url(text) else os.path.join(folder, text))
+
+
 def names_folder(text: str) -> bool:
     """Tell whether an argument names a folder: one that is there, or any name that ends in a slash."""
-    return text != str(STREAM) and bool(text) and (text.endswith("/") or os.path.isdir(text))
+    return text != str(STREAM) and bool(text) and (text.endswith("/") or is_folder(location(text)))
+
+
+def kind(path: Path) -> str | None:
+    """Return "file", "folder", "other", "dead link", or None where there is nothing.
+
+    Raises UsageError where a remote place does not say.
+    """
+    if is_remote(path):
+        return remotes.kind(path)
+    if os.path.isfile(path):
+        return "file"
+    if os.path.isdir(path):
+        return "folder"
+    return "other" if os.path.exists(path) else "dead link" if os.path.lexists(path) else None
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a folder is there; raises UsageError where a remote place does not say."""
+    return kind(path) == "folder"
 
 
 def spelled(path: Path, stream: str) -> str:
@@ -36,6 +77,8 @@ def spelled(path: Path, stream: str) -> str:
 
 def identity(path: Path) -> Hashable:
     """Return what two paths to one file have in common, links and spellings aside; the file need not exist."""
+    if is_remote(path):
+        return remotes.place(path)
     try:
         found = os.stat(path)
     except OSError:
@@ -43,10 +86,14 @@ def identity(path: Path) -> Hashable:
     return found.st_dev, found.st_ino
 
 
+def place(path: Path) -> str:
+    """Return where a path leads, once every link is followed."""
+    return remotes.place(path) if is_remote(path) else os.path.realpath(path)
+
+
 def is_inside(path: Path, folder: Path) -> bool:
     """Tell whether a path lies in a folder, or is it, once every link is followed."""
-    inner, outer = os.path.realpath(path), os.path.realpath(folder)
-    return os.path.commonpath([inner, outer]) == outer
+    return location(place(path)).is_relative_to(location(place(folder)))
 
 
 def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None = None) -> Iterator[Path]:
@@ -56,20 +103,26 @@ def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None
 
     Raises UsageError for a folder that cannot be looked into.
     """
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-    except OSError as error:
-        raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
-    below = []
-    for name, is_folder in found:
+    folders = []
+    for name, has_more in _listed(folder):
         path = folder / name
         if name.startswith("."):
             continue
-        if is_folder:
-            below.append(path)
-        elif path.suffix.lower() in READABLE_SUFFIXES and not path.is_dir():
+        if has_more:
+            folders.append(path)
+        elif path.suffix.lower() in READABLE_SUFFIXES and (is_remote(path) or not path.is_dir()):
             yield path
-    for path in below if recursive else ():
-        if except_in is None or os.path.realpath(path) != os.path.realpath(except_in):
+    for path in folders if recursive else ():
+        if except_in is None or place(path) != place(except_in):
             yield from pictures_in(path, recursive=True, except_in=except_in)
+
+
+def _listed(folder: Path) -> list[tuple[str, bool]]:
+    """Return the names in a folder, and which are folders and no links to some."""
+    if is_remote(folder):
+        return remotes.listing(folder)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error

@@ -4,12 +4,14 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from .errors import UsageError
-from .locations import identity, location
+from .errors import ImageError, UsageError
+from .locations import below, identity
 from .model.config import check_seed, check_steps
+from .remotes import is_remote, is_url, read, remote
 from .sources import ALPHA, Source, Sources, unusable
 
 __all__ = ["COLUMNS", "read_manifest"]
@@ -36,17 +38,22 @@ def read_manifest(path: Path) -> Sources:
     sources = Sources()
     try:
         # Names that are not UTF-8 come through, as they do from the command line.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with _opened(path) as binary, TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as file:
             rows = _csv_rows(file, path) if path.suffix.lower() == ".csv" else _json_rows(file)
             for line, row in rows:
                 _add(sources, path, line, row)
-    except OSError as error:
-        raise UsageError(f"cannot read the manifest {path}: {error.strerror}") from error
+    except (OSError, ImageError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"cannot read the manifest {path}: {reason}") from error
     except csv.Error as error:
         raise UsageError(f"the manifest {path} is no CSV: {error}") from error
     if not sources.found and not sources.problems:
         raise UsageError(f"the manifest {path} has no rows")
     return sources
+
+
+def _opened(path: Path) -> BinaryIO:
+    return BytesIO(read(path)) if is_remote(path) else path.open("rb")
 
 
 def _csv_rows(file: Any, path: Path) -> Iterator[tuple[int, Row | str]]:
@@ -93,15 +100,16 @@ def _source(folder: Path, row: Row) -> Source:
     for name in COLUMNS[:3]:
         if not _is_path(row.get(name, "")):
             raise UsageError(f"its {name} is no path: {row[name]!r}")
-    image, trimap = (location(os.path.join(folder, row[name])) for name in _NEEDED)
+    image, trimap = (below(folder, row[name]) for name in _NEEDED)
     own = row["trimap"] == ALPHA
     for path, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
         if problem := unusable(path, role):
             raise UsageError(problem)
     if identity(image) == identity(trimap):
         raise UsageError(f"{image} is given both as the photograph and as its trimap")
-    output = Path(row["output"]) if "output" in row else None
-    relative = Path(image.stem) if output is None else output.parent / output.stem
+    text = row.get("output")
+    output = None if text is None else remote(text) if is_url(text) else Path(text)
+    relative = Path(image.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
     for check, value in ((check_seed, seed), (check_steps, steps)):
         if value is not None:

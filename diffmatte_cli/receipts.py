@@ -19,6 +19,7 @@ from . import vfx
 from .exif import DIRECTORIES
 from .formats import WRITERS
 from .images import MAX_PIXELS, is_deep_colour, tolerant_pillow
+from .remotes import is_remote, read
 
 __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
 
@@ -123,7 +124,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
     with suppress(Exception):  # whatever is wrong with it: it is made again
-        text, pixels = _opened(path.read_bytes())
+        text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
         values = json.loads(text)
         notes = values.pop(NOTES, {})
         if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from .errors import OutputError, UsageError
 from .locations import spelled
+from .remotes import is_remote
 
 if TYPE_CHECKING:
     from .batch import Matted
@@ -43,7 +44,9 @@ REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
 
 
 def check_report(path: Path) -> None:
-    """Raise UsageError for a report whose ending says no format."""
+    """Raise UsageError for a report whose ending says no format, and for one elsewhere."""
+    if is_remote(path):
+        raise UsageError(f"the report {path} must be a file on this machine: rows are added to it one by one")
     if path.suffix.lower() not in REPORTS:
         raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
 

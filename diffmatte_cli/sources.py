@@ -3,7 +3,6 @@
 Standard library only; no picture is opened. What is wrong is collected, so that it can be told all at once.
 """
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,7 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from .errors import UsageError
-from .locations import STREAM, identity, location, pictures_in
+from .locations import STREAM, below, identity, is_folder, kind, location, pictures_in, place
+from .remotes import is_remote
 from .sequences import frame_path, frames, is_pattern
 
 __all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", "unusable"]
@@ -83,7 +83,7 @@ def gather(
     for text, path in zip(inputs, paths, strict=True):
         if is_pattern(text):
             _add_sequence(sources, text, role)
-        elif os.path.isdir(path) and path != STREAM:
+        elif path != STREAM and is_folder(path):
             _add_folder(sources, path, recursive, except_in, role)
         elif path == STREAM:
             sources.found.append(Source(path, Path("stdin")))
@@ -102,10 +102,11 @@ def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path
         sources.problems.append(str(error))
         return
     for path in pictures:
-        if problem := unusable(path, role):
+        # What a store has listed it has; asking for each would take a request each.
+        if problem := None if is_remote(path) else unusable(path, role):
             sources.problems.append(problem)
         else:
-            sources.found.append(Source(path, path.relative_to(folder).parent / path.stem))
+            sources.found.append(Source(path, Path(path.relative_to(folder).parent) / path.stem))
     if not pictures:
         hint = "" if recursive else " (folders below it are looked into with --recursive)"
         sources.problems.append(f"the folder {folder} holds no pictures{hint}")
@@ -126,13 +127,12 @@ def _add_sequence(sources: Sources, pattern: str, role: str) -> None:
 
 def unusable(path: Path, role: str) -> str | None:
     """Say what is wrong with the path of a picture."""
-    if not os.path.lexists(path):
+    found = kind(path)
+    if found is None:
         return f"the {role} {path} does not exist"
-    if not os.path.exists(path):
+    if found == "dead link":
         return f"the {role} {path} is a link that leads nowhere"
-    if not os.path.isfile(path):
-        return f"the {role} {path} is not a file: give a picture's path"
-    return None
+    return None if found == "file" else f"the {role} {path} is not a file: give a picture's path"
 
 
 def paired(sources: Sources, trimap: str | None) -> Sources:
@@ -154,7 +154,7 @@ def paired(sources: Sources, trimap: str | None) -> Sources:
         return _looked_up(sources, lambda source: _of_frame(trimap, source))
     if path != STREAM and STEM in trimap:
         return _looked_up(sources, lambda source: _by_pattern(trimap, source))
-    if path != STREAM and os.path.isdir(path):
+    if path != STREAM and is_folder(path):
         listed = cache(_by_stem)
         return _looked_up(sources, lambda source: _in_folder(path, source, listed))
     return _one_for_one(sources, path)
@@ -191,7 +191,7 @@ def _looked_up(sources: Sources, find: Callable[[Source], Path]) -> Sources:
 def _shared(sources: list[Source]) -> list[str]:
     users = defaultdict(list)
     for source in sources:
-        users[os.path.realpath(source.trimap or source.image)].append(source)
+        users[place(source.trimap or source.image)].append(source)
     return [
         f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
         " the photographs', or use a --manifest"
@@ -205,7 +205,7 @@ def _by_pattern(pattern: str, source: Source) -> Path:
         raise UsageError("a pattern needs the photograph's name, and standard input has none: name the trimap")
     values = {STEM: source.image.stem, FOLDER: str(source.image.parent)}
     filled = re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], pattern)
-    path = location(os.path.join(".", filled))
+    path = below(Path("."), filled)
     if problem := unusable(path, "trimap"):
         raise UsageError(f"{problem}, and {source.image} needs it")
     if identity(path) == identity(source.image):
@@ -222,27 +222,29 @@ def _of_frame(pattern: str, source: Source) -> Path:
     return path
 
 
-def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, list[Path]]]) -> Path:
+def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, list[Path]] | None]) -> Path:
     if source.image == STREAM:
         raise UsageError("a folder of trimaps needs a name to look for, and standard input has none: name the trimap")
     mirrored = folder / source.relative.parent
-    place = mirrored if os.path.isdir(mirrored) else folder
-    stem, beside = source.image.stem, identity(place) == identity(source.image.parent)
+    held = folder if listed(mirrored) is None else mirrored
+    there = listed(held) or {}
+    stem, beside = source.image.stem, identity(held) == identity(source.image.parent)
     suffixes = TRIMAP_SUFFIXES[1:] if beside else TRIMAP_SUFFIXES
     bases = dict.fromkeys((stem, *(stem.removesuffix(mark) for mark in PHOTO_SUFFIXES)))
-    fitting = [path for base in bases for suffix in suffixes for path in listed(place).get(base + suffix, ())]
+    fitting = [path for base in bases for suffix in suffixes for path in there.get(base + suffix, ())]
     if not fitting:
-        raise UsageError(
-            f"no trimap for {source.image} in {place}: {stem}{suffixes[0]}.png is looked for, and the like"
-        )
+        raise UsageError(f"no trimap for {source.image} in {held}: {stem}{suffixes[0]}.png is looked for, and the like")
     if len(fitting) > 1:
         raise UsageError(f"{source.image} has two trimaps, {fitting[0]} and {fitting[1]}: keep one of them")
-    if problem := unusable(fitting[0], "trimap"):
+    if problem := None if is_remote(folder) else unusable(fitting[0], "trimap"):
         raise UsageError(f"{problem}, and {source.image} needs it")
     return fitting[0]
 
 
-def _by_stem(folder: Path) -> dict[str, list[Path]]:
+def _by_stem(folder: Path) -> dict[str, list[Path]] | None:
+    """Return a folder's pictures by their names without endings; None where there is no such folder."""
+    if not is_folder(folder):
+        return None
     stems = defaultdict(list)
     for path in pictures_in(folder):
         stems[path.stem].append(path)

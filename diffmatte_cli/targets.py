@@ -5,10 +5,12 @@ Standard library only.
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from .errors import OutputError
-from .locations import STREAM, identity, is_inside
+from .locations import STREAM, identity, is_inside, kind, location, place
+from .remotes import is_remote, listing
 
 __all__ = ["LONGEST_NAME", "Targets"]
 
@@ -28,6 +30,7 @@ class Targets:
         self.places = {identity(path.parent): path for path in self.inputs.values() if path is not None}
         self._taken: dict[str, str] = {}
         self._fit: dict[Path, str | None] = {}
+        self._stored = cache(_contents)
 
     def add(self, path: Path, owner: str, inside: Path | None = None) -> Iterator[str]:
         """Yield a sentence for what is wrong with the result ``path`` of the input ``owner``.
@@ -42,24 +45,33 @@ class Targets:
         if within is not None and not is_inside(path, within):
             yield f"the result {path} of {owner} would lie outside the folder {within}"
             return
-        place, key = os.path.realpath(path), identity(path)
-        if place in self._taken:
-            yield f"{self._taken[place]} and {owner} would both be written to {path}: rename one"
+        where, key = place(path), identity(path)
+        if where in self._taken:
+            yield f"{self._taken[where]} and {owner} would both be written to {path}: rename one"
             return
-        self._taken[place] = owner
+        self._taken[where] = owner
         if key in self.inputs:
             yield f"the result {path} would replace the input {self.inputs[key]}: name another with --output"
         elif inside is None:
-            yield from self._on_disk(path)
+            yield from self._in_store(path) if is_remote(path) else self._on_disk(path)
 
     def nested(self) -> Iterator[str]:
         """Yield a sentence for every input or result that lies in the place of a result."""
-        known = {os.path.realpath(path): f"the input {path}" for path in self.inputs.values()}
-        known |= {place: f"the result of {owner}" for place, owner in self._taken.items()}
-        for place, name in known.items():
-            for parent in map(str, Path(place).parents):
+        known = {place(path): f"the input {path}" for path in self.inputs.values() if path is not None}
+        known |= {where: f"the result of {owner}" for where, owner in self._taken.items()}
+        for where, name in known.items():
+            for parent in map(str, location(where).parents):
                 if parent in self._taken:
                     yield f"{self._taken[parent]} would be written to {parent}, which is also the place of {name}"
+
+    def _in_store(self, path: Path) -> Iterator[str]:
+        """Tell what is in the way at a URL; whether the place can be written to shows only when it is."""
+        # One listing for all results of a folder, and no request for each.
+        found = kind(path) if self.folder is None else self._stored(path.parent).get(path.name)
+        if found == "folder":
+            yield f"the result {path} is an existing folder: name a file"
+        elif found is not None and not self.overwrite:
+            yield f"the result {path} exists already, and --no-overwrite keeps it"
 
     def _on_disk(self, path: Path) -> Iterator[str]:
         if len(os.fsencode(path.name)) > LONGEST_NAME:
@@ -98,3 +110,7 @@ class Targets:
                 raise OutputError(f"cannot write {path}: the folder is read-only")
             return f"the folder of the result {path} cannot be written to: {there} is read-only"
         return None
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {name: "folder" if has_more else "file" for name, has_more in listing(folder)}

@@ -9,12 +9,13 @@ from .encoding import Result, encoded
 from .errors import OutputError
 from .files import staged_file
 from .locations import STREAM, is_inside
+from .remotes import is_remote, putting
 
 __all__ = ["write_images"]
 
 
 def write_images(results: Sequence[Result]) -> None:
-    """Write several pictures: each is complete under a temporary name before the first is renamed.
+    """Write several pictures: each is complete under a temporary name before the first is renamed, or sent to a URL.
 
     A result for ``STREAM`` goes to standard output. Folders that are missing are made.
 
@@ -27,6 +28,8 @@ def write_images(results: Sequence[Result]) -> None:
             content = encoded(result)
             if result.path == STREAM:
                 _write_to_stdout(content)
+            elif is_remote(result.path):
+                stack.enter_context(putting(result.path, content, overwrite=result.overwrite))
             else:
                 _make_folder(result.path, result.within)
                 staged = staged_file(result.path, within=result.within, overwrite=result.overwrite)

@@ -11,7 +11,7 @@ import typer
 
 from ..console import say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, UsageError
-from ..locations import STREAM, identity, spelled
+from ..locations import STREAM, identity, kind, location, spelled
 from ..manifests import read_manifest
 from ..model.config import check_steps
 from ..sizes import parse_memory
@@ -32,6 +32,7 @@ FixOption = Annotated[
     typer.Option(
         "--fix",
         metavar="DIR",
+        parser=location,
         help="Write every trimap that fits, mended where it has to be, to a folder that --trimap takes.",
     ),
 ]
@@ -136,7 +137,7 @@ def _sources(
 
 
 def _fix_problems(sources: Sources, folder: Path) -> Iterator[str]:
-    if folder.exists() and not folder.is_dir():
+    if kind(folder) not in (None, "folder"):
         yield f"--fix {folder} is a file: name a folder"
         return
     targets = Targets(folder, (path for source in sources.found for path in (source.image, source.trimap)))

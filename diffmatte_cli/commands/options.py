@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..formats import WRITERS
+from ..locations import location
 from ..model.config import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
 from ..settings import FOREGROUND_NAMES, INPUT_SPACES, SPACES
 
@@ -60,7 +61,8 @@ InputsArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="Photographs, folders of them, frames by a pattern (shot.%04d.exr), or - for one on standard input.",
+        help="Photographs, folders of them, URLs (s3://bucket/cat.jpg), frames by a pattern (shot.%04d.exr), or - for a"
+        " photograph on standard input.",
         show_default=False,
     ),
 ]
@@ -79,6 +81,7 @@ ManifestOption = Annotated[
     typer.Option(
         "--manifest",
         metavar="FILE",
+        parser=location,
         help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap and, if wanted, output, seed"
         " and steps.",
     ),
@@ -264,6 +267,7 @@ DumpStepsOption = Annotated[
     typer.Option(
         "--dump-steps",
         metavar="DIR",
+        parser=location,
         help="Keep each step's alpha and a picture of the whole iteration, in a folder of DIR named like"
         " the photograph, which is replaced.",
     ),
@@ -285,7 +289,12 @@ SkipExistingOption = Annotated[
 FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first photograph that fails.")]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="Write a row for each photograph as it ends, .jsonl or .csv."),
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        parser=location,
+        help="Write a row for each photograph as it ends, .jsonl or .csv.",
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
 VerboseOption = Annotated[
