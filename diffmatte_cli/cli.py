@@ -129,11 +129,16 @@ def _end(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
+def _leave_quickly() -> None:
+    if "OpenImageIO" not in sys.modules:  # its bindings report what is not cleared away as leaks
+        gc.freeze()
+
+
 def main() -> None:
     """Run the command line of this process."""
     # Importing torch makes a great many objects that stay: not to be looked through at every turn, nor at the end.
     gc.set_threshold(50_000)
-    atexit.register(gc.freeze)
+    atexit.register(_leave_quickly)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller: nobody wants to read, which is no reason to fail
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115

@@ -101,12 +101,18 @@ def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _by_pillow(result: Result, picture: Image.Image) -> bytes:
-    buffer, settings = io.BytesIO(), _save_settings(result, picture)
-    picture.save(buffer, result.writer.pillow_name, **settings)
-    content = buffer.getvalue()
-    if result.premultiplied and result.writer.pillow_name == "TIFF":
-        return _with_tags(content, {_EXTRA_SAMPLES: _ASSOCIATED})
-    return content
+    if not (result.premultiplied and result.writer.pillow_name == "TIFF"):
+        return _saved(picture, result, picture)
+    # What is marked so, Pillow divides when it reads it.
+    marked = _with_tags(_saved(picture, result, picture), {_EXTRA_SAMPLES: _ASSOCIATED})
+    with Image.open(io.BytesIO(marked)) as read:
+        return _with_tags(_saved(picture, result, read), {_EXTRA_SAMPLES: _ASSOCIATED})
+
+
+def _saved(picture: Image.Image, result: Result, as_read: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, result.writer.pillow_name, **_save_settings(result, as_read))
+    return buffer.getvalue()
 
 
 def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
@@ -159,6 +165,7 @@ def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
     """Return a TIFF with these tags, too, in a new directory before all that it holds."""
     with Image.open(io.BytesIO(tiff)) as picture:
         directory = picture.tag_v2  # type: ignore[attr-defined]
+        dict(directory)  # what has not been looked at is not saved
     for tag in _OF_THE_WRITER:
         directory.pop(tag, None)
     # Offsets of pixels count from the directory's end when it is saved.

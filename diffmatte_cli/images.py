@@ -226,14 +226,10 @@ def _deep(content: bytes, path: Path) -> vfx.Deep:
 
 def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
     """Return the colour [H, W, 3] of a picture with named channels; grey three times."""
-    planes = deep.named("R", "G", "B") or [*(deep.named("Y") or _only(deep))] * 3
-    if len(planes) != 3:
+    planes = deep.colour()
+    if not planes:
         raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
     return np.stack(planes, axis=-1)
-
-
-def _only(deep: vfx.Deep) -> list[NDArray[Any]]:
-    return list(deep.channels.values()) if len(deep.channels) == 1 else []
 
 
 def decode_grey(content: bytes, path: Path) -> Grey:
@@ -255,8 +251,8 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
         ImageError: as for :func:`decode_image`.
     """
     if _is_beyond_pillow(content):
-        alpha = _deep(content, path).named("A")
-        return None if alpha is None else _grey(alpha[0])
+        alpha = _deep(content, path).channels.get("A")
+        return None if alpha is None else _grey(alpha)
     with _opened(content, path) as (image, orientation):
         if not image.has_transparency_data:
             return None

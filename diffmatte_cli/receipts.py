@@ -142,7 +142,7 @@ def _opened(content: bytes) -> tuple[str, str]:
         text, deep_colour = _text_in(image), is_deep_colour(image)
         if not deep_colour:
             return text, pixels_digest(image)
-    return text, pixels_digest(vfx.read(content, MAX_PIXELS).channels)
+    return text, pixels_digest(vfx.read(content, MAX_PIXELS, divide=False).channels)
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .colour import as_shares
+
 __all__ = ["EXR", "DamagedError", "Deep", "encode", "read"]
 
 EXR = b"\x76\x2f\x31\x01"
@@ -45,17 +47,18 @@ class Deep:
     texts: Mapping[str, str] = field(default_factory=dict)
     kept: Attributes = ()
 
-    def named(self, *names: str) -> list[NDArray[Any]] | None:
-        """Return the planes of these names, of the first layer that has them all; None where there is none."""
+    def colour(self) -> list[NDArray[Any]]:
+        """Return red, green and blue of the first layer that has colour or grey; nothing where none has."""
         for layer in dict.fromkeys(["", *(name.rpartition(".")[0] for name in self.channels)]):
-            full = [f"{layer}.{name}" if layer else name for name in names]
-            if all(name in self.channels for name in full):
-                return [self.channels[name] for name in full]
-        return None
+            start = f"{layer}." if layer else ""
+            for names in ("RGB", "YYY"):
+                if all(start + name in self.channels for name in names):
+                    return [self.channels[start + name] for name in names]
+        return [*self.channels.values()] * 3 if len(self.channels) == 1 else []
 
 
 def read(content: bytes, most_pixels: int, *, divide: bool = True) -> Deep:
-    """Decode a PNG, TIFF or EXR at its own depth, known by its first bytes; ``divide`` makes an EXR's colour straight.
+    """Decode a PNG, TIFF or EXR at its own depth, known by its first bytes; ``divide`` makes colour straight.
 
     Raises:
         DamagedError: it is none of these, damaged, cut short or has more than ``most_pixels``.
@@ -95,7 +98,8 @@ def _decoded(source: Any, most_pixels: int, divide: bool) -> Deep:
         pixels = np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=0.0).astype(np.float32, copy=False)
     planes = _in_display_window(pixels, spec)
     channels = dict(zip(spec.channelnames, np.moveaxis(planes, -1, 0), strict=True))
-    if divide and source.format_name() == "openexr":
+    # Of EXR's and such TIFF's colour: multiplied by alpha.
+    if divide and not spec.get_int_attribute(_STRAIGHT):
         channels = _straight(channels)
     return Deep(channels, _linear(spec), _texts(spec), _kept(spec))
 
@@ -122,12 +126,12 @@ def _in_display_window(pixels: NDArray[Any], spec: Any) -> NDArray[Any]:
 
 
 def _straight(channels: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Divide an EXR's colour by its alpha, which it is multiplied by (the format's convention)."""
-    alpha = channels.get("A")
-    if alpha is None:
+    """Divide colour by alpha, where there is some; whole numbers become float32 in [0, 1]."""
+    if "A" not in channels or not set("RGB") & set(channels):
         return channels
-    divisor = np.where(alpha > 0, alpha, 1)
-    return {name: plane / divisor if name in ("R", "G", "B") else plane for name, plane in channels.items()}
+    shares = {name: as_shares(plane) for name, plane in channels.items()}
+    divisor = np.where(shares["A"] > 0, shares["A"], np.float32(1))
+    return {name: plane / divisor if name in "RGB" else plane for name, plane in shares.items()}
 
 
 def _linear(spec: Any) -> bool | None:
@@ -177,7 +181,7 @@ def encode(
             spec.attribute(name, value)
         for name, typed, value in kept:
             spec.attribute(name, typed, value)
-    elif straight:
+    elif straight or kind == "png":  # PNG knows no other, and would be divided
         spec.attribute(_STRAIGHT, 1)
     with tempfile.TemporaryDirectory(prefix="diffmatte-") as folder:
         path = Path(folder, f"picture.{kind}")
