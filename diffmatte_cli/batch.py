@@ -15,10 +15,11 @@ from .composing import Background
 from .encoding import check_fits
 from .errors import ImageError
 from .formats import WRITERS
-from .images import Grey, Photo, decode_grey, decode_image, decode_opacity, read_bytes
+from .images import Grey, Photo, decode_grey, decode_image, decode_opacity
 from .jobs import Job
 from .pipeline import Settled, Stopped
 from .products import Finished, Products
+from .reading import read_bytes
 from .receipts import Receipt, read_notes, read_receipt, sha256_of
 from .settings import MatteOptions
 from .sizes import parse_memory

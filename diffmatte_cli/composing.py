@@ -11,8 +11,9 @@ from PIL import Image, ImageColor
 from .colour import Floats, as_shares, converted, quantise
 from .errors import UsageError
 from .foreground import blurred_background
-from .images import Photo, decode_image, read_bytes
+from .images import Photo, decode_image
 from .locations import location
+from .reading import read_bytes
 from .receipts import sha256_of
 from .settings import BLUR, CHECKER
 from .sources import unusable

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .errors import UsageError
+from .extras import require
 
-__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_depth", "writer_for"]
+__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_format", "writer_for"]
 
 # Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) stay out.
 READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
@@ -37,7 +38,8 @@ READABLE_SUFFIXES = frozenset(
 class Writer:
     """Describe one output format: Pillow's name for it, its file endings, its limits and its settings.
 
-    ``bits`` are the depths that it has, the usual one first; colour of 16 bits needs the extra ``vfx``.
+    ``bits`` are the depths that it has, the usual one first; colour of 16 bits needs the extra ``vfx``. ``extra`` is
+    one that all of it needs.
     """
 
     pillow_name: str
@@ -45,6 +47,7 @@ class Writer:
     bits: tuple[int, ...]
     max_side: int
     settings: Mapping[str, object] = field(default_factory=dict)
+    extra: str | None = None
 
     def depth(self, asked: int | None) -> int:
         """Return the depth of a result for which ``asked`` was asked, None for the usual one."""
@@ -68,7 +71,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         # "exact" keeps the colour of fully transparent pixels, which the cutout fills on purpose.
         "webp": Writer("WEBP", (".webp",), bits=(8,), max_side=16383, settings=_settings(lossless=True, exact=True)),
         # Half floats.
-        "exr": Writer("EXR", (".exr",), bits=(16,), max_side=2**31 - 1),
+        "exr": Writer("EXR", (".exr",), bits=(16,), max_side=2**31 - 1, extra="vfx"),
     }
 )
 
@@ -77,18 +80,20 @@ def writer_for(path: Path, bits: int | None = None) -> Writer:
     """Find the format that a result's file ending asks for.
 
     Raises:
-        UsageError: the ending is not that of a format in ``WRITERS``, or the format has no such depth.
+        UsageError: the ending is not that of a format in ``WRITERS``, or what ``check_format`` raises.
     """
     for name, writer in WRITERS.items():
         if path.suffix.lower() in writer.suffixes:
-            check_depth(name, bits)
+            check_format(name, bits)
             return writer
     endings = ", ".join(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
     raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {endings}")
 
 
-def check_depth(name: str, bits: int | None) -> None:
-    """Raise UsageError where the format ``name`` has no such depth; None is always fine."""
+def check_format(name: str, bits: int | None) -> None:
+    """Raise UsageError where the format ``name`` needs an extra that is missing, or has no such depth."""
     if bits is not None and bits not in WRITERS[name].bits:
         others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
         raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or leave out --bit-depth")
+    if (extra := WRITERS[name].extra) is not None:
+        require(extra, f"a result in {name}")

@@ -1,44 +1,25 @@
 """Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
 
 import io
-import select
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from . import remotes, vfx
+from . import vfx
 from .colour import as_shares, quantise, to_srgb
 from .errors import ImageError
-from .exif import described, stored_orientation
 from .extras import install, is_installed
-from .formats import READABLE
-from .locations import STREAM, spelled
+from .locations import spelled
+from .opening import MAX_PIXELS, Orientation, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
+from .reading import read_bytes
 
-__all__ = [
-    "Grey",
-    "Photo",
-    "decode_grey",
-    "decode_image",
-    "decode_opacity",
-    "read_bytes",
-    "read_grey",
-    "read_image",
-    "tolerant_pillow",
-]
+__all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image"]
 
-MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
-CHUNK = 2**20
-PATIENCE = 0.2  # seconds
-MAX_BYTES = 4 * 2**30  # More than such a picture takes in any depth; what a pipe brings has no other end.
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LOST = f"its 16 bits a channel are read as 8: all of them are read with {install('vfx')}"
@@ -89,55 +70,6 @@ class Grey:
     raw_size: tuple[int, int] = (0, 0)
 
 
-def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
-    """Read a whole picture file, or standard input for ``STREAM``.
-
-    While nothing comes from standard input, ``check`` is called now and then: it may raise to end the waiting.
-
-    Raises:
-        ImageError: it is empty, beyond 4 GiB, or cannot be read.
-    """
-    name = spelled(path, "standard input")
-    try:
-        if path == STREAM:
-            content = _from_stdin(check)
-        elif remotes.is_remote(path):
-            content = remotes.read(path, MAX_BYTES)
-        elif path.exists() and not path.is_file():
-            raise ImageError(f"cannot read {name}: it is not a file")
-        else:
-            with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
-    if not content:
-        raise ImageError(f"cannot read {name}: {'nothing came' if path == STREAM else 'the file is empty'}")
-    if len(content) > MAX_BYTES:
-        raise ImageError(f"cannot read {name}: it is larger than {MAX_BYTES // 2**30} GiB")
-    return content
-
-
-def _from_stdin(check: Callable[[], None]) -> bytes:
-    parts, size = [], 0
-    while size <= MAX_BYTES:
-        while not _has_come(sys.stdin.buffer):
-            check()
-        part = sys.stdin.buffer.read1(CHUNK)  # type: ignore[union-attr]
-        if not part:
-            break
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
-
-
-def _has_come(stream: BinaryIO) -> bool:
-    """Wait a little for something to read; what cannot be waited for is read at once."""
-    try:
-        return bool(select.select([stream], [], [], PATIENCE)[0])
-    except (OSError, ValueError):  # no pipe, or a system that waits for sockets only
-        return True
-
-
 def read_image(path: Path) -> Photo:
     """Read a photograph's file; see :func:`decode_image`."""
     return decode_image(read_bytes(path), path)
@@ -161,7 +93,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
         deep = _deep(content, path)
         linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
         return replace(_photo(_rgb(deep, path), linear, space), header=deep.kept)
-    with _opened(content, path) as (image, orientation):
+    with opened(content, path) as (image, orientation):
         has_more = orientation.is_deep or image.mode.startswith("I;16")
         readable = has_more and is_installed("vfx")
         pixels = _deep_pixels(content, path, orientation) if readable else _rgb_pixels(image, orientation)
@@ -176,14 +108,14 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
         )
 
 
-def _rgb_pixels(image: Image.Image, orientation: "_Orientation") -> NDArray[np.uint8]:
+def _rgb_pixels(image: Image.Image, orientation: Orientation) -> NDArray[np.uint8]:
     """Return a decoded picture upright, uint8 [H, W, 3]."""
     deep_grey = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
     pixels = _rgb_of_deep_grey(image) if deep_grey else np.asarray(image.convert("RGB"))
     return orient(pixels, orientation.left)
 
 
-def _deep_pixels(content: bytes, path: Path, orientation: "_Orientation") -> NDArray[Any]:
+def _deep_pixels(content: bytes, path: Path, orientation: Orientation) -> NDArray[Any]:
     """Return a picture upright with all its bits, uint16 or float32 [H, W, 3]."""
     return orient(_rgb(_deep(content, path), path), orientation.stored)
 
@@ -240,7 +172,7 @@ def decode_grey(content: bytes, path: Path) -> Grey:
     """
     if _is_beyond_pillow(content):
         return _grey(_rgb(_deep(content, path), path) @ np.array(_LUMA, np.float32))
-    with _opened(content, path) as (image, orientation):
+    with opened(content, path) as (image, orientation):
         return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
 
 
@@ -253,7 +185,7 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
     if _is_beyond_pillow(content):
         alpha = _deep(content, path).channels.get("A")
         return None if alpha is None else _grey(alpha)
-    with _opened(content, path) as (image, orientation):
+    with opened(content, path) as (image, orientation):
         if not image.has_transparency_data:
             return None
         opacity = image.convert("RGBA").getchannel("A")
@@ -262,95 +194,6 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
 
 def _grey(plane: NDArray[Any]) -> Grey:
     return Grey(as_shares(plane).clip(0, 1), raw_size=(plane.shape[1], plane.shape[0]))
-
-
-@dataclass(frozen=True)
-class _Orientation:
-    """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before.
-
-    ``description`` is the rest of its EXIF; ``is_deep`` says that it has colour of 16 bits a channel.
-    """
-
-    stored: int
-    left: int
-    raw_size: tuple[int, int]
-    description: bytes | None
-    is_deep: bool
-
-
-@contextmanager
-def _opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, _Orientation]]:
-    """Yield the decoded first picture of a file and its orientation, every trouble told as an ImageError."""
-    name = spelled(path, "standard input")
-    try:
-        with tolerant_pillow(), _identified(io.BytesIO(content)) as image:
-            _check_size(name, image.size)
-            # Before loading: what TIFF keeps in folders of its own is out of reach afterwards.
-            stored, description = stored_orientation(image.getexif), described(image.getexif)
-            is_deep = is_deep_colour(image)
-            image.load()
-            yield image, _orientation_after_loading(image, stored, description, is_deep)
-    except (ImageError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:
-        known = ", ".join(READABLE)
-        raise ImageError(f"cannot read {name}: it is not a picture, or is damaged, or none of {known}") from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
-    except Exception as error:  # Pillow's decoders raise nearly every kind on damaged data.
-        raise ImageError(f"cannot read {name}: {_reason(error)}") from error
-
-
-def _identified(file: BinaryIO) -> Image.Image:
-    Image.init()
-    with suppress(ImportError):  # an extra: nothing is said of HEIF where it is not there
-        import pillow_heif
-
-        pillow_heif.register_heif_opener(thumbnails=False)
-    return Image.open(file, formats=[name for name in READABLE if name in Image.OPEN])
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"the picture is damaged or cut short ({str(error) or type(error).__name__})"
-
-
-@contextmanager
-def tolerant_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def _check_size(name: str, size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name)
-
-
-def _too_large(name: str) -> ImageError:
-    return ImageError(f"cannot read {name}: it claims more than {MAX_PIXELS // 10**6} million pixels")
-
-
-def is_deep_colour(image: Image.Image) -> bool:
-    """Tell whether a picture that is not yet loaded has 16 bits a channel, of which Pillow gives 8."""
-    tiles = getattr(image, "tile", ())
-    return any(";16" in str(tile.args) for tile in tiles) and not image.mode.startswith("I")
-
-
-def _orientation_after_loading(
-    image: Image.Image, stored: int, description: bytes | None, is_deep: bool
-) -> _Orientation:
-    # Pillow turns TIFF by itself while loading, and then takes the tag away.
-    left = stored if stored_orientation(image.getexif) == stored else 1
-    width, height = image.size
-    turned_already = left != stored and swaps_sides(stored)
-    return _Orientation(stored, left, (height, width) if turned_already else (width, height), description, is_deep)
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
@@ -385,7 +228,7 @@ def _rgb_profile(image: Image.Image) -> bytes | None:
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 
-def _dpi(image: Image.Image, orientation: _Orientation) -> tuple[float, float] | None:
+def _dpi(image: Image.Image, orientation: Orientation) -> tuple[float, float] | None:
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

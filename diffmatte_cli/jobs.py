@@ -12,7 +12,7 @@ from pathlib import Path
 from .dumps import top_problem, with_dump
 from .errors import PlanError, UsageError
 from .extras import require
-from .formats import WRITERS, check_depth, writer_for
+from .formats import WRITERS, check_format, writer_for
 from .locations import STREAM, identity, kind, location, names_folder, spelled
 from .manifests import read_manifest
 from .model.config import check_seed, check_steps
@@ -197,8 +197,6 @@ def _results_folder(request: Request) -> Path | None:
 def _job(request: Request, source: Source, folder: Path | None) -> Job:
     output = _output(request, source, folder)
     form = _format(request, output)
-    if form == "exr":
-        require("vfx", "a result in EXR")
     seed = request.seed if source.seed is None else source.seed
     check_seed(seed + (request.uncertainty or 1) - 1)
     return Job(
@@ -233,7 +231,7 @@ def _format(request: Request, output: Path) -> str:
     """Return the key of the format that a result's ending asks for."""
     if output == STREAM:
         form = request.format or "png"
-        check_depth(form, request.bits)
+        check_format(form, request.bits)
         return form
     writer = writer_for(output, request.bits)
     form = next(key for key, other in WRITERS.items() if other is writer)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .colour import as_shares, quantise
+from .colour import quantise
 from .composing import Background, Plane, composite, cutout
 from .encoding import Result
 from .foreground import FOREGROUNDS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Finished", "Products"]
 
 UNCERTAINTY_BITS = 16
+_SHARES = np.array([0, 0.5, 1], np.float32)  # of a trimap's 0, 128 and 255
 
 
 @dataclass(frozen=True)
@@ -118,5 +119,5 @@ class Products:
 def _layers(foreground: "Floats", finished: Finished) -> dict[str, "Floats"]:
     """Return the named layers of an EXR: straight foreground, alpha, trimap and, if there is one, uncertainty."""
     layers = {f"foreground.{name}": foreground[..., channel] for channel, name in enumerate("RGB")}
-    layers |= {"alpha.Y": finished.alpha, "trimap.Y": as_shares(finished.trimap)}
+    layers |= {"alpha.Y": finished.alpha, "trimap.Y": _SHARES[finished.trimap // 127]}
     return layers | ({"uncertainty.Y": finished.uncertainty} if finished.uncertainty is not None else {})

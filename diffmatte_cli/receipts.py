@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from . import vfx
 from .exif import DIRECTORIES
 from .formats import WRITERS
-from .images import MAX_PIXELS, is_deep_colour, tolerant_pillow
+from .opening import MAX_PIXELS, is_deep_colour, tolerant_pillow
 from .remotes import is_remote, read
 
 __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]

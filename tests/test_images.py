@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from diffmatte_cli import images
+from diffmatte_cli import opening
 from diffmatte_cli.errors import ImageError
 from diffmatte_cli.images import read_grey, read_image
 from diffmatte_cli.orientation import orient, swaps_sides
@@ -250,7 +250,7 @@ def test_a_large_but_honest_header_is_no_bomb(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_photograph_is_at_most_400_megapixels() -> None:
-    assert images.MAX_PIXELS == 400_000_000
+    assert opening.MAX_PIXELS == 400_000_000
 
 
 def test_heic_with_its_extra(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
-    from ..images import decode_grey, decode_image, read_bytes
+    from ..images import decode_grey, decode_image
+    from ..reading import read_bytes
     from ..trimap import fit_to_photo, parse_trimap
 
     photo = decode_image(read_bytes(image), image)

@@ -157,7 +157,8 @@ def _fixed_path(source: Source, folder: Path) -> Path:
 def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
     """Examine one pair, and write its mended trimap if asked."""
     from ..doctor import examine
-    from ..images import decode_grey, decode_image, decode_opacity, read_bytes
+    from ..images import decode_grey, decode_image, decode_opacity
+    from ..reading import read_bytes
 
     try:
         content = read_bytes(source.image)

@@ -117,8 +117,9 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
     import numpy as np
 
     from ..encoding import Result
-    from ..images import decode_grey, decode_opacity, read_bytes
+    from ..images import decode_grey, decode_opacity
     from ..masks import trimap_from_mask
+    from ..reading import read_bytes
     from ..trimap import diagnose, unknown_share
     from ..writing import write_images
 
