@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,13 @@ _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe"),
 )
+# Chromium reads from descriptor 3 and writes to 4.
+_START = """
+import fcntl, os, sys
+pipes = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+os.dup2(pipes[0], 3), os.dup2(pipes[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _CODES = {" ": 32, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
 PATIENCE = 30.0  # seconds
 
@@ -29,8 +37,7 @@ class Browser:
         self._in, theirs_out = os.pipe()
         flags = [*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
         self._process = subprocess.Popen(
-            # Chromium reads from descriptor 3 and writes to 4.
-            ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", str(CHROMIUM), *flags],
+            [sys.executable, "-c", _START, str(theirs_in), str(theirs_out), str(CHROMIUM), *flags],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -41,12 +48,19 @@ class Browser:
         self.errors: list[str] = []
 
     def __enter__(self) -> Self:
+        try:
+            self._attach()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def _attach(self) -> None:
         (tab,) = (found for found in self.call("Target.getTargets")["targetInfos"] if found["type"] == "page")
         attached = self.call("Target.attachToTarget", targetId=tab["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for part in ("Page", "Runtime", "Log"):
             self.call(f"{part}.enable")
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with suppress(Exception):

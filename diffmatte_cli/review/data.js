@@ -1,6 +1,8 @@
 // What the page holds. Pictures stay text, as they came in the file, until somebody looks at them.
 const page = JSON.parse(document.querySelector("script.page").textContent);
-const entries = [...document.querySelectorAll("script.entry")].map((block) => JSON.parse(block.textContent));
+const entries = [...document.querySelectorAll("script.entry")].map((found, place) => ({ place, ...JSON.parse(found.textContent) }));
+// That a result is damaged shows when it is read, too late to be sorted before.
+entries.sort((one, other) => Boolean(other.error) - Boolean(one.error));
 
 // Magenta is the loud one: hardly any subject or scene has it, while green hides what grass and leaves leave behind.
 const VIEWS = [
@@ -18,7 +20,7 @@ const kindOf = (view) => view.kind || "cutout";
 const hasView = (number, view) => kindOf(view) in entries[number].small;
 const usedViews = VIEWS.filter((view) => view.kind !== "uncertainty" || entries.some((e) => "uncertainty" in e.small));
 
-const block = (size, number, kind) => document.getElementById(`${size}-${number}-${kind}`);
+const block = (size, number, kind) => document.getElementById(`${size}-${entries[number].place}-${kind}`);
 
 function blobOf(size, number, kind) {
   const found = block(size, number, kind);

@@ -194,7 +194,7 @@ def _facts(entry: Entry, seen: Seen, score: float | None, small: list[Packed]) -
         "file": printable(entry.result.name),
         "spelled": printable(entry.spelled),
         "key": hashlib.sha256(os.fsencode(entry.name) + b"\0" + seen.digest.encode()).hexdigest()[:16],
-        "score": None if score is None else round(score, 6),
+        "score": None if score is None or seen.error else round(score, 6),
         "risk": entry.risk,
         "error": None if seen.error is None else printable(seen.error),
         "notes": [printable(problem) for problem in seen.problems if problem not in (seen.error or "")],

@@ -150,9 +150,11 @@ def measure(entry: Entry) -> Measures | None:
     elif entry.trimap is not None:
         seen.attempt(lambda: _read_trimap(entry, seen))
     assert seen.alpha is not None
-    half = int(np.count_nonzero((seen.alpha > _SURE) & (seen.alpha < 1 - _SURE)))
-    unknown = None if seen.trimap is None else int(np.count_nonzero(seen.trimap == UNKNOWN))
-    return Measures(half / seen.alpha.size, None if unknown is None else min(1.0, half / max(unknown, 1)))
+    half = (seen.alpha > _SURE) & (seen.alpha < 1 - _SURE)
+    if seen.trimap is None:
+        return Measures(float(half.mean()), None)
+    unknown = seen.trimap == UNKNOWN
+    return Measures(float(half.mean()), float(half[unknown].mean()) if unknown.any() else 0.0)
 
 
 def pack(seen: Seen, longest: int) -> list[Packed]:

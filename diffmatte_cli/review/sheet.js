@@ -34,7 +34,7 @@ function tileOf(number, view) {
   } else {
     tile.className = "tile missing";
     tile.disabled = true;
-    tile.append(made("span", { textContent: kind === "cutout" ? "no result" : `no ${view.label.toLowerCase()}` }));
+    tile.append(made("span", { textContent: `no ${view.label.toLowerCase()}` }));
   }
   return tile;
 }
@@ -53,7 +53,7 @@ function nameOf(entry) {
 }
 
 function scoreOf(entry) {
-  if (entry.score === null) return made("span", { className: "score none", textContent: entry.error ? "failed" : "" });
+  if (entry.score === null) return made("span", { className: "score none", textContent: entry.error ? "no result" : "" });
   const fill = made("i");
   fill.style.width = `${(100 * Math.max(entry.score, 0)) / worst}%`;
   const meter = made("span", { className: "meter", ariaHidden: "true" }, fill);
@@ -72,7 +72,8 @@ function cardOf(number) {
   for (const text of [entry.error, ...entry.notes]) {
     if (text) card.append(made("p", { className: text === entry.error ? "error" : "note", textContent: text }));
   }
-  card.append(made("div", { className: "tiles" }, ...tiles.map((view) => tileOf(number, view))));
+  const wanted = "cutout" in entry.small ? tiles : tiles.filter((view) => hasView(number, view));
+  if (wanted.length) card.append(made("div", { className: "tiles" }, ...wanted.map((view) => tileOf(number, view))));
   return card;
 }
 
@@ -140,7 +141,7 @@ function mark(value, advance) {
 function makeSheet() {
   $("title").textContent = page.title;
   const failed = entries.filter((entry) => entry.error).length;
-  const count = `${entries.length} result${entries.length === 1 ? "" : "s"}${failed ? `, ${failed} without picture` : ""}`;
+  const count = `${entries.length} result${entries.length === 1 ? "" : "s"}${failed ? `, ${failed} of them missing` : ""}`;
   $("order").textContent = `${count}, by ${page.order}, the highest first`;
   for (const [value, label] of Object.entries(FILTERS)) {
     const button = made("button", { type: "button", value }, `${label} `, made("span"));
