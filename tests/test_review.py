@@ -12,6 +12,8 @@ from PIL import Image
 from review_fixtures import ALPHA, HOSTILE, Page, make_results, page_of, row, save, write_report
 
 from diffmatte_cli import review
+from diffmatte_cli.foreground import cutout
+from diffmatte_cli.review import cutting
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -100,6 +102,19 @@ def test_an_alpha_is_cut_out_with_the_subjects_colours() -> None:
     save("mattes/a_alpha.png", np.where(np.arange(32) < 16, 0, 255)[None].repeat(24, 0).astype(np.uint8))
     page = page_of("mattes", "--photos", "photos")
     assert np.abs(page.levels("small-0-cutout")[:, 17:, :3].astype(int) - (220, 30, 30)).max() < 12
+
+
+def test_tiles_of_a_large_picture_fit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    photo = np.full((300, 500, 3), (30, 90, 160), np.uint8)
+    photo[:, 250:] = rng.integers(120, 250, (300, 250, 3))
+    alpha = np.clip((np.arange(500) - 200) * 3, 0, 255).astype(np.uint8)[None].repeat(300, 0)
+    whole = cutout(photo, alpha.astype(np.float32) / np.float32(255))
+    monkeypatch.setattr(cutting, "_TILE", 128)
+    tiled = cutting.cut_out(photo, alpha)
+    assert np.array_equal(tiled[..., 3], alpha)
+    weight = alpha[..., None] / 255
+    assert np.abs(weight * (tiled[..., :3].astype(float) - whole[..., :3])).max() < 3
 
 
 def test_the_worst_come_first_and_failures_before() -> None:

@@ -3,10 +3,12 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
+from PIL import Image
 from review_fixtures import ALPHA, HOSTILE, make_results, page_of, row, save, write_report
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: none is found")
@@ -174,3 +176,20 @@ def test_unknown_gradients_are_shown_as_alpha(browser: Browser) -> None:
     browser.press("End", "5")
     browser.wait("viewer.bitmaps.has('cutout')")
     assert abs(pixel(browser, 16, 12)[0] - int(ALPHA[12, 16])) <= 1
+
+
+@pytest.mark.slow
+def test_a_page_of_300_opens_quickly(tab: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for number in range(300):
+        noise = Image.fromarray(rng.integers(0, 256, (60, 90, 3), np.uint8)).resize((720, 480))
+        save(f"photos/{number}.jpg", np.asarray(noise))
+        save(f"mattes/{number}_alpha.png", np.asarray(noise.convert("L")))
+    page_of("mattes", "--photos", "photos")
+    assert Path("review.html").stat().st_size > 20e6
+    began = monotonic()
+    tab.open(tmp_path / "review.html")
+    tab.wait("[...document.images].filter((image) => image.src && image.complete).length >= 18")
+    assert monotonic() - began < 3
+    assert tab.ask("document.querySelectorAll('.card').length") == 300

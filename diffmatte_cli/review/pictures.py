@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
-from ..foreground import cutout
 from ..images import Photo, decode_grey, decode_image, decode_opacity, read_bytes, read_grey, read_image
 from ..trimap import UNKNOWN, fit_to_photo, parse_trimap
+from .cutting import cut_out
 from .entries import Entry
 
 __all__ = ["FULL_SIDE", "SMALL_SIDE", "Measures", "Packed", "Seen", "measure", "pack", "see"]
@@ -184,8 +184,7 @@ def _packed_cutout(seen: Seen, photo: Image.Image | None, longest: int) -> Packe
         picture = _scaled(subject, longest)  # Pillow weighs colours by alpha
     elif photo is not None:
         # On what is scaled already: many times faster, and no worse for a small picture.
-        levels = np.asarray(_scaled(alpha, longest)).astype(np.float32) / np.float32(255)
-        picture = Image.fromarray(cutout(np.asarray(photo), levels))
+        picture = Image.fromarray(cut_out(np.asarray(photo), np.asarray(_scaled(alpha, longest))))
     else:
         picture = Image.new("RGBA", alpha.size, "white")
         picture.putalpha(alpha)
