@@ -18,6 +18,7 @@ from .commands.bench import bench
 from .commands.check import check
 from .commands.evaluate import evaluate
 from .commands.matte import matte
+from .commands.review import review
 from .commands.train import train
 from .commands.trimap import trimap
 from .commands.weights import weights
@@ -119,7 +120,7 @@ def _common(
     """Take the options that stand before the command."""
 
 
-for _command in (matte, check, trimap, evaluate, bench, train):
+for _command in (matte, check, trimap, review, evaluate, bench, train):
     app.command()(_command)
 app.add_typer(weights, name="weights")
 

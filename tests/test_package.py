@@ -21,9 +21,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_wheel_holds_weights_and_types(wheel: Path) -> None:
+def test_the_wheel_holds_weights_types_and_the_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"diffmatte_cli/weights.toml", "diffmatte_cli/bundled/tiny.safetensors", "diffmatte_cli/py.typed"} <= names
+    page = ("page.html", "page.css", "data.js", "marks.js", "sheet.js", "viewer.js", "main.js")
+    assert {f"diffmatte_cli/review/{name}" for name in page} <= names
     assert all(name.startswith(("diffmatte_cli/", "diffmatte-")) for name in names)
 
 

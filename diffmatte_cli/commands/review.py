@@ -1,0 +1,119 @@
+"""``diffmatte review``: one page to look through the results of a batch and to find the bad ones."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..console import fail, say, say_nothing, warn
+from ..errors import UsageError
+from ..locations import STREAM, location
+from ..streams import check_output
+from . import options as opt
+
+if TYPE_CHECKING:
+    from ..review import Gathered, Summary
+
+__all__ = ["review"]
+
+# So many pictures that could not be shown are told one by one; the page names all.
+_MOST_TOLD = 20
+
+
+def review(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of results, and those below it.")],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="The page; - for standard output.")
+    ] = "review.html",
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="A report of the run, .jsonl or .csv, which names photographs, trimaps, risks and failures; may be"
+            " given again for another share. Default: those in DIR.",
+            show_default=False,
+        ),
+    ] = None,
+    photos: Annotated[
+        Path | None,
+        typer.Option("--photos", metavar="DIR", help="Where photographs lie that no report names; found by name."),
+    ] = None,
+    trimap: Annotated[
+        str | None,
+        typer.Option(
+            "--trimap",
+            metavar="TRIMAP",
+            help="With --photos: their trimaps, a folder, a pattern with {stem}, or alpha, as for matte.",
+        ),
+    ] = None,
+    full: Annotated[
+        int, typer.Option("--full", metavar="N", help="So many results, the worst, go in with every pixel.")
+    ] = 24,
+    overwrite: opt.OverwriteOption = True,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
+) -> None:
+    """Make a page to look through results: one file, without network, to open in any browser.
+
+    The worst come first. Exit code 1 when a picture could not be shown; the page is made all the same.
+    """
+    if full < 0:
+        raise UsageError(f"--full must be 0 or more, not {full}")
+    target = location(output)
+    if target == STREAM:
+        check_output()
+
+    from ..review import check_target, find_entries, write_page
+
+    if target != STREAM:
+        check_target(target, overwrite=overwrite)
+    gathered = find_entries(folder, report or (), photos, trimap)
+    if not quiet:
+        _tell_gaps(gathered, folder)
+    stream = sys.stdout.buffer if target == STREAM else target
+    with _bar(not quiet and sys.stderr.isatty()) as progress:
+        summary = write_page(
+            gathered.entries, folder, stream, full=full, overwrite=overwrite, began=lambda: progress.update()
+        )
+    _tell_end(summary, target, quiet)
+
+
+def _bar(shown: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(desc="reading", unit="picture", disable=not shown)
+
+
+def _tell_gaps(gathered: "Gathered", folder: Path) -> None:
+    """Say what the page will lack, and what would bring it."""
+    entries = gathered.entries
+    if gathered.outside:
+        warn(f"{gathered.outside} rows of reports tell of results outside {folder}, and are left out")
+    if gathered.strangers:
+        warn(f"{gathered.strangers} pictures are not named like results, nor by a report, and are left out")
+    wanting = {
+        "photographs (--report FILE or --photos DIR)": sum(entry.photo is None for entry in entries),
+        "trimaps (--report FILE or --photos with --trimap)": sum(
+            entry.trimap is None and not entry.own_alpha for entry in entries
+        ),
+        "risks (--report FILE of a run that measured them)": sum(
+            entry.risk is None and entry.failure is None for entry in entries
+        ),
+    }
+    if missing := [f"{count} {what}" for what, count in wanting.items() if count]:
+        say(f"of {len(entries)} results are missing: {', '.join(missing)}")
+
+
+def _tell_end(summary: "Summary", target: Path, quiet: bool) -> None:
+    for problem in summary.problems[:_MOST_TOLD]:
+        fail(problem)
+    if len(summary.problems) > _MOST_TOLD:
+        say(f"{len(summary.problems) - _MOST_TOLD} more pictures could not be shown: see the page")
+    tell = say_nothing if quiet else say
+    place = "standard output" if target == STREAM else os.fspath(target)
+    tell(f"{place}: {summary.entries} results by {summary.order}, {summary.size / 1e6:.1f} MB")
+    if summary.problems:
+        raise typer.Exit(1)

@@ -1,0 +1,37 @@
+"""Cut a subject out where its edge is: as ``foreground.cutout`` does, in the time and memory of the edge alone."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..foreground import cutout
+
+__all__ = ["cut_out"]
+
+_TILE = 1024
+_MARGIN = 96  # the reach of the colours' estimate, its wide and its narrow pass together
+
+
+def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return straight RGBA, uint8 [H, W, 4], of a photograph [H, W, 3] and an alpha [H, W].
+
+    Colours are estimated in tiles that hold half transparent pixels; elsewhere the photograph's own are right, or
+    nobody sees any.
+    """
+    picture = np.dstack([image, alpha])
+    for tile in _tiles(alpha.shape):
+        part = alpha[tile]
+        if ((part > 0) & (part < 255)).any():
+            around = tuple(slice(max(0, side.start - _MARGIN), side.stop + _MARGIN) for side in tile)
+            levels = alpha[around].astype(np.float32) / np.float32(255)
+            inner = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(tile, around, strict=True))
+            picture[tile] = cutout(image[around], levels)[inner]
+    return picture
+
+
+def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+    height, width = shape
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            yield slice(top, min(top + _TILE, height)), slice(left, min(left + _TILE, width))

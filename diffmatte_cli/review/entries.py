@@ -1,0 +1,169 @@
+"""Find what is to be reviewed: each result with its photograph, its trimap and what a report says of it.
+
+Standard library only; no picture is opened.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..errors import PlanError, UsageError
+from ..formats import WRITERS
+from ..jobs import alpha_beside
+from ..locations import is_inside, pictures_in
+from ..sources import ALPHA, STEM, Source, gather, paired
+from .rows import Row, merged, read_report, reports_in
+
+__all__ = ["Entry", "Gathered", "find_entries"]
+
+_MARKS = ("_alpha", "_cutout")
+_UNCERTAINTY = "_uncertainty"
+_STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
+_ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold one result to look at.
+
+    Attributes:
+        name: its place below the folder of results, without mark and ending.
+        result: the alpha or the cutout.
+        photo, trimap, uncertainty: pictures that go with it, where known; they need not be there.
+        own_alpha: whether the photograph's own alpha channel is its trimap.
+        spelled: the photograph as the report spells it, or as it was found; the result where there is none.
+        risk: from the report, higher is worse.
+        failure: what its job failed with.
+    """
+
+    name: str
+    result: Path
+    photo: Path | None = None
+    trimap: Path | None = None
+    uncertainty: Path | None = None
+    own_alpha: bool = False
+    spelled: str = ""
+    risk: float | None = None
+    failure: str | None = None
+
+
+@dataclass
+class Gathered:
+    """Hold the entries, and how many files and rows were passed by."""
+
+    entries: list[Entry] = field(default_factory=list)
+    reports: list[Path] = field(default_factory=list)
+    strangers: int = 0
+    outside: int = 0
+
+
+def find_entries(
+    folder: Path, reports: Sequence[Path] = (), photos: Path | None = None, trimap: str | None = None
+) -> Gathered:
+    """List the results in a folder and those below, and the jobs of reports that failed to make one.
+
+    Without ``reports`` those in the folder itself are taken. ``photos`` and ``trimap`` pair by name what no report
+    tells of, by the rules of ``sources.paired``.
+
+    Raises:
+        UsageError: the folder, a report or the photographs cannot be used, or there is nothing to show.
+    """
+    if not os.path.isdir(folder):
+        raise UsageError(f"the folder of results {folder} does not exist, or is none")
+    if trimap is not None and photos is None:
+        raise UsageError("--trimap says which trimaps go with --photos: name the folder of photographs, too")
+    gathered = Gathered(reports=list(reports) or reports_in(folder))
+    rows = _rows(gathered, folder)
+    sources = _sources(photos, trimap, folder)
+    results = _results(gathered, folder, rows)
+    for name, (result, row) in zip(_names([path for path, _ in results], folder), results, strict=True):
+        source = sources.get(result.relative_to(folder).parent / _unmarked(result))
+        gathered.entries.append(_entry(name, result, row, source, trimap))
+    if not gathered.entries:
+        marks = " or ".join(f"NAME{mark}.png" for mark in _MARKS)
+        raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
+    return gathered
+
+
+def _rows(gathered: Gathered, folder: Path) -> dict[str, Row]:
+    """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
+    rows: dict[str, Row] = {}
+    for report in gathered.reports:
+        for row in read_report(report):
+            result = row.path(row.output)
+            if row.output != _STDOUT and is_inside(result, folder):
+                place = os.path.realpath(result)
+                rows[place] = merged(rows.get(place), row)
+            else:
+                gathered.outside += 1
+    return rows
+
+
+def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path, Source]:
+    """Return photographs, with their trimaps where there are any, by their place below their folder."""
+    if photos is None:
+        return {}
+    if not (trimap in (None, ALPHA) or STEM in str(trimap) or os.path.isdir(str(trimap))):
+        raise UsageError(f"--trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}")
+    found = gather([os.path.join(".", photos)], recursive=True, except_in=folder)
+    if found.problems:
+        raise PlanError(found.problems)
+    sources = {source.relative: source for source in reversed(found.found)}
+    if trimap not in (None, ALPHA):
+        sources |= {source.relative: source for source in reversed(paired(found, trimap).found)}
+    return sources
+
+
+def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
+    """List the results that are there, then those that a report tells of and that are not, each with its row."""
+    pictures = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
+    told = {path: rows.get(os.path.realpath(path)) for path in pictures}
+    uncertain = {path for path in pictures if path.stem.endswith(_UNCERTAINTY)}
+    beside = {alpha_beside(path) for path in pictures if told[path] or path.stem.endswith(_MARKS[1])}
+    results = [p for p in pictures if told[p] or (p.stem.endswith(_MARKS) and p not in beside)]
+    gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
+    there, real = {os.path.realpath(path) for path in results}, os.path.realpath(folder)
+    missing = [(folder / os.path.relpath(place, real), row) for place, row in rows.items() if place not in there]
+    return [(path, told[path]) for path in results] + missing
+
+
+def _entry(name: str, result: Path, row: Row | None, source: Source | None, trimap: str | None) -> Entry:
+    """Put an entry together; a photograph that the report names and that is gone is looked for by its name."""
+    beside = result.with_name(f"{_unmarked(result)}{_UNCERTAINTY}.png")
+    entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
+    if source is not None:
+        own_alpha = trimap == ALPHA
+        entry = replace(entry, photo=source.image, trimap=source.trimap, own_alpha=own_alpha, spelled=str(source.image))
+    return entry if row is None else _told(entry, row)
+
+
+def _told(entry: Entry, row: Row) -> Entry:
+    """Return the entry with what its row says."""
+    photo: Path | None = row.path(row.image)
+    trimap: Path | None = row.path(row.trimap)
+    if row.image == _STDIN or (entry.photo and not os.path.lexists(row.path(row.image))):
+        photo, trimap = entry.photo, entry.trimap or trimap
+    return replace(
+        entry,
+        photo=photo,
+        trimap=None if row.trimap in (ALPHA, _STDIN) else trimap,
+        uncertainty=row.path(row.uncertainty) if row.uncertainty else entry.uncertainty,
+        own_alpha=row.trimap == ALPHA,
+        spelled=row.image,
+        risk=row.risk,
+        failure=(row.error or "the job failed") if row.status == "failed" else None,
+    )
+
+
+def _unmarked(result: Path) -> str:
+    return next((result.stem.removesuffix(mark) for mark in _MARKS if result.stem.endswith(mark)), result.stem)
+
+
+def _names(results: list[Path], folder: Path) -> list[str]:
+    """Name results by their place without mark and ending, and in full where two would share it."""
+    whole = [path.relative_to(folder) for path in results]
+    short = [str(path.parent / _unmarked(path)) for path in whole]
+    counts = Counter(short)
+    return [name if counts[name] == 1 else str(path) for name, path in zip(short, whole, strict=True)]
