@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .locations import pictures_in
+from .sequences import unmarked
 
 __all__ = ["Pair", "pair"]
 
@@ -52,7 +53,7 @@ def _match(preds: dict[str, Path], gts: dict[str, Path], trimaps: dict[str, Path
 
 
 def _key(path: Path) -> str:
-    return path.stem.removesuffix("_alpha").removesuffix("_trimap")
+    return unmarked(path.stem, ("alpha", "trimap"))[0]
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

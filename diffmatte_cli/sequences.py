@@ -8,7 +8,7 @@ from pathlib import Path
 from .errors import UsageError
 from .locations import location, pictures_in
 
-__all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked"]
+__all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
 
 # %04d, %d, or one # a digit; the number's width is the least that it has.
 _PLACE = re.compile(r"%0?(\d*)d|(#+)")
@@ -62,3 +62,20 @@ def marked(name: str, mark: str, frame: int | None, instead_of: tuple[str, ...] 
     for other in instead_of:
         plain = plain.removesuffix(f"_{other}")
     return f"{plain}_{mark}{digits}"
+
+
+def unmarked(name: str, marks: tuple[str, ...]) -> tuple[str, str | None]:
+    """Return what ``marked`` made a result's name of, and the mark; the name itself and None where it bears none."""
+    plain, mark, digits = _taken_apart(name, marks)
+    return plain + digits, mark
+
+
+def remarked(name: str, mark: str, marks: tuple[str, ...]) -> str:
+    """Return a result's name with another mark than one of ``marks``, at the end where it bears none of them."""
+    plain, _, digits = _taken_apart(name, marks)
+    return f"{plain}_{mark}{digits}"
+
+
+def _taken_apart(name: str, marks: tuple[str, ...]) -> tuple[str, str | None, str]:
+    found = re.fullmatch(rf"(.*)_({'|'.join(marks)})([._-]?\d+)?", name, re.DOTALL)
+    return (found[1], found[2], found[3] or "") if found else (name, None, "")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.sequences import frame_path, frames, gaps, is_pattern, marked
+from diffmatte_cli.sequences import frame_path, frames, gaps, is_pattern, marked, remarked, unmarked
 
 pytest_plugins = ["cli_fixtures"]
 pytestmark = pytest.mark.usefixtures("cat_folder")
@@ -103,3 +103,13 @@ def test_a_mark_goes_before_the_number() -> None:
     assert marked("12", "alpha", 12) == "_alpha12"
     assert marked("shot.0012", "alpha", None) == "shot.0012_alpha"
     assert marked("a_cutout.7", "uncertainty", 7, ("alpha", "cutout")) == "a_uncertainty.7"
+
+
+@given(st.text(min_size=1), st.integers(0, 9999), st.booleans(), st.sampled_from(["alpha", "cutout"]))
+def test_marks_come_off_again(name: str, number: int, is_frame: bool, mark: str) -> None:
+    marks = ("alpha", "cutout")
+    plain = f"{name}.{number:04d}" if is_frame else name
+    result = marked(plain, mark, number if is_frame else None)
+    assert unmarked(result, marks) == (plain, mark)
+    assert remarked(result, "uncertainty", marks) == marked(plain, "uncertainty", number if is_frame else None)
+    assert unmarked("cat", marks) == ("cat", None)

@@ -1,11 +1,12 @@
-"""Cut a subject out where its edge is: as ``foreground.cutout`` does, in the time and memory of the edge alone."""
+"""Cut a subject out where its edge is: as ``composing.cutout`` does, in the time and memory of the edge alone."""
 
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..foreground import cutout
+from ..composing import cutout
+from ..foreground import estimate_foreground
 
 __all__ = ["cut_out"]
 
@@ -26,7 +27,8 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
             around = tuple(slice(max(0, side.start - _MARGIN), side.stop + _MARGIN) for side in tile)
             levels = alpha[around].astype(np.float32) / np.float32(255)
             inner = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(tile, around, strict=True))
-            picture[tile] = cutout(image[around], levels)[inner]
+            foreground = estimate_foreground(image[around], levels)
+            picture[tile] = cutout(foreground, levels, 8, premultiplied=False)[inner]
     return picture
 
 

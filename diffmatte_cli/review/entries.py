@@ -11,15 +11,15 @@ from pathlib import Path
 
 from ..errors import PlanError, UsageError
 from ..formats import WRITERS
-from ..jobs import alpha_beside
 from ..locations import is_inside, pictures_in
+from ..sequences import remarked, unmarked
 from ..sources import ALPHA, STEM, Source, gather, paired
 from .rows import Row, merged, read_report, reports_in
 
 __all__ = ["Entry", "Gathered", "find_entries"]
 
-_MARKS = ("_alpha", "_cutout")
-_UNCERTAINTY = "_uncertainty"
+_MARKS = ("alpha", "cutout")
+_UNCERTAINTY = "uncertainty"
 _STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
 _ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
 
@@ -82,7 +82,7 @@ def find_entries(
         source = sources.get(result.relative_to(folder).parent / _unmarked(result))
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
-        marks = " or ".join(f"NAME{mark}.png" for mark in _MARKS)
+        marks = " or ".join(f"NAME_{mark}.png" for mark in _MARKS)
         raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
     return gathered
 
@@ -120,9 +120,10 @@ def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tup
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
     pictures = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
     told = {path: rows.get(os.path.realpath(path)) for path in pictures}
-    uncertain = {path for path in pictures if path.stem.endswith(_UNCERTAINTY)}
-    beside = {alpha_beside(path) for path in pictures if told[path] or path.stem.endswith(_MARKS[1])}
-    results = [p for p in pictures if told[p] or (p.stem.endswith(_MARKS) and p not in beside)]
+    marks = {path: unmarked(path.stem, (*_MARKS, _UNCERTAINTY))[1] for path in pictures}
+    uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
+    beside = {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
+    results = [path for path in pictures if told[path] or (marks[path] in _MARKS and path not in beside)]
     gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
     there, real = {os.path.realpath(path) for path in results}, os.path.realpath(folder)
     missing = [(folder / os.path.relpath(place, real), row) for place, row in rows.items() if place not in there]
@@ -131,7 +132,7 @@ def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tup
 
 def _entry(name: str, result: Path, row: Row | None, source: Source | None, trimap: str | None) -> Entry:
     """Put an entry together; a photograph that the report names and that is gone is looked for by its name."""
-    beside = result.with_name(f"{_unmarked(result)}{_UNCERTAINTY}.png")
+    beside = _beside(result, _UNCERTAINTY)
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
     if source is not None:
         own_alpha = trimap == ALPHA
@@ -158,7 +159,12 @@ def _told(entry: Entry, row: Row) -> Entry:
 
 
 def _unmarked(result: Path) -> str:
-    return next((result.stem.removesuffix(mark) for mark in _MARKS if result.stem.endswith(mark)), result.stem)
+    return unmarked(result.stem, _MARKS)[0]
+
+
+def _beside(result: Path, mark: str) -> Path:
+    """Return where another picture of a result's job lies."""
+    return result.with_name(f"{remarked(result.stem, mark, _MARKS)}.png")
 
 
 def _names(results: list[Path], folder: Path) -> list[str]:

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..colour import quantise
 from ..errors import DiffmatteError, ImageError
-from ..images import Photo, decode_grey, decode_image, decode_opacity, read_bytes, read_grey, read_image
+from ..images import Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..reading import read_bytes
 from ..trimap import UNKNOWN, fit_to_photo, parse_trimap
 from .cutting import cut_out
 from .entries import Entry
@@ -20,7 +22,7 @@ __all__ = ["FULL_SIDE", "SMALL_SIDE", "Measures", "Packed", "Seen", "measure", "
 
 SMALL_SIDE = 640  # pixels of the longer side, sharp enough for a card on any usual screen
 FULL_SIDE = 16383  # WebP holds no longer side
-UNCERTAINTY_GAIN = 2  # white is 0.5 in the file, which hardly any pixel comes near: the page shows 0.25 as white
+_BRIGHTEST = 99.5  # percentile of an uncertainty's pixels above 0 that the page shows as white
 _SURE = 0.05  # alphas closer to 0 or 1 count as decided
 _SPOT = 24  # cells along the longer side among which the one to look at first is searched
 _LARGEST_PROFILE = 2**14  # bytes of a colour profile that goes into every picture
@@ -35,7 +37,7 @@ class Seen:
         trimap: classes, uint8 [H, W].
         colour: of a cutout, uint8 [H, W, 3].
         alpha: float32 [H, W] in [0, 1].
-        uncertainty: float32 [H, W] in [0, 1], 1 for 0.5.
+        uncertainty: float32 [H, W] in [0, 1].
         digest: of the result's file.
         problems: a sentence for each picture that could not be read.
         error: why there is no result to show.
@@ -170,9 +172,15 @@ def pack(seen: Seen, longest: int) -> list[Packed]:
     if seen.alpha is not None:
         packed.append(_packed_cutout(seen, photo, longest))
     if seen.uncertainty is not None:
-        bright = np.rint(np.clip(seen.uncertainty * UNCERTAINTY_GAIN, 0, 1) * 255).astype(np.uint8)
+        bright = quantise(_stretched(seen.uncertainty), 8)
         packed.append(_webp("uncertainty", _scaled(Image.fromarray(bright), longest), quality=80, method=2))
     return packed
+
+
+def _stretched(uncertainty: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make small values visible: white is what hardly any pixel of the picture reaches."""
+    above = uncertainty[uncertainty > 0]
+    return uncertainty / np.percentile(above, _BRIGHTEST).astype(np.float32) if above.size else uncertainty
 
 
 def _packed_cutout(seen: Seen, photo: Image.Image | None, longest: int) -> Packed:

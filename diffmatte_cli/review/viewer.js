@@ -188,7 +188,7 @@ function showState(view, bitmap) {
   const notes = [];
   if (reduced) notes.push(`shown reduced, ${bitmap.width} × ${bitmap.height}`);
   if (entry.white && view && !view.kind) notes.push("no photograph: the subject is white");
-  if (view && view.id === "uncertainty") notes.push("white: 0.25 or more");
+  if (view && view.id === "uncertainty") notes.push("white: this picture's largest");
   $("viewer-note").textContent = notes.join(" · ");
   $("zoom").textContent = bitmap ? `${Math.round(100 * viewer.zoom)} %` : "";
   canvas.ariaLabel = view ? `${view.label}: ${entry.name}` : `No picture: ${entry.name}`;
