@@ -12,7 +12,8 @@ from PIL import Image
 from review_fixtures import ALPHA, HOSTILE, Page, make_results, page_of, row, save, write_report
 
 from diffmatte_cli import review
-from diffmatte_cli.foreground import cutout
+from diffmatte_cli.composing import cutout
+from diffmatte_cli.foreground import estimate_foreground
 from diffmatte_cli.review import cutting
 
 pytest_plugins = ["cli_fixtures"]
@@ -112,7 +113,8 @@ def test_tiles_of_a_large_picture_fit_together(monkeypatch: pytest.MonkeyPatch) 
     photo = np.full((300, 500, 3), (30, 90, 160), np.uint8)
     photo[:, 250:] = rng.integers(120, 250, (300, 250, 3))
     alpha = np.clip((np.arange(500) - 200) * 3, 0, 255).astype(np.uint8)[None].repeat(300, 0)
-    whole = cutout(photo, alpha.astype(np.float32) / np.float32(255))
+    levels = alpha.astype(np.float32) / np.float32(255)
+    whole = cutout(estimate_foreground(photo, levels), levels, 8, premultiplied=False)
     monkeypatch.setattr(cutting, "_TILE", 128)
     tiled = cutting.cut_out(photo, alpha)
     assert np.array_equal(tiled[..., 3], alpha)

@@ -1,6 +1,7 @@
 """Cut a subject out where its edge is: as ``composing.cutout`` does, in the time and memory of the edge alone."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from ..foreground import estimate_foreground
 
 __all__ = ["cut_out"]
 
-_TILE = 1024
+_TILE = 2048
 _MARGIN = 96  # the reach of the colours' estimate, its wide and its narrow pass together
 
 
@@ -21,15 +22,29 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
     nobody sees any.
     """
     picture = np.dstack([image, alpha])
-    for tile in _tiles(alpha.shape):
-        part = alpha[tile]
-        if ((part > 0) & (part < 255)).any():
-            around = tuple(slice(max(0, side.start - _MARGIN), side.stop + _MARGIN) for side in tile)
-            levels = alpha[around].astype(np.float32) / np.float32(255)
-            inner = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(tile, around, strict=True))
-            foreground = estimate_foreground(image[around], levels)
-            picture[tile] = cutout(foreground, levels, 8, premultiplied=False)[inner]
+    with _one_thread():
+        for tile in _tiles(alpha.shape):
+            part = alpha[tile]
+            if ((part > 0) & (part < 255)).any():
+                around = tuple(slice(max(0, side.start - _MARGIN), side.stop + _MARGIN) for side in tile)
+                levels = alpha[around].astype(np.float32) / np.float32(255)
+                inner = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(tile, around, strict=True))
+                foreground = estimate_foreground(image[around], levels)
+                picture[tile] = cutout(foreground, levels, 8, premultiplied=False)[inner]
     return picture
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: waiting for others costs more than they bring to pictures as small as the page's."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

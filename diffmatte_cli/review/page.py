@@ -18,6 +18,7 @@ from typing import IO, Any
 from ..console import printable
 from ..errors import UsageError
 from ..files import staged_file
+from ..trimap import unknown_share
 from .entries import Entry
 from .pictures import FULL_SIDE, SMALL_SIDE, Measures, Packed, Seen, measure, pack, see, spot
 
@@ -198,7 +199,7 @@ def _facts(entry: Entry, seen: Seen, score: float | None, small: list[Packed]) -
         "risk": entry.risk,
         "error": None if seen.error is None else printable(seen.error),
         "notes": [printable(problem) for problem in seen.problems if problem not in (seen.error or "")],
-        "unknown": None if seen.trimap is None else round(float((seen.trimap == 128).mean()), 6),
+        "unknown": None if seen.trimap is None else round(unknown_share(seen.trimap), 6),
         "width": width,
         "height": height,
         "spot": [round(share, 4) for share in spot(seen)] if seen.alpha is not None else [0.5, 0.5],

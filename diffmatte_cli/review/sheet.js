@@ -23,7 +23,7 @@ function fillCards(changes) {
 function tileOf(number, view) {
   const entry = entries[number];
   const kind = kindOf(view);
-  const tile = made("button", { type: "button", className: `tile on-${view.id}`, tabIndex: -1 });
+  const tile = made("button", { type: "button", className: `tile on-${view.id}`, title: view.label, tabIndex: -1 });
   tile.dataset.view = view.id;
   if (kind in entry.small) {
     const image = made("img", { alt: `${view.label}: ${entry.name}`, decoding: "async", draggable: false });
