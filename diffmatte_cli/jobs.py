@@ -13,7 +13,7 @@ from .dumps import top_problem, with_dump
 from .errors import PlanError, UsageError
 from .extras import require
 from .formats import WRITERS, check_format, writer_for
-from .locations import STREAM, identity, kind, location, names_folder, spelled
+from .locations import STREAM, identity, is_inside, kind, location, names_folder, spelled
 from .manifests import read_manifest
 from .model.config import check_seed, check_steps
 from .remotes import is_remote
@@ -261,7 +261,7 @@ def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: li
     if request.manifest is not None:
         targets.inputs[identity(request.manifest)] = request.manifest
     if request.report is not None:
-        yield from _with_report(request.report, targets)
+        yield from _with_report(request.report, targets, folder)
     top = request.dump_steps
     if top is not None and (problem := top_problem(top)):
         yield problem
@@ -274,12 +274,14 @@ def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: li
     yield from targets.nested()
 
 
-def _with_report(report: Path, targets: Targets) -> Iterator[str]:
-    if not os.path.isdir(report.parent):
+def _with_report(report: Path, targets: Targets, folder: Path | None) -> Iterator[str]:
+    # The folder of results is made when the run begins, and whatever lies below it.
+    to_be_made = folder is not None and not os.path.lexists(report.parent) and is_inside(report.parent, folder)
+    if not os.path.isdir(report.parent) and not to_be_made:
         yield f"the folder of the report {report} does not exist: make it first"
     elif os.path.lexists(report) and not os.path.isfile(report):
         yield f"the report {report} is there already and is no file"
-    elif not os.access(report if os.path.exists(report) else report.parent, os.W_OK):
+    elif not to_be_made and not os.access(report if os.path.exists(report) else report.parent, os.W_OK):
         yield f"the report {report} cannot be written: it, or its folder, is read-only"
     else:
         yield from targets.add(report, "the report", inside=report.parent)

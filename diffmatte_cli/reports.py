@@ -58,6 +58,7 @@ class Report:
         self.path = path
         self._write_row, head = REPORTS[path.suffix.lower()]
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             self._file.write(head)
         except OSError as error:

@@ -175,6 +175,12 @@ def test_reports_have_a_row_for_each_job_with_all_there_is_to_know() -> None:
     assert Receipt(**row["receipt"]) == read_receipt(Path("out/a_alpha.png"))
 
 
+def test_a_report_makes_its_place_among_the_results() -> None:
+    result = fakes.run("matte", "photos", "--trimap", "trimaps", "-o", "fresh", "--report", "fresh/r.jsonl")
+    assert result.exit_code == 0, result.stderr
+    assert Path("fresh/r.jsonl").is_file()
+
+
 def test_a_report_needs_a_known_ending() -> None:
     result = _matte("--report", "r.txt", code=2)
     assert result.stderr == "error: the report r.txt must end in .jsonl or .csv\n"

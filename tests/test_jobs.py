@@ -297,3 +297,10 @@ def test_planning_needs_the_standard_library_alone() -> None:
     place = Path(jobs.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", script], cwd=place, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_report_may_lie_in_the_folder_of_results_that_is_still_to_be_made() -> None:
+    assert plan_all(Request((str(CAT),), str(TRIMAP), "out/", report=Path("out/deep/r.jsonl")))
+    with pytest.raises(UsageError, match=r"the folder of the report elsewhere/r\.jsonl does not exist"):
+        plan_all(Request((str(CAT),), str(TRIMAP), "out/", report=Path("elsewhere/r.jsonl")))
+    assert not Path("out").exists()
