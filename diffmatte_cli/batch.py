@@ -189,6 +189,14 @@ class Stages:
             and (job.dump_dir is None or is_dump_of(job.dump_dir, receipt))
         )
 
+    def made_before(self, work: _Work) -> Matted | None:
+        """Return what became of a job that a run may not make again, since an attempt that was cut off has made it."""
+        if work.job.overwrite or not self._is_there(work.job, work.receipt):
+            return None
+        height, width = work.trimap.shape
+        unknown = unknown_share(work.trimap)
+        return Matted("done", work.receipt, width, height, unknown, "made by a worker that died", work.seconds)
+
     def _of_alpha(self, receipt: Receipt) -> Receipt:
         return replace(receipt, result="alpha", bits=self.options.bits)
 

@@ -14,8 +14,9 @@ from .model.config import (
 from .sizes import parse_memory
 from .weights import Store
 
-__all__ = ["Band", "MatteOptions", "check_choice", "check_threads"]
+__all__ = ["ENGINES", "Band", "MatteOptions", "check_choice", "check_threads"]
 
+ENGINES = ("local", "ray")
 _MOST_THREADS = 512
 # Of the band along a mask's edge.
 DEFAULT_PERCENT = 1.5
@@ -28,7 +29,7 @@ class MatteOptions:
 
     ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own; ``bits`` is 8 or 16;
     ``memory`` is a size like 4GB, ``until_stable`` a number of 255 levels;
-    ``devices`` is one device, or several with a comma between.
+    ``devices`` is one device, or several with a comma between; ``ray_address`` is a cluster's, None for one of its own.
     """
 
     model: str = "tiny"
@@ -49,6 +50,8 @@ class MatteOptions:
     cutout: bool = False
     skip_existing: bool = False
     fail_fast: bool = False
+    engine: str = "local"
+    ray_address: str | None = None
     quiet: bool = False
     verbose: bool = False
 
@@ -66,6 +69,9 @@ class MatteOptions:
             parse_memory(self.memory)
         check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
+        check_choice("--engine", self.engine, ENGINES)
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError("--ray-address goes with --engine ray")
         check_threads(self.threads)
         names = self.device_names
         for name in names:
