@@ -4,43 +4,31 @@ import importlib.util
 import logging
 import os
 import pickle
-import signal
-import socket
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from .connecting import address_of, check_address, connected, first_line
 from .errors import ResourceError, UsageError
 from .jobs import Job
 from .locations import STREAM
 from .pipeline import Ended
 from .remotes import is_remote
 from .settings import MatteOptions
-from .stopping import SIGNALS
 from .workers import Desk, Outcome, Setup, Worker
 
 __all__ = ["Run", "check_cluster", "jobs_together", "run_on_cluster"]
 
-LOCAL = "local"
 # Jobs go out one by one, so that each one's end is told at once; very many of them in blocks of a few.
 MOST_ALONE, MOST_TOGETHER = 4000, 16
 # Jobs that a worker has at hand, so that it need not wait: two in work, one behind them.
 AT_HAND, SIDE_BY_SIDE = 3, 2
-MOST_CORES = 4  # for one worker; more pictures side by side are faster than more cores for each
-STORE_BYTES = 128 * 2**20  # of a local cluster's own store: rows are small
-PATIENCE = 60.0  # seconds that a run which is to stop waits for what is in hand
-SECONDS_TO_ANSWER = 5.0
-# Ray's own log stays in its files. What is set already is kept.
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
+MOST_CORES = 4  # for one worker, unless --threads says otherwise
+# Seconds: between two looks at what has come; that a run which is to stop waits for what is in hand, and for its rows.
+PAUSE, PATIENCE, LAST_ROWS = 0.2, 60.0, 1.0
 _END: Any = object()
 
 
@@ -88,25 +76,7 @@ def check_cluster(options: MatteOptions, jobs: Sequence[Job]) -> None:
         raise UsageError(f"with --engine ray, --device is auto, cpu or cuda, not {options.devices}: Ray deals GPUs out")
     if any(STREAM in (job.image, job.trimap, job.output) for job in jobs):
         raise UsageError("--engine ray takes files, folders and URLs: standard input and output (-) stay here")
-    _check_address(_address(options))
-
-
-def _address(options: MatteOptions) -> str:
-    """Return the cluster's address; Ray itself would also find one that somebody has started on this machine."""
-    return options.ray_address or os.environ.get("RAY_ADDRESS") or LOCAL
-
-
-def _check_address(address: str) -> None:
-    """Try the address for some seconds; Ray itself would try for minutes."""
-    if address in (LOCAL, "auto"):
-        return
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--ray-address must be HOST:PORT of a cluster's head, or auto, not {address}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {error}") from error
+    check_address(address_of(options))
 
 
 def run_on_cluster(jobs: Sequence[Job], run: Run) -> Generator[Ended[Job]]:
@@ -118,7 +88,9 @@ def run_on_cluster(jobs: Sequence[Job], run: Run) -> Generator[Ended[Job]]:
         UsageError: there is no such cluster, or it lacks what the options ask for.
         ResourceError: the cluster is lost.
     """
-    with _connected(_address(run.options)) as ray:
+    if not jobs:  # a share may have none
+        return
+    with connected(address_of(run.options)) as ray:
         crew = _crew(ray, run.options, len(jobs))
         run.tell(f"ray: {crew}")
         desk = ray.remote(Desk).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
@@ -137,66 +109,6 @@ class Asking:
         import ray
 
         return ray.get(getattr(self.desk, method).remote(*arguments))
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Yield Ray, connected to a cluster, or to one of its own that ends with the block."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    import ray
-
-    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
-    with _signals_kept(), _stderr_aside():
-        try:
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                **(own if address == LOCAL else {}),
-            )
-        except Exception as error:  # of many kinds
-            raise UsageError(_refusal(error, address)) from error
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of workers that died
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
-
-
-def _refusal(error: BaseException, address: str) -> str:
-    """Say why Ray does not start; that a token is missing is known further down in the error only."""
-    below: BaseException | None = error
-    while below is not None:
-        if "InvalidAuthToken" in str(below):
-            return f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN"
-        below = below.__cause__ or below.__context__
-    return f"Ray does not start: {_first_line(error)}"
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Put back the handlers of signals that Ray takes for itself."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-@contextmanager
-def _stderr_aside() -> Iterator[None]:
-    """Keep what libraries write to stderr, past Python, away from it."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _crew(ray: Any, options: MatteOptions, jobs: int) -> Crew:
@@ -273,49 +185,72 @@ def _fed(rows: Iterator[dict[str, Any]]) -> "SimpleQueue[Any]":
 
 
 def _ends(jobs: Sequence[Job], run: Run, crew: Crew, desk: Asking, rows: "SimpleQueue[Any]") -> Generator[Ended[Job]]:
-    """Make ends of rows, each job's once, until none comes any more."""
-    told: set[str] = set()
-    workers: set[str] = set()
-    replaced = 0
-    ended: set[int] = set()
-    deadline = None
+    """Make ends of rows until none comes any more."""
+    ledger, leaving = Ledger(jobs, run, crew), None
     while True:
-        if run.stop.is_set() and deadline is None:
+        if run.stop.is_set() and leaving is None:
             desk("stop")
-            deadline = monotonic() + PATIENCE
+            leaving = Leaving(desk)
         try:
-            row = rows.get(timeout=1.0 if deadline else 0.2)
+            row = rows.get(timeout=PAUSE)
         except Empty:
-            if deadline is not None and (monotonic() > deadline or not desk("in_hand")):
-                return
-            continue
+            row = None
         if row is _END:
             return
         if isinstance(row, BaseException):
-            raise ResourceError(f"the Ray cluster gave up: {_first_line(row)}") from row
-        outcome: Outcome = pickle.loads(row["ended"])
-        _tell(outcome, run, told)
-        workers.add(outcome.worker)
-        if len(workers) > crew.count + replaced:
-            replaced += 1
-            run.warn("a worker died and was replaced: what it had in hand is done again")
-        if row["index"] in ended or (outcome.result is None and outcome.error is None):
-            continue
-        ended.add(row["index"])
-        if outcome.error is not None and run.is_fatal(outcome.error):
-            run.stop.set()
-        yield Ended(jobs[row["index"]], outcome.result, outcome.error)
+            raise ResourceError(f"the Ray cluster gave up: {first_line(row)}") from row
+        end = None if row is None else ledger.taken(row["index"], pickle.loads(row["ended"]))
+        if end is not None:
+            yield end
+        elif leaving is not None and leaving.is_over():
+            return
 
 
-def _tell(outcome: Outcome, run: Run, told: set[str]) -> None:
-    """Tell what a worker noted; what each of them says by itself only once."""
-    for text, is_warning in outcome.notes:
-        if is_warning:
-            run.warn(text)
-        elif text not in told:
-            told.add(text)
-            run.tell(text)
+class Leaving:
+    """Decide how long a run that is to stop waits: until nothing is in hand and no row comes any more."""
+
+    def __init__(self, desk: Asking) -> None:
+        self._desk, self._deadline = desk, monotonic() + PATIENCE
+        self._idle_since: float | None = None
+
+    def is_over(self) -> bool:
+        """Tell whether to go, when no job's end has come just now."""
+        now = monotonic()
+        if self._desk("in_hand"):
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = now
+        return now > self._deadline or (self._idle_since is not None and now - self._idle_since > LAST_ROWS)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+class Ledger:
+    """Take rows in: each job's end once, what workers have to tell, and which of them died."""
+
+    def __init__(self, jobs: Sequence[Job], run: Run, crew: Crew) -> None:
+        self._jobs, self._run, self._workers_left = jobs, run, crew.count
+        self._told: set[str] = set()
+        self._workers: set[str] = set()
+        self._ended: set[int] = set()
+
+    def taken(self, index: int, outcome: Outcome) -> Ended[Job] | None:
+        """Return a job's end; None if it was not done, or had ended before."""
+        self._tell(outcome)
+        if index in self._ended or (outcome.result is None and outcome.error is None):
+            return None
+        self._ended.add(index)
+        if outcome.error is not None and self._run.is_fatal(outcome.error):
+            self._run.stop.set()
+        return Ended(self._jobs[index], outcome.result, outcome.error)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.worker not in self._workers:
+            self._workers.add(outcome.worker)
+            self._workers_left -= 1
+            if self._workers_left < 0:
+                self._run.warn("a worker died and was replaced: what it had in hand is done again")
+        for text, is_warning in outcome.notes:
+            if is_warning:
+                self._run.warn(text)
+            elif text not in self._told:  # what every worker says by itself
+                self._told.add(text)
+                self._run.tell(text)

@@ -25,6 +25,8 @@ __all__ = ["Desk", "Outcome", "Setup", "Worker"]
 
 # A job that so many workers have died of is given up.
 MOST_TRIES = 3
+# The desk's answer instead of how often a job was begun.
+STOPPED = -1
 # Seconds between two looks at whether the run is to stop.
 PAUSE = 0.3
 
@@ -73,7 +75,13 @@ class Desk:
         self._stopped = False
 
     def begin(self, index: int, again: bool = False) -> int:
-        """Note that a job is begun, unless it was before and not ``again``; return how often it was before."""
+        """Note that a job is begun, unless it was before and not ``again``; return how often it was before.
+
+        Once all are to stop it is done with, and ``STOPPED`` is returned.
+        """
+        if self._stopped:
+            self.end(index)
+            return STOPPED
         before = self._begun[index]
         if again or not before:
             self._begun[index] += 1
@@ -148,6 +156,9 @@ class Worker:
     def _ended(self, index: int, job: Job) -> Outcome:
         result, error = None, None
         before = self._setup.desk("begin", index)
+        if before == STOPPED:
+            self._stop.set()
+            return Outcome(self._name)
         try:
             with self._room.entered(alone=before > 0):
                 if before:
@@ -168,8 +179,6 @@ class Worker:
         self._setup.desk("begin", index, True)
 
     def _matted(self, job: Job) -> Matted:
-        if self._stop.is_set() or self._setup.desk("is_stopped"):
-            raise Stopped
         engine = self._prepared()
         stages = Stages(self._setup.options, self._setup.weights, self._warn, self._stop, self._setup.several)
         work = stages.read(job)

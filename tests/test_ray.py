@@ -16,7 +16,7 @@ from typing import Any
 import fakes
 import pytest
 
-from diffmatte_cli.clusters import QUIET
+from diffmatte_cli.connecting import QUIET
 from diffmatte_cli.records import PACKAGE
 
 pytestmark = [

@@ -11,7 +11,7 @@ from typing import Any
 import fakes
 import pytest
 
-from diffmatte_cli import clusters, workers
+from diffmatte_cli import clusters, connecting, workers
 from diffmatte_cli.clusters import MOST_ALONE, MOST_TOGETHER, check_cluster, jobs_together
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.jobs import Job, Request, plan
@@ -194,9 +194,11 @@ def test_what_the_engine_refuses(
 def test_what_ray_raises_is_told_in_a_sentence() -> None:
     cause = RuntimeError("RPC error: InvalidAuthToken: Authentication token is missing or incorrect")
     error = ConnectionError("Failed to connect to Ray cluster at head:6379\nmore")
-    assert clusters._refusal(error, "head:6379") == "Ray does not start: Failed to connect to Ray cluster at head:6379"
+    assert (
+        connecting._refusal(error, "head:6379") == "Ray does not start: Failed to connect to Ray cluster at head:6379"
+    )
     error.__cause__ = cause
-    assert clusters._refusal(error, "head:6379").startswith("the Ray cluster at head:6379 asks for a token: set ")
+    assert connecting._refusal(error, "head:6379").startswith("the Ray cluster at head:6379 asks for a token: set ")
 
 
 def _crew(nodes: list[dict[str, float]], **options: Any) -> str:
