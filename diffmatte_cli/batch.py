@@ -157,9 +157,8 @@ class Stages:
         drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
         receipt = self._receipt(job, content, drawn)
         if self.options.skip_existing and self._is_there(job, receipt):
-            notes = {} if job.uncertainty_output is None else read_notes(job.uncertainty_output)
             main = self._products.receipts(job, receipt)[job.output]
-            return Settled(Matted("skipped", main, seconds=time.monotonic() - began, risk=notes.get("risk")))
+            return Settled(Matted("skipped", main, seconds=time.monotonic() - began, risk=_risk_in(job)))
         photo = decode_image(content, job.image, self.options.input_space)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
         levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
@@ -203,6 +202,15 @@ class Stages:
         return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
             job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
         )
+
+    def made_before(self, work: _Work) -> Matted | None:
+        """Return what became of a job that a run may not make again, since an attempt that was cut off has made it."""
+        if work.job.overwrite or not self._is_there(work.job, work.receipt):
+            return None
+        height, width = work.trimap.shape
+        unknown, receipt = unknown_share(work.trimap), self._products.receipts(work.job, work.receipt)[work.job.output]
+        by = "made by a worker that died"
+        return Matted("done", receipt, width, height, unknown, by, work.seconds, _risk_in(work.job))
 
     def computer(self, engine: Engine) -> Callable[["_Work"], "_Work"]:
         """Return the stage that computes alpha on one engine; its errors are those of ``Matter``."""
@@ -275,6 +283,11 @@ class Stages:
         height, width = work.trimap.shape
         seconds = work.seconds + time.monotonic() - began
         return Matted("done", receipt, width, height, unknown_share(work.trimap), work.engine, seconds, risk)
+
+
+def _risk_in(job: Job) -> float | None:
+    """Return the risk that lies beside a result that is there."""
+    return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
 
 
 def _about_profile(job: Job, photo: Photo) -> Iterator[str]:

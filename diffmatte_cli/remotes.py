@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import DiffmatteError, ImageError, OutputError, UsageError
+from .extras import install
 
 if TYPE_CHECKING:
     _LocalPath = Path
@@ -76,7 +77,7 @@ def _check_scheme(scheme: str) -> None:
     except ValueError as error:
         raise UsageError(f"{scheme}:// is no kind of place that is known: write ./ before a folder's name") from error
     except ImportError as error:
-        extra = f"install diffmatte[{_EXTRAS[scheme]}]" if scheme in _EXTRAS else _in_one_line(error)
+        extra = install(_EXTRAS[scheme]) if scheme in _EXTRAS else _in_one_line(error)
         raise UsageError(f"{scheme}:// needs a package that is not installed: {extra}") from error
 
 

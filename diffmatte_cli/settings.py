@@ -15,7 +15,7 @@ from .model.config import (
 from .sizes import parse_memory
 from .weights import Store
 
-__all__ = ["BLUR", "CHECKER", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
+__all__ = ["BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
 __all__ += ["Band", "MatteOptions", "check_choice", "check_threads"]
 
 FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
@@ -25,6 +25,7 @@ INPUT_SPACES = ("auto", *SPACES)
 BLUR, CHECKER = "blur", "checker"
 _MOST_SEEDS = 1000
 
+ENGINES = ("local", "ray")
 _MOST_THREADS = 512
 # Of the band along a mask's edge.
 DEFAULT_PERCENT = 1.5
@@ -38,7 +39,7 @@ class MatteOptions:
     ``schedule`` and ``input_scale`` (above 0, at most 1) default to the weights' own;
     ``memory`` is a size like 4GB, ``until_stable`` a number of 255 levels; ``uncertainty`` is how many seeds it is of;
     ``premultiplied`` defaults to what the format's users expect; a ``background`` makes a cutout opaque;
-    ``devices`` is one device, or several with a comma between.
+    ``devices`` is one device, or several with a comma between; ``ray_address`` is a cluster's, None for one of its own.
     """
 
     model: str = "tiny"
@@ -65,6 +66,8 @@ class MatteOptions:
     exr_space: str = SPACES[0]
     skip_existing: bool = False
     fail_fast: bool = False
+    engine: str = "local"
+    ray_address: str | None = None
     quiet: bool = False
     verbose: bool = False
 
@@ -80,6 +83,9 @@ class MatteOptions:
             parse_memory(self.memory)
         check_choice("--sampler", self.sampler, SAMPLER_NAMES)
         check_choice("--schedule", self.schedule, SCHEDULE_NAMES)
+        check_choice("--engine", self.engine, ENGINES)
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError("--ray-address goes with --engine ray")
         check_threads(self.threads)
         self._check_colours()
         names = self.device_names

@@ -236,7 +236,7 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
             "the report memory://r.csv must be a file on this",
         ),
         (("memory://in/photos/a.png", "--dump-steps", "memory://d"), "--dump-steps memory://d is no folder on this"),
-        (("s3://bucket/a.png",), "s3:// needs a package that is not installed: install diffmatte[s3]"),
+        (("s3://bucket/a.png",), "s3:// needs a package that is not installed: pip install 'diffmatte[s3]'"),
         (("box://bucket/a.png",), "box:// needs a package that is not installed: Please install boxfs"),
     ],
 )

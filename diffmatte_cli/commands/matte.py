@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..console import say, say_nothing, warn
-from ..errors import UsageError
+from ..errors import ResourceError, UsageError
 from ..jobs import Job, Request, plan, share
 from ..locations import STREAM, spelled
 from ..model.config import check_attention_grids
@@ -67,6 +67,8 @@ def matte(
     skip_existing: opt.SkipExistingOption = False,
     fail_fast: opt.FailFastOption = False,
     report: opt.ReportOption = None,
+    engine: opt.EngineOption = "local",
+    ray_address: opt.RayAddressOption = None,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -101,6 +103,10 @@ def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_ru
         for text in request.inputs:
             if is_pattern(text) and (missing := gaps(text)):
                 warn(f"{text} lacks frames between its first and its last: {', '.join(missing)}")
+        if options.engine == "ray":
+            from ..clusters import check_cluster
+
+            check_cluster(options, chosen)
         run(chosen, options, source, request.report, several=request.into_folder or len(jobs) > 1)
 
 
@@ -128,7 +134,7 @@ def _check_engine(options: MatteOptions) -> ModelSource:
         check_attention_grids(options.attention_grids, source.record.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
-    for device in options.device_names:
+    for device in options.device_names if options.engine == "local" else ():  # a cluster's are its own
         if device not in ("auto", "cpu"):
             from ..matting import pick_device
 
@@ -171,10 +177,18 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
             step_bar=show_bar and not several,
             background=None if options.background is None else background_of(options.background),
         )
-        computers = [stages.computer(engine) for engine in engines(source, options, tell)]
         rows = opened.enter_context(Report(report)) if report is not None else None
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
-        ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
-        for end in opened.enter_context(closing(ends)):
-            tally.add(end)
+        if options.engine == "ray":
+            from ..clusters import Run, run_on_cluster
+
+            ends = run_on_cluster(jobs, Run(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn))
+        else:
+            computers = [stages.computer(engine) for engine in engines(source, options, tell)]
+            ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
+        try:
+            for end in opened.enter_context(closing(ends)):
+                tally.add(end)
+        except ResourceError as error:  # the cluster is lost, and with it what is left
+            tally.fatal = tally.fatal or error
     tally.finish()

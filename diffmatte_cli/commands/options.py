@@ -8,7 +8,7 @@ import typer
 from ..formats import WRITERS
 from ..locations import location
 from ..model.config import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
-from ..settings import FOREGROUND_NAMES, INPUT_SPACES, SPACES
+from ..settings import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
 
 __all__ = [
     "AttentionGridsOption",
@@ -19,6 +19,7 @@ __all__ = [
     "DeviceOption",
     "DryRunOption",
     "DumpStepsOption",
+    "EngineOption",
     "ExrSpaceOption",
     "FailFastOption",
     "ForegroundOption",
@@ -39,6 +40,7 @@ __all__ = [
     "PrecisionOption",
     "PremultipliedOption",
     "QuietOption",
+    "RayAddressOption",
     "RecursiveOption",
     "ReportOption",
     "SamplerOption",
@@ -287,6 +289,22 @@ SkipExistingOption = Annotated[
     ),
 ]
 FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first photograph that fails.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="|".join(ENGINES),
+        help="Work on this machine, or spread the photographs over a Ray cluster (needs the [ray] extra).",
+    ),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT|auto",
+        help="The Ray cluster; default: what RAY_ADDRESS names, or one of this machine, made for the run.",
+    ),
+]
 ReportOption = Annotated[
     Path | None,
     typer.Option(
