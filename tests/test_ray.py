@@ -150,6 +150,7 @@ def test_a_killed_worker_is_replaced_and_every_job_done_once(cluster: dict[str, 
 def test_damaged_weights_stop_the_run(cluster: dict[str, str]) -> None:
     (bundled,) = (PACKAGE / "bundled").glob("tiny*.safetensors")
     Path("bad.safetensors").write_bytes(bundled.read_bytes()[:-1000])
+    fakes.make_photos(map(str, range(100)))  # so many that not all are in hand when the first has failed
     lines = _run(cluster, *FOLDER, "out", "--model", "bad.safetensors", code=1)
     assert lines[-1].startswith("error: ")
     assert "bad.safetensors" in lines[-1]

@@ -163,8 +163,8 @@ def test_blocks_are_small(jobs_in_all: int, together: int) -> None:
 
 
 def test_without_ray_one_sentence_says_what_to_install(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"install diffmatte\[ray\]"):
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"--engine ray needs an extra: pip install 'diffmatte\[ray\]'"):
         check_cluster(MatteOptions(engine="ray"), jobs)
 
 
@@ -180,7 +180,7 @@ def test_without_ray_one_sentence_says_what_to_install(jobs: list[Job], monkeypa
 def test_what_the_engine_refuses(
     changes: dict[str, Any], words: str, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: True)
     with pytest.raises(UsageError) as caught:
         check_cluster(MatteOptions(engine="ray", **changes), jobs)
     assert words in str(caught.value)
