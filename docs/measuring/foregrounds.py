@@ -6,8 +6,8 @@
 BACKGROUNDS is a folder of photographs; the [train] and [ml] extras are needed. The first line prints, for each way of
 `--foreground`, the mean error of the colour where alpha is between 2 % and 98 %, in levels of 255: with the true
 alpha, and with the bundled model's; and the same weighed by alpha, which is what shows on a new background. The second
-prints the seconds of the first call and the median of three more, and the peak memory, of one way in a process of its
-own.
+prints the seconds of the first call and the median of three more, and how much more memory than before the process
+needs at most (on Linux), of one way. NUMBA_CACHE_DIR=$(mktemp -d) before it shows what ml's very first call takes.
 """
 
 import argparse
@@ -53,6 +53,7 @@ def compare(assets: Assets, scenes: int, side: int) -> None:
 def cost(assets: Assets, name: str, side: int) -> None:
     """Print the time and memory of one way."""
     image, alpha = blended(compose(assets, SEED, 0, 0, side))
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     before, seconds = peak_memory() or 0, []
     for _ in range(4):
         began = time.perf_counter()
