@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -92,10 +92,14 @@ class Working(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Encoding:
-    """A picture after its one pass through the encoder; ``features`` is F of Eq. 5."""
+    """A picture after its one pass through the encoder; ``features`` is F of Eq. 5.
+
+    ``prepared`` holds what all steps of all seeds share, by the model and whether the unknown region alone is computed.
+    """
 
     canvas: Canvas
     features: Tensor
+    prepared: dict[tuple["Matter", bool], TiledDecoder] = field(default_factory=dict, compare=False)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -207,8 +211,8 @@ class Matter:
         if self.plain:
             network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
         else:
-            wanted = unknown[0, 0] if keep_known and not whole else torch.ones_like(unknown[0, 0])
-            network, need = self._region_network(encoding, wanted, settled), self._spending(height, width).smallest_tile
+            network = self._region_network(encoding, keep_known and not whole, settled)
+            need = self._spending(height, width).smallest_tile
 
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:
@@ -229,11 +233,10 @@ class Matter:
 
         return network
 
-    def _region_network(self, encoding: Encoding, wanted: Tensor, settled: Tensor) -> Predict:
-        """Return the decoder for the pixels ``wanted`` [H, W]; x_0 is ``settled`` elsewhere."""
-        assert self.decoder is not None
-        spending = self._spending(*encoding.size)
-        tiles = TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
+    def _region_network(self, encoding: Encoding, in_part: bool, settled: Tensor) -> Predict:
+        """Return the decoder for the unknown pixels, or for all unless ``in_part``; x_0 is ``settled`` elsewhere."""
+        tiles = encoding.prepared.get((self, in_part)) or self._tiles(encoding, in_part)
+        encoding.prepared[self, in_part] = tiles
 
         def network(x_in: Tensor, t: float) -> Tensor:
             x_0 = settled.clone()
@@ -242,6 +245,12 @@ class Matter:
             return x_0
 
         return network
+
+    def _tiles(self, encoding: Encoding, in_part: bool) -> TiledDecoder:
+        assert self.decoder is not None
+        unknown = encoding.canvas.unknown[0, 0]
+        wanted, spending = unknown if in_part else torch.ones_like(unknown), self._spending(*encoding.size)
+        return TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
 
     def _spending(self, height: int, width: int) -> Spending:
         return Spending(self.model.config, self.limit, height, width)

@@ -14,6 +14,7 @@ from diffmatte_cli.model.checkpoint import read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.region import Region
+from diffmatte_cli.tiles import TiledDecoder
 
 
 def picture(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -79,6 +80,21 @@ def test_the_encoder_runs_once_and_the_decoder_every_step(
     assert len(yielded) == steps
     np.testing.assert_array_equal(yielded[-1], matter.matte(encoding, steps=steps))
     assert calls["deep"] == 1
+
+
+def test_seeds_share_what_does_not_depend_on_them(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = [matter.matte(*picture(), steps=2, seed=seed, **more) for seed in (0, 1) for more in ({}, {"whole": True})]
+    prepared, real = [], TiledDecoder._prepared
+
+    def counted(tiles: TiledDecoder, tile: object) -> object:
+        prepared.append(tile)
+        return real(tiles, tile)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TiledDecoder, "_prepared", counted)
+    encoding = matter.encode(*picture())
+    shared = [matter.matte(encoding, steps=2, seed=seed, **more) for seed in (0, 1) for more in ({}, {"whole": True})]
+    assert len(prepared) == 2  # one tile, in part and whole
+    np.testing.assert_array_equal(shared, fresh)
 
 
 def test_own_schedule_and_scale_are_the_defaults(matter: Matter) -> None:

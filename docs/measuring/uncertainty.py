@@ -3,7 +3,8 @@
     python docs/measuring/uncertainty.py FOLDER [--seeds 5] [--steps 10]
 
 FOLDER holds image/, trimap/ and alpha/ with files of one stem. A row for each photograph; then, for the spread over
-seeds and steps, for alpha (1 - alpha) and for the mean of both that the risk is made of: the rank correlation with the
+seeds and steps, for alpha (1 - alpha) for the mean of both that the risk is made of, and for numbers drawn at
+random: the rank correlation with the
 error over a photograph's unknown pixels, what part of the error the worst tenth by each holds (of what the truly worst
 tenth holds), and the rank correlation of its mean with the mean error over the photographs.
 """
@@ -58,6 +59,7 @@ def main() -> None:
         deviation, opacity = spread.deviation()[unknown], first[unknown]
         error, half = np.abs(first - truth)[unknown], opacity * (1 - opacity)
         scores = {"spread": deviation, "alpha (1 - alpha)": half, "risk": np.sqrt(deviation * half)}
+        scores["chance"] = np.random.default_rng(0).random(error.size)
         pixels.append([(correlation(score, error), share_found(score, error)) for score in scores.values()])
         means.append([score.mean() for score in scores.values()] + [unknown.mean()])
         errors.append((error.mean(), np.square(error).mean(), error.sum() / 1000))
