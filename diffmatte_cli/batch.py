@@ -15,7 +15,7 @@ from .composing import Background
 from .encoding import check_fits
 from .errors import ImageError
 from .formats import WRITERS
-from .images import Grey, Photo, decode_grey, decode_image, decode_opacity
+from .images import Grey, Photo, decode_grey, decode_image, decode_opacity, reads_deep
 from .jobs import Job
 from .pipeline import Settled, Stopped
 from .products import Finished, Products
@@ -27,6 +27,7 @@ from .sources import ALPHA
 from .trajectory import StepDump, dumping, is_dump_of
 from .trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
 from .uncertainty import Spread, risk_of
+from .vfx import USUAL
 from .weights import ModelSource
 from .writing import write_images
 
@@ -163,7 +164,11 @@ class Stages:
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
         levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
         trimap = parse_trimap(levels)
-        for text in (*photo.notes, *_about_profile(job, photo), *(found.text for found in diagnose(levels, trimap))):
+        for text in (
+            *photo.notes,
+            *_about_colour(job, photo, self.options.cutout),
+            *(found.text for found in diagnose(levels, trimap)),
+        ):
             self.warn(f"{job.name}: {text}" if self.several else text)
         return _Work(job, receipt, photo, trimap, time.monotonic() - began)
 
@@ -191,6 +196,7 @@ class Stages:
             until_stable=options.until_stable,
             path="plain" if options.plain else "whole" if options.whole else "region",
             input_space=options.input_space,
+            deep=reads_deep(image),
         )
 
     @property
@@ -290,11 +296,13 @@ def _risk_in(job: Job) -> float | None:
     return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
 
 
-def _about_profile(job: Job, photo: Photo) -> Iterator[str]:
-    """Say that an EXR keeps no colour profile, where the photograph has one that matters."""
+def _about_colour(job: Job, photo: Photo, cutout: bool) -> Iterator[str]:
+    """Say where a result holds colours without saying which."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
         yield "its colour profile is not sRGB, and an EXR is written as if it were: convert the photograph first"
+    if job.format != "exr" and cutout and photo.header.gamut != USUAL:
+        yield f"its primaries are not sRGB's, and {job.format} is written as if they were: convert the photograph first"
 
 
 def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> Grey:

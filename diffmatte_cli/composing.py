@@ -1,7 +1,7 @@
 """From alpha to pictures: the cutout, the subject on a new background, and where that comes from."""
 
-from contextlib import suppress
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from .receipts import sha256_of
 from .settings import BLUR, CHECKER
 from .sources import unusable
 
-__all__ = ["Background", "Plane", "background_of", "composite", "cutout"]
+__all__ = ["Background", "Plane", "background_of", "check_background", "composite", "cutout"]
 
 _SQUARES = 64  # along the longer side of a checkerboard
 _GREYS = 0.6, 0.8
@@ -63,18 +63,23 @@ def composite(foreground: Plane, background: Plane, alpha: Floats, *, linear_lig
 class Background:
     """A new background: a colour, "checker", "blur" or a picture; make one with :func:`background_of`.
 
-    ``name`` stands for it in receipts: what it is called, or the sha256 of the picture's file.
+    ``name`` stands for it in receipts: what it is called, or the sha256 of the picture's file. ``fitted`` keeps the
+    picture in the size that was needed last.
     """
 
     name: str
     colour: tuple[int, ...] | None = None
     picture: Photo | None = None
+    fitted: dict[tuple[int, ...], Floats] = field(default_factory=dict, compare=False, repr=False)
 
     def plane(self, photo: Photo, alpha: Floats) -> Plane:
         """Return the background for a photograph, of its size; a picture is scaled to cover."""
         height, width = alpha.shape
         if self.picture is not None:
-            return Plane(_covering(as_shares(self.picture.colour), height, width), self.picture.linear)
+            if alpha.shape not in self.fitted:
+                self.fitted.clear()
+                self.fitted[alpha.shape] = _covering(self.picture.colour, height, width)
+            return Plane(self.fitted[alpha.shape], self.picture.linear)
         if self.name == BLUR:
             return Plane(blurred_background(photo.colour, alpha), photo.linear)
         if self.name == CHECKER:
@@ -86,37 +91,53 @@ class Background:
         return Plane(np.broadcast_to(colour, (height, width, 3)), False)
 
 
+def check_background(text: str) -> None:
+    """Raise UsageError for a background that is neither a colour nor a name of one, nor a file."""
+    if text not in (BLUR, CHECKER) and unusable(location(text), "background") is not None:
+        _colour(text)
+
+
 def background_of(text: str) -> Background:
     """Return the background that ``--background`` names.
 
     Raises:
-        UsageError: it is neither a colour nor a file.
+        UsageError: as ``check_background``.
         ImageError: the file cannot be read.
     """
+    check_background(text)
     if text in (BLUR, CHECKER):
         return Background(text)
     path = location(text)
-    if unusable(path, "background") is None:
-        content = read_bytes(path)
-        return Background(sha256_of(content), picture=decode_image(content, path))
-    with suppress(ValueError):
-        return Background(text, ImageColor.getrgb(text)[:3])
-    raise UsageError(
-        f"--background {text} is no colour (like white or #ff8800), checker or blur, and no picture's file"
-    )
+    if unusable(path, "background") is not None:
+        return Background(text, _colour(text))
+    content = read_bytes(path)
+    return Background(sha256_of(content), picture=decode_image(content, path))
 
 
-def _covering(pixels: Floats, height: int, width: int) -> Floats:
+def _colour(text: str) -> tuple[int, ...]:
+    """Return a colour's red, green and blue, 0 to 255; raises UsageError."""
+    try:
+        colour = ImageColor.getrgb(text)
+    except ValueError as error:
+        kinds = "a colour (like white or #ff8800), checker, blur or a picture's file"
+        raise UsageError(f"--background {text} must be {kinds}") from error
+    if len(colour) > 3 or max(colour) > 255:
+        raise UsageError(f"--background {text} must be an opaque colour, of parts from 0 to 255")
+    return colour
+
+
+def _covering(pixels: NDArray[Any], height: int, width: int) -> Floats:
     """Scale [h, w, 3] to the smallest size that covers height x width, and cut out the middle."""
     factor = max(height / pixels.shape[0], width / pixels.shape[1])
-    # The part of the picture that will be seen, in its own pixels.
-    seen_width, seen_height = width / factor, height / factor
-    left, top = (pixels.shape[1] - seen_width) / 2, (pixels.shape[0] - seen_height) / 2
-    box = (left, top, left + seen_width, top + seen_height)
-    planes = (
-        Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize(
-            (width, height), Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC, box
-        )
-        for channel in range(3)
-    )
-    return np.stack([np.asarray(plane) for plane in planes], axis=-1).clip(0)
+    # The part of the picture that will be seen, in its own pixels, and its place in what is cut out roughly.
+    seen = height / factor, width / factor
+    start = [(side - part) / 2 for side, part in zip(pixels.shape, seen, strict=False)]
+    rows, columns = (slice(int(first), math.ceil(first + part)) for first, part in zip(start, seen, strict=True))
+    top, left = start[0] - rows.start, start[1] - columns.start
+    box = (left, top, left + seen[1], top + seen[0])
+    how = Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC
+    fitted = np.empty((height, width, 3), np.float32)
+    for channel in range(3):
+        part = Image.fromarray(np.ascontiguousarray(as_shares(pixels[rows, columns, channel])))
+        fitted[..., channel] = np.asarray(part.resize((width, height), how, box)).clip(0)
+    return fitted

@@ -15,10 +15,10 @@ from . import vfx
 from .colour import as_shares, quantise
 from .errors import OutputError
 from .exif import DIRECTORIES
+from .files import refusal
 from .formats import WRITERS, Writer, writer_for
 from .locations import spelled
 from .receipts import KEY, Receipt, embedded, pixels_digest
-from .vfx import Attributes
 
 __all__ = ["Result", "check_fits", "encoded"]
 
@@ -53,7 +53,7 @@ class Result:
     premultiplied: bool = False
     linear: bool = False
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    header: Attributes = ()
+    header: vfx.Header | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -83,16 +83,19 @@ def encoded(result: Result) -> bytes:
         )
         deep = pixels.dtype == np.uint16 and pixels.ndim == 3
         return _deep(result, pixels) if deep else _by_pillow(result, Image.fromarray(pixels))
-    except (OSError, ValueError, struct.error) as error:
+    except OSError as error:
+        raise refusal(result.path, error) from error
+    except (ValueError, struct.error) as error:
         raise OutputError(f"cannot write {spelled(result.path, 'standard output')}: {error}") from error
 
 
 def _exr(result: Result) -> bytes:
     pixels = as_shares(result.pixels)
     quantise(pixels, 8)  # refuses what is no number
-    channels = {name: plane.astype(np.float16) for name, plane in {**_planes(pixels), **result.layers}.items()}
+    planes = {**_planes(pixels), **result.layers}
+    channels = {name: np.clip(plane, -vfx.LARGEST, vfx.LARGEST).astype(np.float16) for name, plane in planes.items()}
     text = (KEY, result.receipt.line(pixels_digest(channels), result.notes)) if result.receipt else None
-    return vfx.encode("exr", channels, linear=result.linear, text=text, kept=result.header)
+    return vfx.encode("exr", channels, linear=result.linear, text=text, header=result.header)
 
 
 def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -101,18 +104,14 @@ def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _by_pillow(result: Result, picture: Image.Image) -> bytes:
-    if not (result.premultiplied and result.writer.pillow_name == "TIFF"):
-        return _saved(picture, result, picture)
-    # What is marked so, Pillow divides when it reads it.
-    marked = _with_tags(_saved(picture, result, picture), {_EXTRA_SAMPLES: _ASSOCIATED})
-    with Image.open(io.BytesIO(marked)) as read:
-        return _with_tags(_saved(picture, result, read), {_EXTRA_SAMPLES: _ASSOCIATED})
-
-
-def _saved(picture: Image.Image, result: Result, as_read: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, result.writer.pillow_name, **_save_settings(result, as_read))
-    return buffer.getvalue()
+    if not (result.premultiplied and result.writer.pillow_name == "TIFF"):
+        picture.save(buffer, result.writer.pillow_name, **_save_settings(result, picture))
+        return buffer.getvalue()
+    picture.save(buffer, "TIFF", **result.writer.settings)
+    marked = _with_tags(buffer.getvalue(), {_EXTRA_SAMPLES: _ASSOCIATED})
+    with Image.open(io.BytesIO(marked)) as read:  # which divides the colour: that is what a receipt is checked by
+        return _with_tags(marked, _tags(_save_settings(result, read)))
 
 
 def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:

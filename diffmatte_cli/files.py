@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import FullError, OutputError
-from .locations import is_inside
+from .locations import is_inside, spelled
 
-__all__ = ["abandon", "staged_file", "staged_folder"]
+__all__ = ["abandon", "refusal", "staged_file", "staged_folder"]
 
 # What is being made at the moment, by any thread.
 _under_way: set[Path] = set()
@@ -48,9 +48,10 @@ def abandon() -> None:
         _remove(temporary)
 
 
-def _refusal(path: Path, error: OSError) -> OutputError:
+def refusal(path: Path, error: OSError) -> OutputError:
+    """Return what to raise where the system refuses to write a result."""
     kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OutputError
-    return kind(f"cannot write {path}: {error.strerror or error}")
+    return kind(f"cannot write {spelled(path, 'standard output')}: {error.strerror or error}")
 
 
 @contextmanager
@@ -79,7 +80,7 @@ def staged_file(
                 raise OutputError(f"cannot write {path}: it exists by now, and is kept")
             os.replace(temporary, final)
         except OSError as error:
-            raise _refusal(path, error) from error
+            raise refusal(path, error) from error
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def staged_folder(
                 raise OutputError(f"cannot replace {path}: it holds other files by now ({precious})")
             _swap_in(temporary, target)
     except OSError as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     finally:
         if made_parent and not target.exists():
             with suppress(OSError):

@@ -1,7 +1,8 @@
 """Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
 
 import io
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from .colour import as_shares, quantise, to_srgb
 from .errors import ImageError
 from .extras import install, is_installed
 from .locations import spelled
-from .opening import MAX_PIXELS, Orientation, opened, tolerant_pillow
+from .opening import MAX_PIXELS, Orientation, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 from .reading import read_bytes
 
-__all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image"]
+__all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_LOST = f"its 16 bits a channel are read as 8: all of them are read with {install('vfx')}"
+_LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
+_UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: --input-space says what it is"
+_PLANAR, _APART, _COMPRESSION, _NONE = 284, 2, 259, 1  # a TIFF's tags, and values of them
+_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
 
@@ -52,7 +56,7 @@ class Photo:
     exif: bytes | None = None
     deep: NDArray[Any] | None = None
     linear: bool = False
-    header: vfx.Attributes = ()
+    header: vfx.Header = field(default_factory=vfx.Header)
     notes: tuple[str, ...] = ()
 
     @property
@@ -92,20 +96,37 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
     if _is_beyond_pillow(content):
         deep = _deep(content, path)
         linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
-        return replace(_photo(_rgb(deep, path), linear, space), header=deep.kept)
+        return replace(
+            _photo(orient(_rgb(deep, path), deep.orientation), linear, space),
+            orientation=deep.orientation,
+            raw_size=_size(deep),
+            icc_profile=_of_rgb(deep.icc_profile),
+            dpi=_turned(deep.dpi, deep.orientation),
+            header=deep.header,
+            notes=(_UNKNOWN_SPACE.format(deep.space),) if deep.space and deep.linear is None else (),
+        )
     with opened(content, path) as (image, orientation):
-        has_more = orientation.is_deep or image.mode.startswith("I;16")
-        readable = has_more and is_installed("vfx")
-        pixels = _deep_pixels(content, path, orientation) if readable else _rgb_pixels(image, orientation)
+        readable = orientation.is_deep and is_installed("vfx")
+        pixels = _deep_pixels(content, path, image, orientation) if readable else _rgb_pixels(image, orientation)
         return replace(
             _photo(pixels, False, space),
             orientation=orientation.stored,
             raw_size=orientation.raw_size,
-            icc_profile=_rgb_profile(image),
+            icc_profile=_of_rgb(image.info.get("icc_profile")),
             dpi=_dpi(image, orientation),
             exif=orientation.description,
-            notes=(_LOST,) if has_more and not readable else (),
+            notes=(_LOST,) if orientation.is_deep and not readable else (),
         )
+
+
+def reads_deep(content: bytes) -> bool:
+    """Tell whether more than 8 bits a channel would be read of a photograph, from its header."""
+    with suppress(Exception), tolerant_pillow():
+        if _is_beyond_pillow(content):
+            return True
+        with Image.open(io.BytesIO(content), formats=["PNG", "TIFF"]) as image:
+            return is_deep(image) and is_installed("vfx")
+    return False
 
 
 def _rgb_pixels(image: Image.Image, orientation: Orientation) -> NDArray[np.uint8]:
@@ -115,9 +136,12 @@ def _rgb_pixels(image: Image.Image, orientation: Orientation) -> NDArray[np.uint
     return orient(pixels, orientation.left)
 
 
-def _deep_pixels(content: bytes, path: Path, orientation: Orientation) -> NDArray[Any]:
+def _deep_pixels(content: bytes, path: Path, image: Image.Image, orientation: Orientation) -> NDArray[Any]:
     """Return a picture upright with all its bits, uint16 or float32 [H, W, 3]."""
-    return orient(_rgb(_deep(content, path), path), orientation.stored)
+    # What a TIFF says of its fourth channel; without a word it is no alpha.
+    said: Any = image.tag_v2.get(_EXTRA_SAMPLES, ()) if image.format == "TIFF" else ()  # type: ignore[attr-defined]
+    deep = _deep(content, path, associated=_ASSOCIATED in said[:1])
+    return orient(_rgb(deep, path), orientation.stored)
 
 
 def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
@@ -134,34 +158,44 @@ def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
 
 
 def _is_beyond_pillow(content: bytes) -> bool:
-    """Tell EXR, and the kinds of TIFF that Pillow does not know, like floating-point colour."""
-    if content.startswith(TIFF):
-        try:
-            with tolerant_pillow(), Image.open(io.BytesIO(content), formats=["TIFF"]):
-                return False
-        except UnidentifiedImageError:
-            return is_installed("vfx")
-        except Exception:
-            return False
-    return content.startswith(vfx.EXR)
+    """Tell EXR, and the kinds of TIFF that Pillow does not know, or takes for others, from what it can read."""
+    if not content.startswith(TIFF):
+        return content.startswith(vfx.EXR)
+    try:
+        with tolerant_pillow(), Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            in_planes = tags.get(_PLANAR) == _APART and tags.get(_COMPRESSION) == _NONE
+            return in_planes and is_deep(image)
+    except UnidentifiedImageError:
+        return True
+    except Exception:
+        return False
 
 
-def _deep(content: bytes, path: Path) -> vfx.Deep:
+def _deep(content: bytes, path: Path, associated: bool | None = None) -> vfx.Deep:
     name = spelled(path, "standard input")
     if not is_installed("vfx"):
-        raise ImageError(f"cannot read {name}: OpenEXR needs an extra: {install('vfx')}")
+        kind = "OpenEXR" if content.startswith(vfx.EXR) else "it is damaged, or a kind of TIFF that"
+        raise ImageError(f"cannot read {name}: {kind} needs an extra: {install('vfx')}")
     try:
-        return vfx.read(content, MAX_PIXELS)
+        return vfx.read(content, MAX_PIXELS, associated=associated)
     except vfx.DamagedError as error:
         raise ImageError(f"cannot read {name}: {error}") from error
+    except OSError as error:
+        raise ImageError(f"cannot read {name} by way of a temporary file: {error.strerror or error}") from error
 
 
 def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
     """Return the colour [H, W, 3] of a picture with named channels; grey three times."""
-    planes = deep.colour()
+    planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
     if not planes:
         raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
     return np.stack(planes, axis=-1)
+
+
+def _size(deep: vfx.Deep) -> tuple[int, int]:
+    height, width = next(iter(deep.channels.values())).shape
+    return width, height
 
 
 def decode_grey(content: bytes, path: Path) -> Grey:
@@ -171,7 +205,8 @@ def decode_grey(content: bytes, path: Path) -> Grey:
         ImageError: as for :func:`decode_image`.
     """
     if _is_beyond_pillow(content):
-        return _grey(_rgb(_deep(content, path), path) @ np.array(_LUMA, np.float32))
+        deep = _deep(content, path)
+        return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
     with opened(content, path) as (image, orientation):
         return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
 
@@ -183,8 +218,8 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
         ImageError: as for :func:`decode_image`.
     """
     if _is_beyond_pillow(content):
-        alpha = _deep(content, path).channels.get("A")
-        return None if alpha is None else _grey(alpha)
+        deep = _deep(content, path)
+        return _grey(as_shares(deep.channels["A"]), deep) if "A" in deep.channels else None
     with opened(content, path) as (image, orientation):
         if not image.has_transparency_data:
             return None
@@ -192,8 +227,8 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
         return Grey(orient(_levels(opacity), orientation.left), orientation.stored, orientation.raw_size)
 
 
-def _grey(plane: NDArray[Any]) -> Grey:
-    return Grey(as_shares(plane).clip(0, 1), raw_size=(plane.shape[1], plane.shape[0]))
+def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
+    return Grey(orient(levels.clip(0, 1), deep.orientation), deep.orientation, _size(deep))
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
@@ -222,9 +257,8 @@ def _rgb_of_deep_grey(image: Image.Image) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _rgb_profile(image: Image.Image) -> bytes | None:
-    """Return the embedded profile if it describes RGB: one of CMYK or grey would be wrong for the result."""
-    profile = image.info.get("icc_profile")
+def _of_rgb(profile: Any) -> bytes | None:
+    """Return an embedded profile if it describes RGB: one of CMYK or grey would be wrong for the result."""
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 
@@ -235,4 +269,8 @@ def _dpi(image: Image.Image, orientation: Orientation) -> tuple[float, float] | 
         return None
     if not all(0 < value < _MOST_DPI for value in (across, down)):
         return None
-    return (down, across) if swaps_sides(orientation.stored) else (across, down)
+    return _turned((across, down), orientation.stored)
+
+
+def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    return dpi[::-1] if dpi and swaps_sides(orientation) else dpi

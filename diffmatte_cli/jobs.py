@@ -18,8 +18,8 @@ from .manifests import read_manifest
 from .model.config import check_seed, check_steps
 from .remotes import is_remote
 from .reports import check_report
-from .sequences import frame_path, is_pattern, marked
-from .settings import check_choice
+from .sequences import frame_path, is_pattern, marked, remarked, unmarked
+from .settings import BACKGROUNDS, check_choice
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
@@ -159,6 +159,7 @@ def plan(request: Request) -> list[Job]:
         gathered = gather(request.inputs, recursive=request.recursive, except_in=folder)
         sources = paired(gathered, request.trimap)
     problems = list(sources.problems)
+    _check_output(request, sources)
     jobs = []
     for source in sources.found:
         try:
@@ -192,6 +193,18 @@ def _results_folder(request: Request) -> Path | None:
     if kind(folder) not in (None, "folder"):
         raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
     return folder
+
+
+def _check_output(request: Request, sources: Sources) -> None:
+    """Refuse a background that is none, and a pattern of results for what is no sequence."""
+    if request.background is not None and request.background not in BACKGROUNDS:
+        from .composing import check_background
+
+        check_background(request.background)
+    if request.output is not None and is_pattern(request.output):
+        for source in sources.found:
+            if source.frame is None:
+                raise UsageError(f"-o {request.output} is for frames of a sequence, and {source.image} is none")
 
 
 def _job(request: Request, source: Source, folder: Path | None) -> Job:
@@ -245,21 +258,24 @@ def _beside(output: Path, mark: str, source: Source) -> Path:
     if output == STREAM:
         option = {"alpha": "--with-alpha", "uncertainty": "--uncertainty"}[mark]
         raise UsageError(f"standard output (-) holds one picture: leave out {option}, or name a file with -o")
-    return output.with_name(marked(output.stem, mark, source.frame, ("alpha", "cutout")) + ".png")
+    marks = ("alpha", "cutout")
+    is_marked = unmarked(output.stem, marks)[1] is not None
+    name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
+    return output.with_name(name + ".png")
 
 
 def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[str]:
     """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
     inputs = [path for source in sources.found for path in (source.image, source.trimap)]
-    if request.background is not None and os.path.isfile(request.background):
-        inputs.append(location(request.background))
     targets = Targets(folder, inputs, overwrite=request.overwrite)
     lone_file = len(request.inputs) == 1 and not sources.folders
     holding = {*targets.places, *(identity(path) for path in sources.folders)}
     if folder is not None and not lone_file and identity(folder) in holding:
         yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
-    if request.manifest is not None:
-        targets.inputs[identity(request.manifest)] = request.manifest
+    others = [request.manifest] if request.manifest is not None else []
+    if request.background is not None and kind(location(request.background)) == "file":
+        others.append(location(request.background))
+    targets.inputs |= {identity(path): path for path in others}
     if request.report is not None:
         yield from _with_report(request.report, targets, folder)
     top = request.dump_steps

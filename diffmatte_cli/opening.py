@@ -16,8 +16,9 @@ from .formats import READABLE
 from .locations import spelled
 from .orientation import swaps_sides
 
-__all__ = ["MAX_PIXELS", "Orientation", "is_deep_colour", "opened", "tolerant_pillow"]
+__all__ = ["MAX_PIXELS", "Orientation", "is_deep", "opened", "tolerant_pillow"]
 
+BITS_PER_SAMPLE = 258  # a TIFF's tag
 MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
 
 
@@ -25,7 +26,7 @@ MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused 
 class Orientation:
     """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before.
 
-    ``description`` is the rest of its EXIF; ``is_deep`` says that it has colour of 16 bits a channel.
+    ``description`` is the rest of its EXIF; ``is_deep`` says that it has 16 bits a channel.
     """
 
     stored: int
@@ -42,11 +43,11 @@ def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, Orientatio
     try:
         with tolerant_pillow(), _identified(io.BytesIO(content)) as image:
             _check_size(name, image.size)
-            # Before loading: what TIFF keeps in folders of its own is out of reach afterwards.
+            # Before loading, which PNG's EXIF may ask for: what TIFF keeps in folders is out of reach afterwards.
+            has_more = is_deep(image)
             stored, description = stored_orientation(image.getexif), described(image.getexif)
-            is_deep = is_deep_colour(image)
             image.load()
-            yield image, _orientation_after_loading(image, stored, description, is_deep)
+            yield image, _orientation_after_loading(image, stored, description, has_more)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -94,10 +95,11 @@ def _too_large(name: str) -> ImageError:
     return ImageError(f"cannot read {name}: it claims more than {MAX_PIXELS // 10**6} million pixels")
 
 
-def is_deep_colour(image: Image.Image) -> bool:
-    """Tell whether a picture that is not yet loaded has 16 bits a channel, of which Pillow gives 8."""
-    tiles = getattr(image, "tile", ())
-    return any(";16" in str(tile.args) for tile in tiles) and not image.mode.startswith("I")
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether a PNG or TIFF that is not yet loaded has 16 bits a channel, of which Pillow gives 8 in colour."""
+    if image.format == "TIFF":
+        return 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())  # type: ignore[attr-defined]
+    return image.format == "PNG" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
 
 
 def _orientation_after_loading(

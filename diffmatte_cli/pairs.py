@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .locations import pictures_in
-from .sequences import unmarked
+from .sequences import remarked, unmarked
 
 __all__ = ["Pair", "pair"]
 
@@ -58,8 +58,13 @@ def _key(path: Path) -> str:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in pictures_in(folder):
-        if (key := _key(path)) in found:
+    paths = list(pictures_in(folder))
+    alphas = {path.stem for path in paths}
+    for path in paths:
+        key, (_, mark) = _key(path), unmarked(path.stem, ("cutout", "uncertainty"))
+        if mark == "uncertainty" or (mark == "cutout" and remarked(path.stem, "alpha", ("cutout",)) in alphas):
+            continue  # what lies beside an alpha
+        if key in found:
             raise UsageError(f"{found[key]} and {path} go by the same name, {key}")
         found[key] = path
     return found

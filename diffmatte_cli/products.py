@@ -98,7 +98,7 @@ class Products:
             plain = replace(plain, linear=linear, layers=_layers(foreground.values, finished))
         if not options.cutout:
             return plain
-        plain = replace(plain, icc_profile=None if has_layers else photo.icc_profile, exif=photo.exif)
+        plain = replace(plain, icc_profile=None if has_layers or photo.linear else photo.icc_profile, exif=photo.exif)
         if self.background is not None:
             below = self.background.plane(photo, alpha)
             whole = composite(colour, below, alpha, linear_light=options.linear_light).as_linear(linear)

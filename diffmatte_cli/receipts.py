@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from . import vfx
 from .exif import DIRECTORIES
 from .formats import WRITERS
-from .opening import MAX_PIXELS, is_deep_colour, tolerant_pillow
+from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 from .remotes import is_remote, read
 
 __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
@@ -49,6 +49,7 @@ class Receipt:
         schedule, input_scale, attention_grids: None for the weights' own, and for what the picture's size asks for.
         path: "region", "whole" or "plain": the same numbers, but for rounding.
         input_space: what the photograph's numbers were taken for.
+        deep: whether more than 8 bits a channel were read of it.
         seeds: how many of them, from ``seed`` on, an uncertainty is of; None where there is none in the file.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             A background's picture is its sha256.
@@ -71,6 +72,7 @@ class Receipt:
     until_stable: float | None
     path: str
     input_space: str
+    deep: bool
     seeds: int | None = None
     foreground: str | None = None
     background: str | None = None
@@ -135,14 +137,14 @@ def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
 def _opened(content: bytes) -> tuple[str, str]:
     """Return the text of a receipt in a file, and the digest of its pixels."""
     if content.startswith(vfx.EXR):
-        deep = vfx.read(content, MAX_PIXELS, divide=False)
-        return deep.texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in deep.channels.items()})
+        channels, texts = vfx.read_all(content, MAX_PIXELS)
+        return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
-        text, deep_colour = _text_in(image), is_deep_colour(image)
+        text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
         if not deep_colour:
             return text, pixels_digest(image)
-    return text, pixels_digest(vfx.read(content, MAX_PIXELS, divide=False).channels)
+    return text, pixels_digest(vfx.read_all(content, MAX_PIXELS)[0])
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:

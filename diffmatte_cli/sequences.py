@@ -1,28 +1,30 @@
 """Image sequences: frames by a pattern like ``shot.%04d.exr`` or ``shot.####.exr``. Standard library only."""
 
-import os
 import re
 from itertools import pairwise
 from pathlib import Path
 
 from .errors import UsageError
-from .locations import location, pictures_in
+from .locations import kind, location, pictures_in
 
 __all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
 
 # %04d, %d, or one # a digit; the number's width is the least that it has.
-_PLACE = re.compile(r"%0?(\d*)d|(#+)")
+_PLACE = re.compile(r"%0?([0-9]*)d|(#+)")
 
 
 def is_pattern(text: str) -> bool:
-    """Tell whether an argument names a sequence: a place for the frame's number, and no file of that very name."""
-    return len(_PLACE.findall(os.path.basename(text))) == 1 and not os.path.lexists(text)
+    """Tell whether an argument names a sequence: a place for the frame's number, and no file of that very name.
+
+    Raises UsageError for a URL at which it cannot be told.
+    """
+    return len(_PLACE.findall(text.rpartition("/")[2])) == 1 and kind(location(text)) is None
 
 
 def frame_path(pattern: str, number: int) -> Path:
     """Return the path of one frame; a pattern without a place names one file for all."""
-    folder, name = os.path.split(pattern)
-    return location(os.path.join(folder, _PLACE.sub(lambda found: f"{number:0{_width(found)}d}", name)))
+    path = location(pattern)
+    return path.with_name(_PLACE.sub(lambda found: f"{number:0{_width(found)}d}", path.name))
 
 
 def _width(found: re.Match[str]) -> int:
@@ -34,12 +36,15 @@ def frames(pattern: str) -> dict[int, Path]:
 
     Raises UsageError where there is none, or the folder cannot be looked into.
     """
-    folder, name = os.path.split(pattern)
-    found = _PLACE.search(name)
+    path = location(pattern)
+    found = _PLACE.search(path.name)
     assert found is not None
-    shape = re.compile(rf"{re.escape(name[: found.start()])}(\d{{{_width(found)},}}){re.escape(name[found.end() :])}")
-    numbers = (int(match[1]) for path in pictures_in(location(folder or ".")) if (match := shape.fullmatch(path.name)))
-    paths = {number: frame_path(pattern, number) for number in sorted(numbers)}
+    start, end = (re.escape(part) for part in (path.name[: found.start()], path.name[found.end() :]))
+    shape = re.compile(f"{start}([0-9]+){end}", re.DOTALL)
+    names = {other.name for other in pictures_in(path.parent)}
+    numbers = sorted(int(match[1]) for name in names if (match := shape.fullmatch(name)))
+    # A number that is written in another width is none of the sequence's.
+    paths = {number: place for number in numbers if (place := frame_path(pattern, number)).name in names}
     if not paths:
         raise UsageError(f"there is no frame {pattern}")
     return paths
@@ -51,17 +56,10 @@ def gaps(pattern: str) -> list[str]:
     return [str(a + 1) if b == a + 2 else f"{a + 1}-{b - 1}" for a, b in pairwise(numbers) if b > a + 1]
 
 
-def marked(name: str, mark: str, frame: int | None, instead_of: tuple[str, ...] = ()) -> str:
-    """Return a result's name without ending, with what it is: before the number of a frame, at the end otherwise.
-
-    ``instead_of`` are marks that it may bear already.
-    """
-    plain, digits = name, ""
-    if frame is not None and (found := re.fullmatch(rf"(.*?)([._-]?0*{frame})", name)):
-        plain, digits = found[1], found[2]
-    for other in instead_of:
-        plain = plain.removesuffix(f"_{other}")
-    return f"{plain}_{mark}{digits}"
+def marked(name: str, mark: str, frame: int | None) -> str:
+    """Return a result's name without ending, with what it is: before the number of a frame, at the end otherwise."""
+    found = None if frame is None else re.fullmatch(rf"(.*?)([._-]?0*{frame})", name, re.DOTALL)
+    return f"{found[1]}_{mark}{found[2]}" if found else f"{name}_{mark}"
 
 
 def unmarked(name: str, marks: tuple[str, ...]) -> tuple[str, str | None]:
@@ -77,5 +75,5 @@ def remarked(name: str, mark: str, marks: tuple[str, ...]) -> str:
 
 
 def _taken_apart(name: str, marks: tuple[str, ...]) -> tuple[str, str | None, str]:
-    found = re.fullmatch(rf"(.*)_({'|'.join(marks)})([._-]?\d+)?", name, re.DOTALL)
+    found = re.fullmatch(rf"(.*)_({'|'.join(marks)})([._-]?[0-9]+)?", name, re.DOTALL)
     return (found[1], found[2], found[3] or "") if found else (name, None, "")

@@ -15,14 +15,14 @@ from .model.config import (
 from .sizes import parse_memory
 from .weights import Store
 
-__all__ = ["BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
+__all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
 __all__ += ["Band", "MatteOptions", "check_choice", "check_threads"]
 
 FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
 SPACES = ("linear", "srgb")
 INPUT_SPACES = ("auto", *SPACES)
 # Backgrounds that are neither a colour nor a file.
-BLUR, CHECKER = "blur", "checker"
+BACKGROUNDS = BLUR, CHECKER = "blur", "checker"
 _MOST_SEEDS = 1000
 
 ENGINES = ("local", "ray")

@@ -29,7 +29,7 @@ class Targets:
         self.inputs = {identity(path): path for path in inputs if path not in (None, STREAM)}
         self.places = {identity(path.parent): path for path in self.inputs.values() if path is not None}
         self._taken: dict[str, str] = {}
-        self._fit: dict[Path, str | None] = {}
+        self._looked_at: set[Path] = set()
         self._stored = cache(_contents)
 
     def add(self, path: Path, owner: str, inside: Path | None = None) -> Iterator[str]:
@@ -94,9 +94,11 @@ class Targets:
             yield text
 
     def _of_parent(self, parent: Path, path: Path) -> str | None:
-        if parent not in self._fit:
-            self._fit[parent] = self._unfit(parent, path)
-        return self._fit[parent]
+        """Say once for all results of a folder what is wrong with it."""
+        if parent in self._looked_at:
+            return None
+        self._looked_at.add(parent)
+        return self._unfit(parent, path)
 
     def _unfit(self, parent: Path, path: Path) -> str | None:
         """Say why no file can be made in a folder that is there, or that the run would make."""

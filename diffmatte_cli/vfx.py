@@ -6,7 +6,8 @@ half-float OpenEXR of named channels.
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,22 @@ from numpy.typing import NDArray
 
 from .colour import as_shares
 
-__all__ = ["EXR", "DamagedError", "Deep", "encode", "read"]
+__all__ = ["EXR", "DamagedError", "Deep", "Header", "encode", "read", "read_all"]
+
+Planes = Mapping[str, NDArray[Any]]
 
 EXR = b"\x76\x2f\x31\x01"
 _KINDS = {EXR: "exr", b"\x89PNG": "png", b"II*\0": "tiff", b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff"}
+_SPACE, _STRAIGHT, _PRIMARIES = "oiio:ColorSpace", "oiio:UnassociatedAlpha", "chromaticities"
 # What a result keeps of an EXR's header: the primaries, and what an editing room finds its frames by.
-KEPT = ("chromaticities", "smpte:TimeCode", "smpte:KeyCode", "FramesPerSecond", "PixelAspectRatio", "Make", "Model")
-Attributes = Sequence[tuple[str, Any, Any]]  # name, OpenImageIO's type, value
-_SPACE, _STRAIGHT = "oiio:ColorSpace", "oiio:UnassociatedAlpha"
-SPACES = {True: "lin_rec709_scene", False: "srgb_rec709_scene"}
+KEPT = (_PRIMARIES, "smpte:TimeCode", "smpte:KeyCode", "FramesPerSecond", "PixelAspectRatio", "Make", "Model")
+# How the names of colour spaces begin that are light, and those that are sRGB or near it.
+LIGHT, ENCODED = ("lin", "scene_linear", "acescg"), ("srgb", "g18", "g22", "g24", "g26", "gamma", "rec709", "bt709")
+USUAL, OWN = "rec709", ""  # gamuts: sRGB's primaries, and primaries that the header has for itself
+_REC709 = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
+_CHANNELS_AT_MOST = 4  # of a picture as large as it may be
+_LEAST_ALPHA = 1 / 1024  # colour under less says nothing, and divided by it would outshine all other
+LARGEST = 65504.0  # of half floats
 
 
 class DamagedError(Exception):
@@ -32,38 +40,80 @@ class DamagedError(Exception):
 
 
 @dataclass(frozen=True)
+class Header:
+    """What a result in EXR keeps of an EXR's header.
+
+    Attributes:
+        attributes: name, OpenImageIO's type and value of each.
+        origin: left and top of the display window.
+        gamut: the primaries, as names of colour spaces have them in their middle, or ``OWN``.
+    """
+
+    attributes: Sequence[tuple[str, Any, Any]] = ()
+    origin: tuple[int, int] = (0, 0)
+    gamut: str = USUAL
+
+
+@dataclass(frozen=True)
 class Deep:
     """Hold a decoded picture.
 
     Attributes:
-        channels: float32 or uint16 [H, W] by name, straight colour; H and W are of the display window.
-        linear: what the file says of its colour: linear light or sRGB; None where it says nothing.
-        texts: what the header says in text.
-        kept: what a result keeps of an EXR's header, for ``encode``.
+        channels: float32 or uint16 [H, W], straight: R, G and B, or Y, and A where there is one; those of the first
+            layer that has colour or grey. H and W are of the display window. None at all where no layer has any.
+        linear: what the file says of its colour: linear light or sRGB; None where it says nothing known.
+        space: the name that it says it by; empty for none.
+        header: of an EXR.
+        orientation: 1 to 8, still to be applied.
+        icc_profile, dpi: where there are any.
     """
 
-    channels: Mapping[str, NDArray[Any]]
+    channels: Planes
     linear: bool | None = None
-    texts: Mapping[str, str] = field(default_factory=dict)
-    kept: Attributes = ()
-
-    def colour(self) -> list[NDArray[Any]]:
-        """Return red, green and blue of the first layer that has colour or grey; nothing where none has."""
-        for layer in dict.fromkeys(["", *(name.rpartition(".")[0] for name in self.channels)]):
-            start = f"{layer}." if layer else ""
-            for names in ("RGB", "YYY"):
-                if all(start + name in self.channels for name in names):
-                    return [self.channels[start + name] for name in names]
-        return [*self.channels.values()] * 3 if len(self.channels) == 1 else []
+    space: str = ""
+    header: Header = field(default_factory=Header)
+    orientation: int = 1
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
 
-def read(content: bytes, most_pixels: int, *, divide: bool = True) -> Deep:
-    """Decode a PNG, TIFF or EXR at its own depth, known by its first bytes; ``divide`` makes colour straight.
+def read(content: bytes, most_pixels: int, *, associated: bool | None = None) -> Deep:
+    """Decode a PNG, TIFF or EXR at its own depth, known by its first bytes.
+
+    ``associated`` says whether colour is stored multiplied by alpha, None that the file is to be believed.
 
     Raises:
         DamagedError: it is none of these, damaged, cut short or has more than ``most_pixels``.
+        OSError: there is no room for a temporary file.
         ImportError: the extra is missing.
     """
+    with _opened(content) as source:
+        spec = source.spec()
+        layer = _layer(spec.channelnames)
+        channels: Planes = {}
+        if layer:
+            first, last = min(layer.values()), max(layer.values())
+            planes = _planes(source, spec, first, last + 1, most_pixels)
+            channels = {name: planes[..., index - first] for name, index in layer.items()}
+        if not spec.get_int_attribute(_STRAIGHT) if associated is None else associated:
+            channels = _straight(channels)
+        space = str(spec.getattribute(_SPACE) or "").lower()
+        linear = True if space.startswith(LIGHT) else False if space.startswith(ENCODED) else None
+        orientation = spec.get_int_attribute("Orientation", 1)
+        return Deep(channels, linear, space, _header(spec, space), orientation, _profile(spec), _dpi(spec))
+
+
+def read_all(content: bytes, most_pixels: int) -> tuple[Planes, Mapping[str, str]]:
+    """Return every channel as it is stored, by its full name, and the header's texts; raises as ``read``."""
+    with _opened(content) as source:
+        spec = source.spec()
+        planes = np.moveaxis(_planes(source, spec, 0, spec.nchannels, most_pixels), -1, 0)
+        texts = {entry.name: entry.value for entry in spec.extra_attribs if isinstance(entry.value, str)}
+        return dict(zip(spec.channelnames, planes, strict=True)), texts
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Any]:
     import OpenImageIO as oiio  # noqa: N813 (the name that its users give it)
 
     kind = _KINDS.get(content[:4])
@@ -72,7 +122,7 @@ def read(content: bytes, most_pixels: int, *, divide: bool = True) -> Deep:
     with tempfile.TemporaryDirectory(prefix="diffmatte-") as folder:
         path = Path(folder, f"picture.{kind}")
         path.write_bytes(content)
-        # Straight colour as the file has it; what is stored premultiplied is divided below.
+        # Colour as the file has it: what is multiplied by alpha is divided here.
         wanted = oiio.ImageSpec()
         wanted.attribute(_STRAIGHT, 1)
         oiio.attribute("try_all_readers", 0)
@@ -80,28 +130,35 @@ def read(content: bytes, most_pixels: int, *, divide: bool = True) -> Deep:
         if source is None:
             raise DamagedError(_reason(oiio.geterror()))
         try:
-            return _decoded(source, most_pixels, divide)
+            yield source
         finally:
             source.close()
 
 
-def _decoded(source: Any, most_pixels: int, divide: bool) -> Deep:
-    spec = source.spec()
-    if max(spec.width * spec.height, spec.full_width * spec.full_height) > most_pixels:
+def _layer(names: Sequence[str]) -> dict[str, int]:
+    """Return where the first layer with colour or grey has its channels; a lone channel is grey."""
+    places = {name: index for index, name in enumerate(names)}
+    for layer in dict.fromkeys(["", *(name.rpartition(".")[0] for name in names)]):
+        start = f"{layer}." if layer else ""
+        for wanted in ("RGB", "Y"):
+            if all(start + name in places for name in wanted):
+                return {name: places[start + name] for name in (*wanted, "A") if start + name in places}
+    return {"Y": 0} if len(names) == 1 else {}
+
+
+def _planes(source: Any, spec: Any, first: int, last: int, most_pixels: int) -> NDArray[Any]:
+    """Read channels ``first`` to ``last`` - 1 as uint16 or float32 [H, W, C], H and W of the display window."""
+    sides = ((spec.width, spec.height), (spec.full_width, spec.full_height))
+    if max(width * height * max(1, (last - first) / _CHANNELS_AT_MOST) for width, height in sides) > most_pixels:
         raise DamagedError(f"it claims more than {most_pixels // 10**6} million pixels")
     whole = spec.format.basetype in (_basetype("uint8"), _basetype("uint16"))
-    pixels = source.read_image("uint16" if whole else "float")
+    pixels = source.read_image(0, 0, first, last, "uint16" if whole else "float")
     trouble = source.geterror()
     if pixels is None or trouble:
         raise DamagedError(_reason(trouble))
     if not whole:
-        pixels = np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=0.0).astype(np.float32, copy=False)
-    planes = _in_display_window(pixels, spec)
-    channels = dict(zip(spec.channelnames, np.moveaxis(planes, -1, 0), strict=True))
-    # Of EXR's and such TIFF's colour: multiplied by alpha.
-    if divide and not spec.get_int_attribute(_STRAIGHT):
-        channels = _straight(channels)
-    return Deep(channels, _linear(spec), _texts(spec), _kept(spec))
+        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=LARGEST, neginf=0.0)
+    return _in_display_window(pixels.reshape(spec.height, spec.width, last - first), spec)
 
 
 def _basetype(name: str) -> Any:
@@ -125,43 +182,49 @@ def _in_display_window(pixels: NDArray[Any], spec: Any) -> NDArray[Any]:
     return canvas
 
 
-def _straight(channels: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _straight(channels: Planes) -> Planes:
     """Divide colour by alpha, where there is some; whole numbers become float32 in [0, 1]."""
-    if "A" not in channels or not set("RGB") & set(channels):
+    if "A" not in channels:
         return channels
     shares = {name: as_shares(plane) for name, plane in channels.items()}
-    divisor = np.where(shares["A"] > 0, shares["A"], np.float32(1))
-    return {name: plane / divisor if name in "RGB" else plane for name, plane in shares.items()}
+    divisor = np.where(shares["A"] >= _LEAST_ALPHA, shares["A"], np.float32(1))
+    return {name: plane if name == "A" else plane / divisor for name, plane in shares.items()}
 
 
-def _linear(spec: Any) -> bool | None:
-    said = str(spec.getattribute(_SPACE) or "").lower()
-    if not said:
-        return None
-    return not (said.startswith(("srgb", "g22", "g24", "g18")) or "texture" in said)
+def _header(spec: Any, space: str) -> Header:
+    kept = [(entry.name, entry.type, entry.value) for entry in spec.extra_attribs if entry.name in KEPT]
+    named = re.fullmatch(r"(?:lin|srgb|g\d\d)_(\w+)_(?:scene|display)", space)
+    gamut = named[1] if named else USUAL
+    primaries = next((value for name, _, value in kept if name == _PRIMARIES), _REC709)
+    if gamut == USUAL and not np.allclose(primaries, _REC709, atol=1e-3):
+        gamut = OWN
+    return Header(kept, (spec.full_x, spec.full_y), gamut)
 
 
-def _kept(spec: Any) -> Attributes:
-    return [(entry.name, entry.type, entry.value) for entry in spec.extra_attribs if entry.name in KEPT]
+def _profile(spec: Any) -> bytes | None:
+    profile = spec.getattribute("ICCProfile")
+    return None if profile is None else np.asarray(profile, np.uint8).tobytes()
 
 
-def _texts(spec: Any) -> dict[str, str]:
-    return {entry.name: entry.value for entry in spec.extra_attribs if isinstance(entry.value, str)}
+def _dpi(spec: Any) -> tuple[float, float] | None:
+    across, down = (spec.get_float_attribute(name, 0.0) for name in ("XResolution", "YResolution"))
+    unit = {"in": 1.0, "inch": 1.0, "cm": 2.54}.get(spec.get_string_attribute("ResolutionUnit"))
+    return (across * unit, down * unit) if unit and across > 0 and down > 0 else None
 
 
 def encode(
     kind: str,
-    channels: Mapping[str, NDArray[Any]],
+    channels: Planes,
     *,
     straight: bool = True,
     linear: bool = False,
     text: tuple[str, str] | None = None,
-    kept: Attributes = (),
+    header: Header | None = None,
 ) -> bytes:
-    """Encode channels [H, W] as "png" or "tiff" of 16 bits (uint16), or as "exr" of half floats (float32).
+    """Encode channels [H, W] as "png" or "tiff" of 16 bits (uint16), or as "exr" of half floats (float16).
 
     ``straight`` says that colour is not multiplied by alpha, ``linear`` that an EXR's is light and not sRGB; ``text``
-    is the name and value of an attribute of an EXR.
+    is the name and value of an attribute of an EXR, ``header`` what it keeps of another's.
 
     Raises:
         OSError: OpenImageIO or the disk refuses.
@@ -173,14 +236,7 @@ def encode(
     spec = oiio.ImageSpec(width, height, len(channels), "half" if kind == "exr" else "uint16")
     spec.channelnames = list(channels)
     if kind == "exr":
-        # Without a date of writing: the same input gives the same bytes.
-        own = {"compression": "zip", "DateTime": "", **dict([text] if text else [])}
-        if not any(name == "chromaticities" for name, *_ in kept):  # primaries of its own contradict the usual space
-            own[_SPACE] = SPACES[linear]
-        for name, value in own.items():
-            spec.attribute(name, value)
-        for name, typed, value in kept:
-            spec.attribute(name, typed, value)
+        _set_header(spec, linear, text, header or Header())
     elif straight or kind == "png":  # PNG knows no other, and would be divided
         spec.attribute(_STRAIGHT, 1)
     with tempfile.TemporaryDirectory(prefix="diffmatte-") as folder:
@@ -190,6 +246,19 @@ def encode(
         if not (target.open(str(path), spec) and target.write_image(pixels) and target.close()):
             raise OSError(_reason(target.geterror()))
         return path.read_bytes()
+
+
+def _set_header(spec: Any, linear: bool, text: tuple[str, str] | None, header: Header) -> None:
+    spec.x, spec.y = spec.full_x, spec.full_y = header.origin
+    # Without a date of writing: the same input gives the same bytes.
+    values = {"compression": "zip", "DateTime": "", **dict([text] if text else [])}
+    # A name would contradict primaries of its own; what is not light needs one all the same.
+    if header.gamut != OWN or not linear:
+        values[_SPACE] = f"{'lin' if linear else 'srgb'}_{header.gamut or USUAL}_scene"
+    for name, value in values.items():
+        spec.attribute(name, value)
+    for name, typed, value in header.attributes:
+        spec.attribute(name, typed, value)
 
 
 def _reason(text: str) -> str:

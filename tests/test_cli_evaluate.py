@@ -60,6 +60,14 @@ def test_folders_as_json() -> None:
     }
 
 
+def test_what_lies_beside_alphas_is_no_prediction() -> None:
+    for name in ("a", "b"):
+        _save(f"pred/{name}_uncertainty.png", 0.1, deep=True)
+        _save(f"pred/{name}_cutout.png", 0.9)
+    found = _json("pred", "gt", "--trimap", "trimap")
+    assert [picture["sad"] for picture in found["pictures"]] == [pytest.approx(0.06), 0]  # type: ignore[attr-defined]
+
+
 def test_files_as_json_in_any_depth() -> None:
     _save("deep.png", 0.6, deep=True)
     found = _json("deep.png", "gt/a.png", "--trimap", "trimap/b.png")

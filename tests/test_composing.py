@@ -126,18 +126,24 @@ def test_a_blurred_background_is_free_of_the_subject() -> None:
 def test_backgrounds_of_any_size(shape: tuple[int, int]) -> None:
     photo, alpha = Photo(np.full((*shape, 3), 9, np.uint8)), np.full(shape, 0.5, np.float32)
     picture = Background("x", picture=Photo(np.full((5, 9, 3), 77, np.uint8)))
-    for background in (background_of("blur"), background_of("checker"), background_of("red"), picture):
-        assert background.plane(photo, alpha).values.shape == (*shape, 3)
+    for background, level in ((background_of("blur"), 9), (background_of("navy"), (0, 0, 128)), (picture, 77)):
+        expected = np.broadcast_to(np.float32(level) / 255, (*shape, 3))
+        np.testing.assert_allclose(background.plane(photo, alpha).values, expected, atol=1e-5)
+    assert set(np.unique(background_of("checker").plane(photo, alpha).values)) <= {np.float32(0.6), np.float32(0.8)}
 
 
 def test_what_is_no_background_is_refused(matter: fakes.FakeMatter) -> None:
-    with pytest.raises(UsageError, match=r"--background nowhere\.png is no colour .* checker or blur"):
+    with pytest.raises(UsageError, match=r"--background nowhere\.png must be a colour .* checker, blur"):
         background_of("nowhere.png")
-    assert "is no colour" in _matte("--background", "nowhere.png", code=2).stderr
+    for more in ((), ("--dry-run",)):
+        assert "must be a colour" in _matte("--background", "nowhere.png", *more, code=2).stderr
+    for text in ("#00000000", "#fff8", "rgb(300, 0, 0)"):
+        assert "must be an opaque colour" in _matte("--background", text, code=2).stderr
     Path("broken.png").write_bytes(b"no picture")
     with pytest.raises(ImageError, match="cannot read"):
         background_of("broken.png")
-    assert "would replace the input" in _matte("--background", "cat_trimap.png", "-o", "cat_trimap.png", code=2).stderr
+    Path("room.png").write_bytes(Path("cat.png").read_bytes())
+    assert "would replace the input" in _matte("--background", "room.png", "-o", "room.png", code=2).stderr
     assert "name one" in _matte("--linear-light", code=2).stderr
     for flag in ("--premultiplied", "--straight"):
         assert "leave them out" in _matte(flag, code=2).stderr

@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from diffmatte_cli import opening
 from diffmatte_cli.errors import ImageError
-from diffmatte_cli.images import read_grey, read_image
+from diffmatte_cli.extras import is_installed
+from diffmatte_cli.images import decode_grey, decode_image, decode_opacity, read_grey, read_image
 from diffmatte_cli.orientation import orient, swaps_sides
 
 HEIGHT, WIDTH = 5, 7
@@ -116,6 +117,34 @@ def test_16_bit_png_with_colour_or_alpha(colour_type: int, channels: int, tmp_pa
     path.write_bytes(_png(3, 1, 16, colour_type, b"\0" + (values * 257).astype(">u2").tobytes()))
     expected = values[..., :3] if channels > 2 else np.repeat(values[..., :1], 3, axis=2)
     np.testing.assert_array_equal(read_image(path).pixels, expected)
+
+
+def test_without_the_extra_8_bits_are_read_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (5, 7, 3))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    path = tmp_path / "deep.png"
+    path.write_bytes(_png(7, 5, 16, 2, rows))
+    photos = [read_image(path)] if is_installed("vfx") else []
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
+    photos.append(read_image(path))
+    assert photos[-1].deep is None
+    assert photos[-1].notes == ("its 16 bits a channel are read as 8: all are read with pip install 'diffmatte[vfx]'",)
+    for photo in photos:  # the model sees the same, with the extra and without
+        np.testing.assert_array_equal(photo.pixels, values >> 8)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x76\x2f\x31\x01more", "OpenEXR needs an extra"),
+        (b"II*\0\x08\0\0\0\0\0\0\0\0\0", "it is damaged, or a kind of TIFF that needs an extra"),
+    ],
+)
+def test_what_only_the_extra_reads_says_so(content: bytes, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
+    for decode in (decode_image, decode_grey, decode_opacity):
+        with pytest.raises(ImageError, match=rf"^cannot read x: {words}: pip install 'diffmatte\[vfx\]'$"):
+            decode(content, Path("x"))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

@@ -37,6 +37,7 @@ RECEIPT = Receipt(
     until_stable=0.5,
     path="region",
     input_space="auto",
+    deep=False,
 )
 RGBA = np.random.default_rng(0).integers(0, 256, (7, 5, 4)).astype(np.uint8)
 
@@ -145,7 +146,7 @@ def test_a_changed_file_never_passes_for_the_finished_one(form: str, data: st.Da
         path.write_bytes(content)
         if read_receipt(path) is not None:
             if form == "exr":
-                planes = vfx.read(path.read_bytes(), 10**6, divide=False).channels
+                planes = vfx.read_all(path.read_bytes(), 10**6)[0]
                 found = np.stack([planes[name] for name in "RGBA"], axis=-1)
                 np.testing.assert_array_equal(found, (noise / np.float32(255)).astype(np.float16))
             else:

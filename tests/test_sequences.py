@@ -44,6 +44,7 @@ def test_what_is_none(text: str) -> None:
 def test_a_file_of_that_very_name_is_a_file(matter: fakes.FakeMatter) -> None:
     shutil.copy("cat.png", "cat#.png")
     assert not is_pattern("cat#.png")
+    assert is_pattern("cats#.png")
     _matte("cat#.png", "--trimap", "cat_trimap.png")
     assert Path("cat#_alpha.png").is_file()
 
@@ -56,10 +57,11 @@ def test_numbers_go_in_and_out(number: int, width: int) -> None:
 
 def test_frames_are_found_in_the_order_of_their_numbers() -> None:
     _shot(8, 9, 10, 12, 10000)
-    for stray in ("shot.10.png", "shot.00011.jpg", "shot.a.png", "othershot.0001.png"):
+    for stray in ("shot.10.png", "shot.00011.png", "shot.a.png", "othershot.0001.png", "shot.\u0660\u0667.png"):
         shutil.copy("cat.png", Path("in", stray))
     assert list(frames("in/shot.%04d.png")) == [8, 9, 10, 12, 10000]
     assert gaps("in/shot.%04d.png") == ["11", "13-9999"]
+    assert list(frames("in/shot.%d.png")) == [10, 10000]
     with pytest.raises(UsageError, match=r"there is no frame in/none\.%04d\.png"):
         frames("in/none.%04d.png")
 
@@ -92,8 +94,11 @@ def test_what_does_not_fit_together_is_told_before_any_work(matter: fakes.FakeMa
     assert "the trimap in/matte_2.png does not exist, and in/shot.0002.png needs it" in text
     assert "is no frame" in _matte("cat.png", "--trimap", "in/matte_%d.png", code=2).stderr
     assert "name it with -o" in _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", code=2).stderr
-    text = _matte("in/shot.%04d.png", "--trimap", "in/{stem}.png", "-o", "one.png", code=2).stderr
-    assert "error" in text
+    Path("in/matte_2.png").write_bytes(Path("in/matte_1.png").read_bytes())
+    text = _matte("cat.png", "--trimap", "cat_trimap.png", "-o", "x.%d.png", code=2).stderr
+    assert "-o x.%d.png is for frames of a sequence, and cat.png is none" in text
+    text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "none/x.%d.png", code=2).stderr
+    assert text.count("does not exist: make it first") == 1
     assert not list(Path().glob("x.*"))
 
 
@@ -102,7 +107,8 @@ def test_a_mark_goes_before_the_number() -> None:
     assert marked("shot0012", "alpha", 12) == "shot_alpha0012"
     assert marked("12", "alpha", 12) == "_alpha12"
     assert marked("shot.0012", "alpha", None) == "shot.0012_alpha"
-    assert marked("a_cutout.7", "uncertainty", 7, ("alpha", "cutout")) == "a_uncertainty.7"
+    assert remarked("a_cutout.7", "uncertainty", ("alpha", "cutout")) == "a_uncertainty.7"
+    assert remarked("a_cutout_alpha", "uncertainty", ("alpha", "cutout")) == "a_cutout_uncertainty"
 
 
 @given(st.text(min_size=1), st.integers(0, 9999), st.booleans(), st.sampled_from(["alpha", "cutout"]))

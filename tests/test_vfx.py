@@ -13,8 +13,8 @@ from PIL import ExifTags, Image
 from diffmatte_cli import vfx
 from diffmatte_cli.colour import to_linear, to_srgb
 from diffmatte_cli.encoding import Result
-from diffmatte_cli.errors import ImageError
-from diffmatte_cli.images import decode_image, read_grey, read_image
+from diffmatte_cli.errors import FullError, ImageError
+from diffmatte_cli.images import decode_image, decode_opacity, read_grey, read_image
 from diffmatte_cli.receipts import Receipt, read_receipt
 from diffmatte_cli.writing import write_images
 
@@ -64,23 +64,6 @@ def test_16_bit_colour_comes_in_whole(ending: str, channels: int) -> None:
     assert photo.notes == ()
 
 
-def test_without_the_extra_8_bits_are_read_and_that_is_said(
-    matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = _save("x.png", DEEP, "uint16")
-    _matte("x.png", "-o", "with.png")
-    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
-    photo = read_image(path)
-    assert photo.deep is None
-    np.testing.assert_array_equal(photo.pixels, DEEP >> 8)
-    result = _matte("x.png", "-o", "without.png")
-    assert "warning: its 16 bits a channel are read as 8" in result.stderr
-    assert "pip install 'diffmatte[vfx]'" in result.stderr
-    assert Path("with.png").read_bytes() == Path("without.png").read_bytes()  # the matte is the same
-    with pytest.raises(ImageError, match="OpenEXR needs an extra"):
-        decode_image(vfx.EXR + b"more", Path("x.exr"))
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_16_bit_colour_is_turned_like_8_bit_colour(ending: str, orientation: int) -> None:
@@ -105,7 +88,7 @@ def test_a_16_bit_cutout_keeps_every_level_profile_and_exif(ending: str, matter:
     _save("x.tif", DEEP, "uint16")
     photo, about = read_image(Path("x.tif")), read_image(Path("about.tif"))
     assert photo.deep is not None
-    receipt = Receipt(*["x"] * 17)  # type: ignore[arg-type]
+    receipt = Receipt(*["x"] * 18)  # type: ignore[arg-type]
     pixels = np.concatenate([photo.deep, DEEP[..., :1]], axis=2)
     out = Path(f"out.{ending}")
     write_images([Result(out, pixels, 16, profile, about.dpi, about.exif, receipt)])
@@ -303,6 +286,188 @@ def test_floating_point_tiff_is_read() -> None:
     photo = read_image(path)
     np.testing.assert_array_equal(photo.deep, LIGHT / 3)
     assert not photo.linear
+
+
+def test_a_floating_point_tiff_is_turned_and_keeps_its_profile(matter: fakes.FakeMatter) -> None:
+    profile = np.frombuffer(bytes(16) + b"RGB " + bytes(108), np.uint8)
+    about = {"Orientation": 6, "XResolution": 300.0, "YResolution": 300.0, "ResolutionUnit": "in"}
+    spec = oiio.ImageSpec(fakes.WIDTH, fakes.HEIGHT, 3, "float")
+    spec.attribute("ICCProfile", oiio.TypeDesc(f"uint8[{profile.size}]"), profile)
+    for key, value in about.items():
+        spec.attribute(key, value)
+    output = oiio.ImageOutput.create("x.tif")
+    assert output.open("x.tif", spec), output.geterror()
+    output.write_image(LIGHT / 3)
+    output.close()
+    photo = read_image(Path("x.tif"))
+    np.testing.assert_array_equal(photo.deep, np.rot90(LIGHT / 3, -1))
+    assert photo.orientation == 6
+    assert photo.raw_size == (fakes.WIDTH, fakes.HEIGHT)
+    assert photo.dpi == (300, 300)
+    assert photo.icc_profile == profile.tobytes()
+    _matte("x.tif", "--cutout", "--bit-depth", "16", "-o", "out.png")  # the trimap was painted over the stored pixels
+    with Image.open("out.png") as picture:
+        assert picture.size == (fakes.HEIGHT, fakes.WIDTH)
+    _matte("x.tif", "--cutout", "--input-space", "linear", "-o", "light.png")
+    with Image.open("light.png") as picture:
+        assert "icc_profile" not in picture.info  # the numbers are sRGB's now
+
+
+def _tags(name: str, **changes: int) -> None:
+    """Change values of tags in a little-endian TIFF as Pillow writes it; 0 takes the tag's name away."""
+    content = bytearray(Path(name).read_bytes())
+    start = int.from_bytes(content[4:8], "little")
+    for entry in range(start + 2, start + 2 + 12 * int.from_bytes(content[start : start + 2], "little"), 12):
+        tag = f"tag{int.from_bytes(content[entry : entry + 2], 'little')}"
+        if tag in changes:
+            content[entry + 8 : entry + 10] = changes[tag].to_bytes(2, "little")
+            if not changes[tag]:
+                content[entry : entry + 2] = (65000).to_bytes(2, "little")
+    Path(name).write_bytes(content)
+
+
+def test_planes_and_fourth_channels_of_tiff() -> None:
+    _save("planar.tif", DEEP, "uint16", planarconfig="separate", compression="none")
+    with Image.open("planar.tif") as picture:
+        assert picture.tag_v2[284] == 2
+    np.testing.assert_array_equal(read_image(Path("planar.tif")).deep, DEEP)
+    pixels = np.concatenate([DEEP, np.full_like(DEEP[..., :1], 20000)], axis=2)
+    _save("extra.tif", pixels, "uint16", compression="none")
+    np.testing.assert_array_equal(read_image(Path("extra.tif")).deep, DEEP)  # straight by its tag
+    _tags("extra.tif", tag338=0)
+    np.testing.assert_array_equal(read_image(Path("extra.tif")).deep, DEEP)  # without a word it is no alpha
+    _save("multiplied.tif", pixels // 4, "uint16", **{"oiio:UnassociatedAlpha": 0})
+    found = read_image(Path("multiplied.tif")).deep
+    np.testing.assert_allclose(found, np.minimum(DEEP // 4 / 5000, found.max()), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("mode", "form"), [("BGR;16", "BMP"), ("I;16", "JPEG2000")])
+def test_other_formats_of_16_bits_stay_with_pillow(mode: str, form: str) -> None:
+    if form == "BMP":  # five bits, six and five
+        rows = b"".join(bytes([255, 7]) * 4 for _ in range(3))
+        head = b"BM" + (66 + len(rows)).to_bytes(4, "little") + bytes(4) + (66).to_bytes(4, "little")
+        info = (40).to_bytes(4, "little") + (4).to_bytes(4, "little") + (3).to_bytes(4, "little") + b"\1\0\x10\0"
+        masks = b"".join(mask.to_bytes(4, "little") for mask in (0xF800, 0x07E0, 0x001F))
+        content = head + info + (3).to_bytes(4, "little") + bytes(20) + masks + rows
+        Path("x").write_bytes(content)
+    else:
+        Image.fromarray(DEEP[..., 0]).save("x", form)
+    with Image.open("x") as picture:
+        assert mode in (picture.mode, *(picture.tile[0].args if form == "BMP" else ()))
+    photo = read_image(Path("x"))
+    assert photo.deep is None
+    assert photo.notes == ()
+
+
+def test_light_beyond_half_floats_and_nearly_nothing_of_alpha(matter: fakes.FakeMatter) -> None:
+    bright = LIGHT.copy()
+    bright[10:14, 10:14] = 1e6
+    _save("sun.exr", bright, "float")
+    arguments = ("--cutout", "--straight", "-o", "out.exr")
+    _matte("sun.exr", *arguments)
+    _, channels = _exr("out.exr", f"R G B A {FOREGROUND} alpha.Y trimap.Y")
+    assert all(np.isfinite(plane).all() for plane in channels.values())
+    assert "skipped" in _matte("sun.exr", *arguments, "--skip-existing").stderr
+    glow = np.full((fakes.HEIGHT, fakes.WIDTH, 4), 0.5, np.float32)
+    glow[3, 4] = (0.2, 0.2, 0.2, 1e-6)
+    _save("glow.exr", glow, "float")
+    assert read_image(Path("glow.exr")).deep.max() == 1
+
+
+def test_grey_and_layers_are_divided_by_their_own_alpha(matter: fakes.FakeMatter) -> None:
+    quarter = np.full((fakes.HEIGHT, fakes.WIDTH, 1), 0.25, np.float32)
+    grey, spec = np.concatenate([LIGHT[..., :1] * 0.25, quarter], axis=2), oiio.ImageSpec
+    for name, channels, pixels in (
+        ("y.exr", ["Y", "A"], grey),
+        ("l.exr", [f"beauty.{c}" for c in "RGBA"], np.concatenate([LIGHT * 0.25, quarter], axis=2)),
+    ):
+        described = spec(fakes.WIDTH, fakes.HEIGHT, len(channels), "float")
+        described.channelnames = channels
+        output = oiio.ImageOutput.create(name)
+        assert output.open(name, described)
+        output.write_image(pixels)
+        output.close()
+    np.testing.assert_allclose(read_image(Path("y.exr")).deep[..., 1], LIGHT[..., 0], rtol=1e-6)
+    np.testing.assert_allclose(read_image(Path("l.exr")).deep, LIGHT, rtol=1e-6)
+    opacity = decode_opacity(Path("l.exr").read_bytes(), Path("l.exr"))
+    assert opacity is not None
+    assert (opacity.levels == 0.25).all()
+
+
+@pytest.mark.parametrize(
+    ("space", "linear", "written"),
+    [
+        ("lin_ap1_scene", True, "lin_ap1_scene"),
+        ("srgb_p3d65_scene", False, "lin_p3d65_scene"),
+        ("lin_rec709_scene", True, "lin_rec709_scene"),
+        ("g22_rec709_scene", False, "lin_rec709_scene"),
+    ],
+)
+def test_gamuts_are_named_and_what_is_not_converted_is_said(
+    space: str, linear: bool, written: str, matter: fakes.FakeMatter
+) -> None:
+    _save("x.exr", LIGHT / 3, "float", **{"oiio:ColorSpace": space})
+    assert read_image(Path("x.exr")).linear == linear
+    _matte("x.exr", "-o", "out.exr")
+    header, _ = _exr("out.exr", f"Y {FOREGROUND} alpha.Y trimap.Y")
+    assert header["colorInteropID"] == written
+    told = "its primaries are not sRGB's" in _matte("x.exr", "--cutout", "-o", "out.png").stderr
+    assert told == ("rec709" not in space)
+
+
+def test_a_space_of_unknown_name_is_told(matter: fakes.FakeMatter) -> None:
+    library = pytest.importorskip("OpenEXR", reason="needs OpenEXR, of the extra test")
+    library.File({"type": library.scanlineimage, "colorInteropID": "acescct_ap1_scene"}, {"RGB": LIGHT}).write("x.exr")
+    text = _matte("x.exr", "-o", "out.png").stderr
+    assert "its colour space acescct_ap1_scene is not known, so it is taken as linear light: --input-space" in text
+
+
+def test_what_the_program_writes_it_reads_as_that(matter: fakes.FakeMatter) -> None:
+    primaries = oiio.TypeDesc("float[8]"), (0.7, 0.3, 0.2, 0.6, 0.15, 0.06, 0.3127, 0.329)
+    for name, own in (("usual.exr", False), ("own.exr", True)):
+        spec = oiio.ImageSpec(fakes.WIDTH, fakes.HEIGHT, 3, "half")
+        spec.x, spec.y, spec.full_x, spec.full_y = 100, 50, 100, 50
+        if own:
+            spec.attribute("chromaticities", *primaries)
+        output = oiio.ImageOutput.create(name)
+        assert output.open(name, spec)
+        output.write_image(LIGHT)
+        output.close()
+        for space in ("srgb", "linear"):
+            _matte(name, "--cutout", "--exr-space", space, "-o", "out.exr")
+            assert read_image(Path("out.exr")).linear == (space == "linear")
+            header, _ = _exr("out.exr", f"R G B A {FOREGROUND} alpha.Y trimap.Y")
+            assert list(header["displayWindow"][0]) == [100, 50]
+
+
+def test_one_layer_is_read_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["R", "G", "B", *(f"pass{number:02}.Z" for number in range(60))]
+    spec = oiio.ImageSpec(8, 8, len(names), "half")
+    spec.channelnames = names
+    output = oiio.ImageOutput.create("x.exr")
+    assert output.open("x.exr", spec)
+    output.write_image(np.ones((8, 8, len(names)), np.float32))
+    output.close()
+    seen, real = [], vfx._in_display_window
+    monkeypatch.setattr(vfx, "_in_display_window", lambda pixels, spec: seen.append(pixels.shape) or real(pixels, spec))
+    read_image(Path("x.exr"))
+    assert seen == [(8, 8, 3)]
+
+
+def test_no_room_for_a_temporary_file_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _save("x.exr", LIGHT, "half")
+    content = path.read_bytes()
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ImageError, match="by way of a temporary file: No space left"):
+        decode_image(content, path)
+    monkeypatch.undo()
+    monkeypatch.setattr(vfx, "encode", full)
+    with pytest.raises(FullError, match=r"cannot write out\.exr: No space left"):
+        write_images([Result(Path("out.exr"), LIGHT)])
 
 
 def test_damaged_files_are_one_sentence() -> None:
