@@ -1,11 +1,13 @@
 """``diffmatte review``: what is on the page, in which order, and that nothing on it can act."""
 
 import base64
+import errno
 import hashlib
 import os
 from pathlib import Path
 
 import fakes
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -168,14 +170,81 @@ def test_reports_lie_where_they_were_written() -> None:
     assert set(page_of("run/mattes").facts[0]["small"]) == {"photo", "trimap", "cutout"}
 
 
+@pytest.mark.parametrize("report", ["run/r.jsonl", "run/mattes/r.jsonl", "run/mattes/logs/r.jsonl"])
+@pytest.mark.parametrize("where", ["above", "elsewhere", "in the results"])
+def test_a_run_is_looked_at_from_anywhere(report: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = Path.cwd()
+    for name in ("run/mattes/logs", "elsewhere"):
+        Path(name).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.chdir("run")
+        make_results("a", "b/c")
+        os.remove("mattes/b/c_alpha.png")
+        os.rmdir("mattes/b")
+        failed = row("b/c", status="failed", error="not enough memory")
+        write_report(str(top / report), row("a", risk=0.5), failed)
+    folder, told = "run/mattes", report
+    if where == "elsewhere":
+        monkeypatch.chdir("elsewhere")
+        folder, told = str(top / folder), f"../{report}"
+    elif where == "in the results":
+        monkeypatch.chdir("run/mattes")
+        folder, told = ".", str(top / report)
+    page = page_of(folder, "--report", told)
+    assert page.names == ["b/c", "a"]
+    assert page.facts[0]["error"] == "not enough memory"
+    assert [set(entry["small"]) for entry in page.facts] == [{"photo", "trimap"}, {"photo", "trimap", "cutout"}]
+
+
 def test_rows_of_other_folders_are_left_out() -> None:
     make_results("a")
-    write_report(
-        "r.jsonl", row("a", risk=0.5), row("z", output="elsewhere/z_alpha.png"), row("s", output="standard output")
-    )
+    outputs = ("elsewhere/z_alpha.png", "standard output", "mattes", "memory://mattes/z_alpha.png")
+    write_report("r.jsonl", row("a", risk=0.5), *(row("z", output=output) for output in outputs))
     result = fakes.run("review", "mattes", "--report", "r.jsonl")
-    assert "2 rows of reports tell of results outside mattes" in result.stderr
+    assert "4 rows of reports tell of results outside mattes" in result.stderr
     assert Page(Path("review.html").read_text()).names == ["a"]
+
+
+def test_an_output_that_is_the_folder_itself_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_results("a")
+    monkeypatch.chdir("mattes")
+    inputs = {"image": "../photos/a.png", "trimap": "../trimaps/a.png"}
+    write_report("r.jsonl", row("a", output="a_alpha.png", **inputs), row("b", output="."))
+    assert page_of(".").names == ["a"]
+
+
+def test_photographs_in_a_store_are_shown() -> None:
+    make_results("a")
+    save("white.png", np.full((*ALPHA.shape, 3), 255, np.uint8))
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/in/a.png", Path("white.png").read_bytes())
+    memory.pipe_file("/in/a_trimap.png", Path("trimaps/a.png").read_bytes())
+    write_report("r.jsonl", row("a", risk=0.5, image="memory://in/a.png", trimap="memory://in/a_trimap.png"))
+    page = page_of("mattes", "--report", "r.jsonl", "--photos", "photos")
+    memory.rm("/in", recursive=True)
+    assert set(page.facts[0]["small"]) == {"photo", "trimap", "cutout"}
+    assert page.levels("small-0-photo").min() > 250
+
+
+def test_empty_lines_of_a_report_are_passed_by() -> None:
+    make_results("a")
+    write_report("r.jsonl", row("a", risk=0.5))
+    Path("r.jsonl").write_text(f"\n{Path('r.jsonl').read_text()}\n \n")
+    assert page_of("mattes", "--report", "r.jsonl").facts[0]["risk"] == 0.5
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_results("a")
+
+    def refuse(_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    result = fakes.run("review", "mattes")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: cannot look into the folder mattes: Permission denied\n",
+    )
 
 
 def test_uncertainty_is_where_the_report_says() -> None:
@@ -278,6 +347,7 @@ def test_a_photograph_of_another_size_is_not_shown() -> None:
         (("mattes", "--report", "nothing.jsonl"), "cannot read the report"),
         (("mattes", "--report", "other.csv"), "row 1 of other.csv is not one"),
         (("mattes", "--report", "other.jsonl"), "row 1 of other.jsonl is not one"),
+        (("mattes", "--report", "half.jsonl"), "row 1 of half.jsonl is not one"),
         (("mattes", "--full", "-1"), "--full must be 0 or more"),
         (("mattes", "-o", "photos"), "existing folder"),
         (("mattes", "-o", "nowhere/page.html"), "make it first"),
@@ -289,6 +359,7 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], text: str) -> None:
     Path("empty").mkdir()
     Path("other.csv").write_text("image,price\nshoe,3\n")
     Path("other.jsonl").write_text('{"image": "a\\u0000", "trimap": "b", "output": "c", "status": "done"}\n[[[')
+    Path("half.jsonl").write_text('{"image": "\\ud83d", "trimap": "b", "output": "\\ud83d", "status": "done"}')
     before = sorted(Path.cwd().rglob("*"))
     result = fakes.run("review", *arguments)
     assert result.exit_code == 2, result.stderr
