@@ -17,9 +17,9 @@ from ..sequences import remarked, unmarked
 from ..sources import ALPHA, STEM, Source, gather, paired
 from .rows import Row, merged, reports_in, rows_of
 
-__all__ = ["Entry", "Gathered", "find_entries"]
+__all__ = ["MARKS", "Entry", "Gathered", "find_entries"]
 
-_MARKS = ("alpha", "cutout")
+MARKS = ("alpha", "cutout")
 _UNCERTAINTY = "uncertainty"
 _STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
 _ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
@@ -83,7 +83,7 @@ def find_entries(
         source = sources.get(result.relative_to(folder).parent / _unmarked(result))
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
-        marks = " or ".join(f"NAME_{mark}.png" for mark in _MARKS)
+        marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
         raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
     return gathered
 
@@ -123,12 +123,12 @@ def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tup
     pictures = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
     places = {path: os.path.realpath(path) for path in pictures}
     told = {path: rows.get(place) for path, place in places.items()}
-    marks = {path: unmarked(path.stem, (*_MARKS, _UNCERTAINTY))[1] for path in pictures}
+    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
     uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
     alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
     beside = {path for path in pictures if places[path] in alphas}
     beside |= {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
-    results = [path for path in pictures if told[path] or (marks[path] in _MARKS and path not in beside)]
+    results = [path for path in pictures if told[path] or (marks[path] in MARKS and path not in beside)]
     gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
     there, real = {places[path] for path in results}, os.path.realpath(folder)
     missing = [(folder / os.path.relpath(place, real), row) for place, row in rows.items() if place not in there]
@@ -165,12 +165,12 @@ def _told(entry: Entry, row: Row) -> Entry:
 
 
 def _unmarked(result: Path) -> str:
-    return unmarked(result.stem, _MARKS)[0]
+    return unmarked(result.stem, MARKS)[0]
 
 
 def _beside(result: Path, mark: str) -> Path:
     """Return where another picture of a result's job lies."""
-    return result.with_name(f"{remarked(result.stem, mark, _MARKS)}.png")
+    return result.with_name(f"{remarked(result.stem, mark, MARKS)}.png")
 
 
 def _names(results: list[Path], folder: Path) -> list[str]:
