@@ -4,6 +4,7 @@ import base64
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import fakes
@@ -16,7 +17,9 @@ from review_fixtures import ALPHA, HOSTILE, Page, make_results, page_of, row, sa
 from diffmatte_cli import review
 from diffmatte_cli.composing import cutout
 from diffmatte_cli.foreground import estimate_foreground
-from diffmatte_cli.review import cutting
+from diffmatte_cli.formats import WRITERS
+from diffmatte_cli.images import read_grey
+from diffmatte_cli.review import cutting, pictures
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -44,6 +47,85 @@ def test_a_real_run_is_shown_by_its_report(matter: fakes.FakeMatter) -> None:
         shown = page.levels(f"small-{number}-cutout")
         assert np.array_equal(shown[..., 3], written[..., 3])
         assert np.array_equal(page.levels(f"small-{number}-trimap")[..., 0], fakes.cat_trimap())
+
+
+def _matte(*arguments: str) -> None:
+    result = fakes.run("matte", *arguments, "--report", "r.jsonl")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_composite_is_shown_as_it_is(matter: fakes.FakeMatter) -> None:
+    fakes.make_photos("a")
+    for output in ("mattes/a.png", "mattes/a_cutout.webp"):
+        Path("mattes").mkdir(exist_ok=True)
+        _matte("photos/a.png", "--trimap", "trimaps/a.png", "-o", output, "--cutout", "--background", "#00ff00")
+        page = page_of("mattes", "--report", "r.jsonl")
+        shown = page.levels("small-0-cutout")
+        assert shown.shape[2] == 3 or (shown[..., 3] == 255).all()
+        assert np.abs(shown[:3, :8, :3].astype(int) - (0, 255, 0)).max() < 12
+        shutil.rmtree("mattes")
+
+
+@pytest.mark.parametrize("form", fakes.FORMATS)
+@pytest.mark.parametrize("settings", [("--straight",), ("--premultiplied",)])
+@pytest.mark.parametrize("space", ["linear", "srgb"])
+def test_colours_are_those_of_the_subject_however_they_are_stored(
+    form: str, settings: tuple[str, ...], space: str, matter: fakes.FakeMatter
+) -> None:
+    fakes.make_photos("a")
+    red = np.full((fakes.HEIGHT, fakes.WIDTH, 3), (200, 60, 20), np.uint8)
+    save("photos/a.png", red)
+    Path("mattes").mkdir()
+    cutout = ("--cutout", "--format", form, "--exr-space", space, *settings)
+    _matte("photos", "--trimap", "trimaps", "-o", "mattes", *cutout)
+    (entry,) = review.find_entries(Path("mattes"), [Path("r.jsonl")]).entries
+    seen = pictures.see(entry)
+    assert seen.alpha is not None
+    assert seen.colour is not None
+    some = seen.alpha > 0.25
+    assert (seen.alpha[some] < 1).any()
+    assert np.abs(seen.colour[some].astype(int) - (200, 60, 20)).max() <= 3
+
+
+@pytest.mark.parametrize("form", fakes.FORMATS)
+def test_an_alpha_of_any_format_is_one(form: str, matter: fakes.FakeMatter) -> None:
+    fakes.make_photos("a")
+    Path("mattes").mkdir()
+    _matte("photos", "--trimap", "trimaps", "-o", "mattes", "--format", form)
+    page = page_of("mattes", "--report", "r.jsonl")
+    alpha = read_grey(Path(f"mattes/a_alpha{WRITERS[form].suffixes[0]}")).levels
+    assert np.abs(page.levels("small-0-cutout")[..., 3] - 255 * alpha).max() < 1
+
+
+@pytest.mark.parametrize("output", ["mattes/n.%04d.png", "mattes"])
+@pytest.mark.parametrize("settings", [(), ("--background", "white")])
+def test_a_sequence_has_an_entry_a_frame(output: str, settings: tuple[str, ...], matter: fakes.FakeMatter) -> None:
+    fakes.make_photos(["shot.0001", "shot.0002"])
+    Path("mattes").mkdir()
+    wanted = ("--cutout", "--with-alpha", "--uncertainty", "2", *settings)
+    _matte("photos/shot.%04d.png", "--trimap", "trimaps/shot.%04d.png", "-o", output, *wanted)
+    page = page_of("mattes", "--report", "r.jsonl")
+    stem = "n" if "%" in output else "shot"
+    assert sorted(page.names) == [f"{stem}.0001", f"{stem}.0002"]
+    for number, entry in enumerate(page.facts):
+        assert set(entry["small"]) == {"photo", "trimap", "cutout", "uncertainty"}
+        assert not entry["white"]
+        shown = page.levels(f"small-{number}-cutout")
+        assert (shown.shape[2] == 3 or (shown[..., 3] == 255).all()) == bool(settings)
+
+
+def test_a_trimap_painted_before_the_cameras_turn_counts(matter: fakes.FakeMatter) -> None:
+    fakes.make_photos("a")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open("photos/a.png") as picture:
+        picture.save("photos/a.jpg", exif=exif)
+    os.remove("photos/a.png")
+    Path("mattes").mkdir()
+    _matte("photos", "--trimap", "trimaps", "-o", "mattes")
+    page = page_of("mattes", "--photos", "photos", "--trimap", "trimaps")
+    assert page.facts[0]["height"] == fakes.WIDTH
+    assert page.about["order"] == "share half transparent (of the unknown region)"
 
 
 def test_without_a_report_results_are_paired_by_name() -> None:
@@ -296,6 +378,17 @@ def test_names_are_text_whatever_they_hold() -> None:
     assert len([tag for tag in page.tags if tag == "script"]) == 2 + len(page.facts) + len(page.pictures)
 
 
+def test_the_redo_list_spells_names_as_files_have_them() -> None:
+    name = "Shot at 9.41\u202fAM\u00a0\U0001f469\u200d\U0001f9b0"
+    make_results("a")
+    rows = (row("a", image=f"photos/{text}.png", risk=0.5) for text in (name, "line\nbreak\x85", os.fsdecode(b"\xff")))
+    spelled = []
+    for one in rows:
+        write_report("r.jsonl", one)
+        spelled.append(page_of("mattes", "--report", "r.jsonl", code=1).facts[0]["spelled"])
+    assert spelled == [f"photos/{name}.png", "photos/line\\nbreak\\x85.png", "photos/\\udcff.png"]
+
+
 def test_the_page_lets_in_nothing_but_its_own() -> None:
     make_results("a")
     page = page_of("mattes")
@@ -349,6 +442,14 @@ def test_a_photograph_of_another_size_is_not_shown() -> None:
         (("mattes", "--report", "other.jsonl"), "row 1 of other.jsonl is not one"),
         (("mattes", "--report", "half.jsonl"), "row 1 of half.jsonl is not one"),
         (("mattes", "--full", "-1"), "--full must be 0 or more"),
+        (("",), "a path is empty"),
+        (("mattes", "--report", ""), "a path is empty"),
+        (("mattes", "--photos", ""), "a path is empty"),
+        (("s3://bucket/mattes",), "the folder of results s3://bucket/mattes is a URL, and review takes files only"),
+        (("mattes", "--report", "s3://bucket/r.jsonl"), "the report s3://bucket/r.jsonl is a URL"),
+        (("mattes", "--photos", "memory://photos"), "the folder of photographs memory://photos is a URL"),
+        (("mattes", "--photos", "photos", "--trimap", "memory://t/{stem}.png"), "memory://t/{stem}.png is a URL"),
+        (("mattes", "-o", "memory://page.html"), "the page memory://page.html is a URL"),
         (("mattes", "-o", "photos"), "existing folder"),
         (("mattes", "-o", "nowhere/page.html"), "make it first"),
         (("mattes", "-o", "mattes/a_alpha.png"), "is no page of"),
