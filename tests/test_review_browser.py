@@ -10,8 +10,9 @@ import pytest
 from browser import CHROMIUM, Browser
 from PIL import Image
 from review_fixtures import ALPHA, HOSTILE, make_results, page_of, row, save, write_report
+from skipping import skip_without
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: none is found")
+pytestmark = skip_without(CHROMIUM, "needs Chromium: none is found")
 
 SIDE = 960  # of the one that is larger than what goes in for all
 
