@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
@@ -94,7 +95,7 @@ def run_on_cluster(jobs: Sequence[Job], run: Run) -> Generator[Ended[Job]]:
         run.tell(f"ray: {crew}")
         desk = ray.remote(Desk).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
         rows = _rows(ray, jobs, crew, _setup(jobs, run, crew, Asking(desk)))
-        yield from _ends(jobs, run, crew, Asking(desk), _fed(rows))
+        yield from _ends(jobs, run, Asking(desk), _fed(rows))
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _crew(ray: Any, options: MatteOptions, jobs: int) -> Crew:
     if options.devices == "cuda" and not gpus:
         raise UsageError("no machine of the Ray cluster has a GPU: leave out --device")
     if gpus and options.devices != "cpu":
-        return Crew(min(jobs, gpus), options.threads or 1, 1, 1)
+        return _crew_of_gpus(nodes, options.threads or 1, jobs)
     most = max((int(node.get("CPU", 0)) for node in nodes), default=0)
     cores = options.threads or max(1, min(MOST_CORES, most))
     count = min(jobs, sum(int(node.get("CPU", 0)) // cores for node in nodes))
@@ -126,12 +127,31 @@ def _crew(ray: Any, options: MatteOptions, jobs: int) -> Crew:
     return Crew(count, cores, 0, min(count, most // cores))
 
 
+def _crew_of_gpus(nodes: list[dict[str, float]], cores: int, jobs: int) -> Crew:
+    """Choose one worker a GPU, as far as its machine has the cores."""
+    count = min(jobs, sum(min(int(node.get("GPU", 0)), int(node.get("CPU", 0)) // cores) for node in nodes))
+    if not count:
+        most = max(int(node.get("CPU", 0)) for node in nodes if node.get("GPU", 0) >= 1)
+        raise UsageError(
+            f"no machine of the Ray cluster has a GPU and {cores} CPU core{'s' * (cores > 1)}: it has {most} at most"
+        )
+    return Crew(count, cores, 1, 1)
+
+
 def _setup(jobs: Sequence[Job], run: Run, crew: Crew, desk: Asking) -> Setup:
     own = {"devices": "auto"} if crew.gpus else {"devices": "cpu", "threads": crew.cores}
     paths = (path for job in jobs for path in (job.image, job.trimap, *job.written))
-    folder = os.getcwd() if any(path is not None and not is_remote(path) for path in paths) else None
+    is_needed = any(path is not None and not is_remote(path) for path in paths) or any(_relative_files(run.options))
     options = replace(run.options, **own)
-    return Setup(options, run.weights, run.several, folder, crew.share, desk)
+    return Setup(options, run.weights, run.several, os.getcwd() if is_needed else None, crew.share, desk)
+
+
+def _relative_files(options: MatteOptions) -> Iterator[Path]:
+    """Yield what options name that a worker looks for from the current folder."""
+    store = options.store
+    # A name of a model or of a colour may also be a file's.
+    named = [Path(text) for text in (options.model, options.background) if text is not None and os.path.isfile(text)]
+    yield from (path for path in (*named, store.weights_file, store.cache_dir) if path and not path.is_absolute())
 
 
 def _rows(ray: Any, jobs: Sequence[Job], crew: Crew, setup: Setup) -> Iterator[dict[str, Any]]:
@@ -183,13 +203,13 @@ def _fed(rows: Iterator[dict[str, Any]]) -> "SimpleQueue[Any]":
     return queue
 
 
-def _ends(jobs: Sequence[Job], run: Run, crew: Crew, desk: Asking, rows: "SimpleQueue[Any]") -> Generator[Ended[Job]]:
+def _ends(jobs: Sequence[Job], run: Run, desk: Asking, rows: "SimpleQueue[Any]") -> Generator[Ended[Job]]:
     """Make ends of rows until none comes any more."""
-    ledger, leaving = Ledger(jobs, run, crew), None
+    ledger, leaving = Ledger(jobs, run), None
     while True:
-        if run.stop.is_set() and leaving is None:
-            desk("stop")
-            leaving = Leaving(desk)
+        if run.stop.is_set():
+            desk("stop")  # again each time: a desk that was started anew has forgotten
+            leaving = leaving or Leaving(desk)
         try:
             row = rows.get(timeout=PAUSE)
         except Empty:
@@ -223,12 +243,11 @@ class Leaving:
 
 
 class Ledger:
-    """Take rows in: each job's end once, what workers have to tell, and which of them died."""
+    """Take rows in: each job's end once, and what workers have to tell."""
 
-    def __init__(self, jobs: Sequence[Job], run: Run, crew: Crew) -> None:
-        self._jobs, self._run, self._workers_left = jobs, run, crew.count
+    def __init__(self, jobs: Sequence[Job], run: Run) -> None:
+        self._jobs, self._run = jobs, run
         self._told: set[str] = set()
-        self._workers: set[str] = set()
         self._ended: set[int] = set()
 
     def taken(self, index: int, outcome: Outcome) -> Ended[Job] | None:
@@ -242,11 +261,6 @@ class Ledger:
         return Ended(self._jobs[index], outcome.result, outcome.error)
 
     def _tell(self, outcome: Outcome) -> None:
-        if outcome.worker not in self._workers:
-            self._workers.add(outcome.worker)
-            self._workers_left -= 1
-            if self._workers_left < 0:
-                self._run.warn("a worker died and was replaced: what it had in hand is done again")
         for text, is_warning in outcome.notes:
             if is_warning:
                 self._run.warn(text)

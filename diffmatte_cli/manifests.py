@@ -14,7 +14,7 @@ from .model.config import check_seed, check_steps
 from .remotes import is_remote, is_url, read, remote
 from .sources import ALPHA, Source, Sources, unusable
 
-__all__ = ["COLUMNS", "read_manifest"]
+__all__ = ["COLUMNS", "is_path", "read_manifest"]
 
 COLUMNS = ("image", "trimap", "output", "seed", "steps")
 _NEEDED = COLUMNS[:2]
@@ -98,7 +98,7 @@ def _source(folder: Path, row: Row) -> Source:
         if name not in row:
             raise UsageError(f"it has no {name}")
     for name in COLUMNS[:3]:
-        if not _is_path(row.get(name, "")):
+        if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is no path: {row[name]!r}")
     image, trimap = (below(folder, row[name]) for name in _NEEDED)
     own = row["trimap"] == ALPHA
@@ -117,7 +117,8 @@ def _source(folder: Path, row: Row) -> Source:
     return Source(image, relative, None if own else trimap, output, seed, steps)
 
 
-def _is_path(value: Any) -> bool:
+def is_path(value: Any) -> bool:
+    """Tell whether a value of a table can be a path, existing or not."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:  # half a character

@@ -23,6 +23,7 @@ else:
 __all__ = ["RemotePath", "is_remote", "is_url", "kind", "listing", "place", "putting", "read", "remote"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
+CHUNK = 2**20
 LOCAL = ("file", "local")
 # Each of these puts an object all at once, or not at all; others get a temporary file that is renamed.
 ATOMIC = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a", "tos"})
@@ -117,9 +118,20 @@ def read(path: Path, most: int | None = None) -> bytes:
     with _told(ImageError, f"cannot read {path}"):
         store, key = _store(path)
         size = store.info(key).get("size")
-        end = most + 1 if most is not None and size and size > most else None
+        if size is None and most is not None:
+            with store.open(key) as file:
+                return _at_most(file, most + 1)
+        end = most + 1 if most is not None and size > most else None
         content: bytes = store.cat_file(key, end=end)
         return content
+
+
+def _at_most(file: Any, most: int) -> bytes:
+    """Read up to ``most`` bytes of what may bring fewer at a time than it is asked for."""
+    content = bytearray()
+    while len(content) < most and (part := file.read(min(CHUNK, most - len(content)))):
+        content += part
+    return bytes(content)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class Setup:
         options: of the run.
         weights: sha256 that the model's file has to have.
         several: whether warnings need the photograph's name.
-        folder: where paths of files start; None where there are URLs only.
+        folder: where paths of files start; None where none is relative.
         share: how many workers share a machine's memory.
         desk: a handle to call the desk by: it takes a method's name and arguments and waits for the answer.
         version: of the program.
@@ -59,10 +59,9 @@ class Setup:
 class Outcome:
     """What became of one job in a worker: a result, an error, or neither where the run was to stop.
 
-    ``notes`` are what is to be told, each with whether it is a warning; ``worker`` names the process.
+    ``notes`` are what is to be told, each with whether it is a warning.
     """
 
-    worker: str
     result: Matted | None = None
     error: Exception | None = None
     notes: tuple[tuple[str, bool], ...] = ()
@@ -107,7 +106,7 @@ class Desk:
 
 @dataclass
 class Room:
-    """Let two jobs of one worker side by side, and one alone."""
+    """Let jobs of one worker side by side, or one alone; that they are two at most, Ray sees to (``SIDE_BY_SIDE``)."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     inside: int = 0
@@ -142,6 +141,7 @@ class Worker:
         self._engine: Engine | None = None
         self._background: Background | None = None
         self._notes: deque[tuple[str, bool]] = deque()
+        self._has_told = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,7 @@ class Worker:
         before = self._setup.desk("begin", index)
         if before == STOPPED:
             self._stop.set()
-            return Outcome(self._name)
+            return Outcome()
         try:
             with self._room.entered(alone=before > 0):
                 if before:
@@ -172,10 +172,13 @@ class Worker:
             error = failure
         self._setup.desk("end", index)
         notes = tuple(self._notes.popleft() for _ in range(len(self._notes)))
-        return Outcome(self._name, result, error, notes)
+        return Outcome(result, error, notes)
 
     def _begin_again(self, index: int, before: int) -> None:
         """Begin what a worker has died of, in case it died of something else."""
+        if not self._has_told:
+            self._has_told = True
+            self._warn("a worker died and was replaced: what it had in hand is done again")
         if before >= MOST_TRIES:
             raise ResourceError(f"{before} workers died while doing it; often their machine had no memory left")
         self._setup.desk("begin", index, True)

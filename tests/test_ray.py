@@ -15,12 +15,13 @@ from typing import Any
 
 import fakes
 import pytest
+from skipping import skip_without
 
 from diffmatte_cli.connecting import QUIET
 from diffmatte_cli.records import PACKAGE
 
 pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the [ray] extra"),
+    skip_without(importlib.util.find_spec("ray"), "needs the [ray] extra"),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc"),
 ]
 
@@ -96,14 +97,16 @@ def _wait_for_results(process: "subprocess.Popen[str]", count: int) -> None:
         time.sleep(0.02)
 
 
-def _worker_of(cluster: dict[str, str]) -> int:
-    """Return the process of one of this cluster's workers: its environment names the cluster's own store."""
+def _workers(cluster: dict[str, str]) -> dict[int, int]:
+    """Return the CPU time of each of this cluster's workers: their environment names the cluster's own store."""
+    found = {}
     for place in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             ours = cluster["PYTHONPATH"].encode() in (place / "environ").read_bytes()
             if ours and (place / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
-                return int(place.name)
-    raise AssertionError("no worker is there")
+                times = (place / "stat").read_text().rpartition(")")[2].split()
+                found[int(place.name)] = int(times[11]) + int(times[12])
+    return found
 
 
 def test_the_same_bytes_as_on_one_machine_and_a_damaged_photograph(cluster: dict[str, str]) -> None:
@@ -133,12 +136,15 @@ def test_urls_and_what_is_done_already(cluster: dict[str, str], tmp_path: Path) 
 
 
 def test_a_killed_worker_is_replaced_and_every_job_done_once(cluster: dict[str, str]) -> None:
+    before = _workers(cluster)  # of a run that has just ended
     arguments = (*FOLDER, "out", "--steps", "40", "--no-overwrite", "--engine", "ray")
     process = fakes.start(*arguments, env=cluster, stderr=subprocess.PIPE)
     _wait_for_results(process, 1)
-    os.kill(_worker_of(cluster), signal.SIGKILL)
+    ours = {pid: seconds for pid, seconds in _workers(cluster).items() if pid not in before}
+    os.kill(max(ours, key=ours.__getitem__), signal.SIGKILL)  # one that has something in hand
     _, text = process.communicate(timeout=100)
     assert process.returncode == 0, text
+    assert "warning: a worker died and was replaced: what it had in hand is done again\n" in text
     rows = _rows()
     assert sorted(rows) == [str(number) for number in range(COUNT)]
     assert {(row["status"], row["width"]) for row in rows.values()} == {("done", fakes.WIDTH)}

@@ -1,6 +1,7 @@
 """URLs in the place of files: in memory, in a store of a test's own, and in files."""
 
 import importlib
+import io
 import json
 import posixpath
 from collections.abc import Iterator
@@ -317,3 +318,26 @@ def test_trimaps_are_made_and_mended_elsewhere(stores: MemoryFileSystem) -> None
     _matte("check", FOLDER[1], "--trimap", "memory://made", "--fix", "memory://mended")
     assert _found(stores, "mended") == ["a.png", "b.png", "c.png"]
     assert not Path("memory:").exists()
+
+
+def test_no_more_is_read_than_asked_for_where_a_store_tells_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Trickle(io.BytesIO):
+        """Give three bytes at most, as a connection may."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert size is not None
+            asked.append(size)
+            return super().read(min(size, 3))
+
+    def whole(*_: object, **__: object) -> bytes:
+        raise AssertionError("it is read without end")
+
+    monkeypatch.setattr(Disk, "info", lambda *_: {"type": "file"})
+    monkeypatch.setattr(Disk, "open", lambda *_: Trickle(b"1234567890"))
+    monkeypatch.setattr(Disk, "cat_file", whole)
+    assert read(location("sftp://host/x"), 6) == b"1234567"
+    assert read(location("sftp://host/x"), 10) == b"1234567890"
+    assert min(asked) >= 1
+    assert max(asked) == 11

@@ -1,11 +1,14 @@
 """``diffmatte review``: what is on the page, in which order, and that nothing on it can act."""
 
 import base64
+import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import fakes
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +17,9 @@ from review_fixtures import ALPHA, HOSTILE, Page, make_results, page_of, row, sa
 from diffmatte_cli import review
 from diffmatte_cli.composing import cutout
 from diffmatte_cli.foreground import estimate_foreground
-from diffmatte_cli.review import cutting
+from diffmatte_cli.formats import WRITERS
+from diffmatte_cli.images import read_grey
+from diffmatte_cli.review import cutting, pictures
 
 pytest_plugins = ["cli_fixtures"]
 
@@ -42,6 +47,85 @@ def test_a_real_run_is_shown_by_its_report(matter: fakes.FakeMatter) -> None:
         shown = page.levels(f"small-{number}-cutout")
         assert np.array_equal(shown[..., 3], written[..., 3])
         assert np.array_equal(page.levels(f"small-{number}-trimap")[..., 0], fakes.cat_trimap())
+
+
+def _matte(*arguments: str) -> None:
+    result = fakes.run("matte", *arguments, "--report", "r.jsonl")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_composite_is_shown_as_it_is(matter: fakes.FakeMatter) -> None:
+    fakes.make_photos("a")
+    for output in ("mattes/a.png", "mattes/a_cutout.webp"):
+        Path("mattes").mkdir(exist_ok=True)
+        _matte("photos/a.png", "--trimap", "trimaps/a.png", "-o", output, "--cutout", "--background", "#00ff00")
+        page = page_of("mattes", "--report", "r.jsonl")
+        shown = page.levels("small-0-cutout")
+        assert shown.shape[2] == 3 or (shown[..., 3] == 255).all()
+        assert np.abs(shown[:3, :8, :3].astype(int) - (0, 255, 0)).max() < 12
+        shutil.rmtree("mattes")
+
+
+@pytest.mark.parametrize("form", fakes.FORMATS)
+@pytest.mark.parametrize("settings", [("--straight",), ("--premultiplied",)])
+@pytest.mark.parametrize("space", ["linear", "srgb"])
+def test_colours_are_those_of_the_subject_however_they_are_stored(
+    form: str, settings: tuple[str, ...], space: str, matter: fakes.FakeMatter
+) -> None:
+    fakes.make_photos("a")
+    red = np.full((fakes.HEIGHT, fakes.WIDTH, 3), (200, 60, 20), np.uint8)
+    save("photos/a.png", red)
+    Path("mattes").mkdir()
+    cutout = ("--cutout", "--format", form, "--exr-space", space, *settings)
+    _matte("photos", "--trimap", "trimaps", "-o", "mattes", *cutout)
+    (entry,) = review.find_entries(Path("mattes"), [Path("r.jsonl")]).entries
+    seen = pictures.see(entry)
+    assert seen.alpha is not None
+    assert seen.colour is not None
+    some = seen.alpha > 0.25
+    assert (seen.alpha[some] < 1).any()
+    assert np.abs(seen.colour[some].astype(int) - (200, 60, 20)).max() <= 3
+
+
+@pytest.mark.parametrize("form", fakes.FORMATS)
+def test_an_alpha_of_any_format_is_one(form: str, matter: fakes.FakeMatter) -> None:
+    fakes.make_photos("a")
+    Path("mattes").mkdir()
+    _matte("photos", "--trimap", "trimaps", "-o", "mattes", "--format", form)
+    page = page_of("mattes", "--report", "r.jsonl")
+    alpha = read_grey(Path(f"mattes/a_alpha{WRITERS[form].suffixes[0]}")).levels
+    assert np.abs(page.levels("small-0-cutout")[..., 3] - 255 * alpha).max() < 1
+
+
+@pytest.mark.parametrize("output", ["mattes/n.%04d.png", "mattes"])
+@pytest.mark.parametrize("settings", [(), ("--background", "white")])
+def test_a_sequence_has_an_entry_a_frame(output: str, settings: tuple[str, ...], matter: fakes.FakeMatter) -> None:
+    fakes.make_photos(["shot.0001", "shot.0002"])
+    Path("mattes").mkdir()
+    wanted = ("--cutout", "--with-alpha", "--uncertainty", "2", *settings)
+    _matte("photos/shot.%04d.png", "--trimap", "trimaps/shot.%04d.png", "-o", output, *wanted)
+    page = page_of("mattes", "--report", "r.jsonl")
+    stem = "n" if "%" in output else "shot"
+    assert sorted(page.names) == [f"{stem}.0001", f"{stem}.0002"]
+    for number, entry in enumerate(page.facts):
+        assert set(entry["small"]) == {"photo", "trimap", "cutout", "uncertainty"}
+        assert not entry["white"]
+        shown = page.levels(f"small-{number}-cutout")
+        assert (shown.shape[2] == 3 or (shown[..., 3] == 255).all()) == bool(settings)
+
+
+def test_a_trimap_painted_before_the_cameras_turn_counts(matter: fakes.FakeMatter) -> None:
+    fakes.make_photos("a")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open("photos/a.png") as picture:
+        picture.save("photos/a.jpg", exif=exif)
+    os.remove("photos/a.png")
+    Path("mattes").mkdir()
+    _matte("photos", "--trimap", "trimaps", "-o", "mattes")
+    page = page_of("mattes", "--photos", "photos", "--trimap", "trimaps")
+    assert page.facts[0]["height"] == fakes.WIDTH
+    assert page.about["order"] == "share half transparent (of the unknown region)"
 
 
 def test_without_a_report_results_are_paired_by_name() -> None:
@@ -168,14 +252,81 @@ def test_reports_lie_where_they_were_written() -> None:
     assert set(page_of("run/mattes").facts[0]["small"]) == {"photo", "trimap", "cutout"}
 
 
+@pytest.mark.parametrize("report", ["run/r.jsonl", "run/mattes/r.jsonl", "run/mattes/logs/r.jsonl"])
+@pytest.mark.parametrize("where", ["above", "elsewhere", "in the results"])
+def test_a_run_is_looked_at_from_anywhere(report: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = Path.cwd()
+    for name in ("run/mattes/logs", "elsewhere"):
+        Path(name).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        patch.chdir("run")
+        make_results("a", "b/c")
+        os.remove("mattes/b/c_alpha.png")
+        os.rmdir("mattes/b")
+        failed = row("b/c", status="failed", error="not enough memory")
+        write_report(str(top / report), row("a", risk=0.5), failed)
+    folder, told = "run/mattes", report
+    if where == "elsewhere":
+        monkeypatch.chdir("elsewhere")
+        folder, told = str(top / folder), f"../{report}"
+    elif where == "in the results":
+        monkeypatch.chdir("run/mattes")
+        folder, told = ".", str(top / report)
+    page = page_of(folder, "--report", told)
+    assert page.names == ["b/c", "a"]
+    assert page.facts[0]["error"] == "not enough memory"
+    assert [set(entry["small"]) for entry in page.facts] == [{"photo", "trimap"}, {"photo", "trimap", "cutout"}]
+
+
 def test_rows_of_other_folders_are_left_out() -> None:
     make_results("a")
-    write_report(
-        "r.jsonl", row("a", risk=0.5), row("z", output="elsewhere/z_alpha.png"), row("s", output="standard output")
-    )
+    outputs = ("elsewhere/z_alpha.png", "standard output", "mattes", "memory://mattes/z_alpha.png")
+    write_report("r.jsonl", row("a", risk=0.5), *(row("z", output=output) for output in outputs))
     result = fakes.run("review", "mattes", "--report", "r.jsonl")
-    assert "2 rows of reports tell of results outside mattes" in result.stderr
+    assert "4 rows of reports tell of results outside mattes" in result.stderr
     assert Page(Path("review.html").read_text()).names == ["a"]
+
+
+def test_an_output_that_is_the_folder_itself_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_results("a")
+    monkeypatch.chdir("mattes")
+    inputs = {"image": "../photos/a.png", "trimap": "../trimaps/a.png"}
+    write_report("r.jsonl", row("a", output="a_alpha.png", **inputs), row("b", output="."))
+    assert page_of(".").names == ["a"]
+
+
+def test_photographs_in_a_store_are_shown() -> None:
+    make_results("a")
+    save("white.png", np.full((*ALPHA.shape, 3), 255, np.uint8))
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/in/a.png", Path("white.png").read_bytes())
+    memory.pipe_file("/in/a_trimap.png", Path("trimaps/a.png").read_bytes())
+    write_report("r.jsonl", row("a", risk=0.5, image="memory://in/a.png", trimap="memory://in/a_trimap.png"))
+    page = page_of("mattes", "--report", "r.jsonl", "--photos", "photos")
+    memory.rm("/in", recursive=True)
+    assert set(page.facts[0]["small"]) == {"photo", "trimap", "cutout"}
+    assert page.levels("small-0-photo").min() > 250
+
+
+def test_empty_lines_of_a_report_are_passed_by() -> None:
+    make_results("a")
+    write_report("r.jsonl", row("a", risk=0.5))
+    Path("r.jsonl").write_text(f"\n{Path('r.jsonl').read_text()}\n \n")
+    assert page_of("mattes", "--report", "r.jsonl").facts[0]["risk"] == 0.5
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_results("a")
+
+    def refuse(_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    result = fakes.run("review", "mattes")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: cannot look into the folder mattes: Permission denied\n",
+    )
 
 
 def test_uncertainty_is_where_the_report_says() -> None:
@@ -225,6 +376,17 @@ def test_names_are_text_whatever_they_hold() -> None:
     assert set(page.tags) == set(plain.tags)
     assert (page.code, page.style, page.policy) == (plain.code, plain.style, plain.policy)
     assert len([tag for tag in page.tags if tag == "script"]) == 2 + len(page.facts) + len(page.pictures)
+
+
+def test_the_redo_list_spells_names_as_files_have_them() -> None:
+    name = "Shot at 9.41\u202fAM\u00a0\U0001f469\u200d\U0001f9b0"
+    make_results("a")
+    rows = (row("a", image=f"photos/{text}.png", risk=0.5) for text in (name, "line\nbreak\x85", os.fsdecode(b"\xff")))
+    spelled = []
+    for one in rows:
+        write_report("r.jsonl", one)
+        spelled.append(page_of("mattes", "--report", "r.jsonl", code=1).facts[0]["spelled"])
+    assert spelled == [f"photos/{name}.png", "photos/line\\nbreak\\x85.png", "photos/\\udcff.png"]
 
 
 def test_the_page_lets_in_nothing_but_its_own() -> None:
@@ -278,7 +440,16 @@ def test_a_photograph_of_another_size_is_not_shown() -> None:
         (("mattes", "--report", "nothing.jsonl"), "cannot read the report"),
         (("mattes", "--report", "other.csv"), "row 1 of other.csv is not one"),
         (("mattes", "--report", "other.jsonl"), "row 1 of other.jsonl is not one"),
+        (("mattes", "--report", "half.jsonl"), "row 1 of half.jsonl is not one"),
         (("mattes", "--full", "-1"), "--full must be 0 or more"),
+        (("",), "a path is empty"),
+        (("mattes", "--report", ""), "a path is empty"),
+        (("mattes", "--photos", ""), "a path is empty"),
+        (("s3://bucket/mattes",), "the folder of results s3://bucket/mattes is a URL, and review takes files only"),
+        (("mattes", "--report", "s3://bucket/r.jsonl"), "the report s3://bucket/r.jsonl is a URL"),
+        (("mattes", "--photos", "memory://photos"), "the folder of photographs memory://photos is a URL"),
+        (("mattes", "--photos", "photos", "--trimap", "memory://t/{stem}.png"), "memory://t/{stem}.png is a URL"),
+        (("mattes", "-o", "memory://page.html"), "the page memory://page.html is a URL"),
         (("mattes", "-o", "photos"), "existing folder"),
         (("mattes", "-o", "nowhere/page.html"), "make it first"),
         (("mattes", "-o", "mattes/a_alpha.png"), "is no page of"),
@@ -289,6 +460,7 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], text: str) -> None:
     Path("empty").mkdir()
     Path("other.csv").write_text("image,price\nshoe,3\n")
     Path("other.jsonl").write_text('{"image": "a\\u0000", "trimap": "b", "output": "c", "status": "done"}\n[[[')
+    Path("half.jsonl").write_text('{"image": "\\ud83d", "trimap": "b", "output": "\\ud83d", "status": "done"}')
     before = sorted(Path.cwd().rglob("*"))
     result = fakes.run("review", *arguments)
     assert result.exit_code == 2, result.stderr

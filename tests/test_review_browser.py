@@ -10,8 +10,9 @@ import pytest
 from browser import CHROMIUM, Browser
 from PIL import Image
 from review_fixtures import ALPHA, HOSTILE, make_results, page_of, row, save, write_report
+from skipping import skip_without
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: none is found")
+pytestmark = skip_without(CHROMIUM, "needs Chromium: none is found")
 
 SIDE = 960  # of the one that is larger than what goes in for all
 
@@ -94,6 +95,18 @@ def test_keys_move_the_selection(browser: Browser) -> None:
     assert browser.ask("document.querySelector('#help').open")
     browser.press("Escape", "j")
     assert browser.ask("document.activeElement.id") == "card-1"
+
+
+def test_what_is_left_behind_is_not_decoded(browser: Browser) -> None:
+    browser.ask(
+        "window.decoded = 0, window.really = createImageBitmap,"
+        " window.createImageBitmap = async (blob) => (window.decoded++, really(blob))"
+    )
+    # Two looks without a pause between: three small pictures, then two small and two whole ones.
+    browser.ask("select(2), openViewer(), closeViewer(), select(1), openViewer()")
+    browser.wait(f"viewer.bitmaps.size === 2 && [...viewer.bitmaps.values()].every((map) => map.width === {SIDE})")
+    browser.ask("new Promise((resolve) => setTimeout(resolve, 200))")
+    assert browser.ask("decoded") == 7
 
 
 def test_backgrounds_change_by_keys_down_to_the_pixels(browser: Browser) -> None:

@@ -2,23 +2,27 @@
 
 import pickle
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import fakes
 import pytest
 
 from diffmatte_cli import clusters, connecting, workers
-from diffmatte_cli.clusters import MOST_ALONE, MOST_TOGETHER, check_cluster, jobs_together
+from diffmatte_cli.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.jobs import Job, Request, plan
+from diffmatte_cli.locations import location
 from diffmatte_cli.settings import MatteOptions
+from diffmatte_cli.weights import Store
 from diffmatte_cli.workers import Desk, Outcome, Room, Setup, Worker
 
 pytest_plugins = ["cli_fixtures"]
+
+DIED = "a worker died and was replaced: what it had in hand is done again"
 
 
 @pytest.fixture
@@ -83,10 +87,23 @@ def test_a_job_that_kills_workers_is_given_up(make_worker: Callable[..., Worker]
     (outcome,) = _done(make_worker(desk), jobs[0])
     assert isinstance(outcome.error, ResourceError)
     assert "3 workers died while doing it" in str(outcome.error)
+    assert outcome.notes[0] == (DIED, True)
     assert desk.in_hand() == 0
     desk.begin(0)
     (outcome,) = _done(make_worker(desk), jobs[0])
     assert outcome.error is None
+
+
+def test_a_death_is_told_once_by_who_does_the_work_again(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
+    desk = Desk()
+    for index in range(2):
+        desk.begin(index)
+    outcomes = _done(make_worker(desk), *jobs)
+    assert [(outcome.error, (DIED, True) in outcome.notes) for outcome in outcomes] == [
+        (None, True),
+        (None, False),
+        (None, False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -137,22 +154,34 @@ def test_warnings_and_messages_come_along(make_worker: Callable[..., Worker], jo
 
 
 def test_two_side_by_side_or_one_alone() -> None:
-    room, log = Room(), []
+    room = Room()
+    inside, leave = ({name: threading.Event() for name in "abcd"} for _ in range(2))
+    beside: dict[str, int] = {}
 
     def stay(name: str, alone: bool) -> None:
         with room.entered(alone):
-            log.append(f"{name} in")
-            time.sleep(0.1)
-            log.append(f"{name} out")
+            beside[name] = room.inside
+            inside[name].set()
+            assert leave[name].wait(30)
 
-    threads = [threading.Thread(target=stay, args=(name, name == "c")) for name in "abcd"]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.02)
-    for thread in threads:
-        thread.join()
-    assert log[:2] == ["a in", "b in"]
-    assert log[log.index("c in") + 1] == "c out"
+    threads = {name: threading.Thread(target=stay, args=(name, name == "c")) for name in "abcd"}
+    for name in "ab":
+        threads[name].start()
+        assert inside[name].wait(30)
+    threads["c"].start()
+    for name in "ab":
+        assert not inside["c"].is_set()
+        leave[name].set()
+        threads[name].join()
+    assert inside["c"].wait(30)
+    threads["d"].start()
+    assert not inside["d"].is_set()
+    leave["c"].set()
+    assert inside["d"].wait(30)
+    leave["d"].set()
+    for name in "cd":
+        threads[name].join()
+    assert beside == {"a": 1, "b": 2, "c": 1, "d": 1}
 
 
 @pytest.mark.parametrize(
@@ -221,6 +250,8 @@ def _crew(nodes: list[dict[str, float]], **options: Any) -> str:
         ([{"CPU": 2.0}], {}, "1 worker with 2 CPU cores"),
         ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0}], {}, "3 workers with a GPU each"),
         ([{"CPU": 8.0, "GPU": 2.0}], {"devices": "cpu"}, "2 workers with 4 CPU cores each"),
+        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 3.0, "GPU": 1.0}], {"threads": 4}, "2 workers with a GPU each"),
+        ([{"CPU": 2.0, "GPU": 4.0}, {"CPU": 16.0}], {}, "2 workers with a GPU each"),
         ([{"CPU": 64.0}], {}, "9 workers with 4 CPU cores each"),
     ],
 )
@@ -235,3 +266,57 @@ def test_a_cluster_that_has_no_room() -> None:
         _crew([{"CPU": 8.0}], devices="cuda")
     with pytest.raises(UsageError, match="no machine of the Ray cluster has 3 CPU cores: it has 2 at most"):
         _crew([{"CPU": 2.0}, {"CPU": 2.0}], threads=3)
+    with pytest.raises(UsageError, match="has a GPU and 8 CPU cores: it has 4 at most"):
+        _crew([{"CPU": 4.0, "GPU": 1.0}, {"CPU": 64.0}], threads=8)
+    with pytest.raises(UsageError, match="has a GPU and 1 CPU core: it has 0 at most"):
+        _crew([{"GPU": 1.0}, {"CPU": 64.0}])
+
+
+def _run_of(**options: Any) -> Run:
+    def ignore(_: object) -> bool:
+        return False
+
+    return Run(MatteOptions(**options), "0" * 64, True, threading.Event(), ignore, ignore, ignore)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_needed"),
+    [
+        ({}, False),
+        ({"model": "mine.safetensors"}, True),
+        ({"cutout": True, "background": "b.png"}, True),
+        ({"cutout": True, "background": "white"}, False),
+        ({"store": Store(weights_file=Path("mine.toml"))}, True),
+        ({"store": Store(cache_dir=Path("cache"))}, True),
+        ({"store": Store(cache_dir=Path("/cache"), weights_file=Path("/mine.toml"))}, False),
+    ],
+)
+def test_workers_go_where_relative_options_start(
+    options: dict[str, Any], is_needed: bool, jobs: list[Job], cat_folder: Path
+) -> None:
+    for name in ("mine.safetensors", "b.png"):
+        Path(name).touch()
+    there = [location(f"memory://x/{name}") for name in ("a.png", "trimap.png", "out.png")]
+    far = replace(jobs[0], image=there[0], trimap=there[1], output=there[2])
+    setup = clusters._setup([far], _run_of(**options), clusters.Crew(1, 1, 0, 1), clusters.Asking(None))
+    assert setup.folder == (str(cat_folder) if is_needed else None)
+    near = clusters._setup(jobs, _run_of(), clusters.Crew(1, 1, 0, 1), clusters.Asking(None))
+    assert near.folder == str(cat_folder)
+
+
+def test_a_desk_that_was_started_anew_is_told_again_to_stop(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "PAUSE", 0.001)
+    monkeypatch.setattr(clusters, "LAST_ROWS", 0.0)
+    desks = [Desk()]
+
+    class Anew(clusters.Asking):
+        def __call__(self, method: str, *arguments: Any) -> Any:
+            if method == "in_hand" and len(desks) == 1:  # while a worker has something in hand
+                desks.append(Desk())
+                return 1
+            return getattr(desks[-1], method)(*arguments)
+
+    run = _run_of()
+    run.stop.set()
+    assert list(clusters._ends(jobs, run, Anew(None), SimpleQueue())) == []
+    assert [desk.is_stopped() for desk in desks] == [True, True]

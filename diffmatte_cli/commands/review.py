@@ -10,6 +10,7 @@ import typer
 from ..console import fail, say, say_nothing, warn
 from ..errors import UsageError
 from ..locations import STREAM, location
+from ..remotes import LOCAL, is_url
 from ..streams import check_output
 from . import options as opt
 
@@ -23,12 +24,12 @@ _MOST_TOLD = 20
 
 
 def review(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of results, and those below it.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of results, and those below it.")],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="The page; - for standard output.")
     ] = "review.html",
     report: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--report",
             metavar="FILE",
@@ -38,7 +39,7 @@ def review(
         ),
     ] = None,
     photos: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--photos", metavar="DIR", help="Where photographs lie that no report names; found by name."),
     ] = None,
     trimap: Annotated[
@@ -62,7 +63,11 @@ def review(
     """
     if full < 0:
         raise UsageError(f"--full must be 0 or more, not {full}")
-    target = location(output)
+    results, target = _file(folder, "the folder of results"), _file(output, "the page")
+    reports = [_file(text, "the report") for text in report or ()]
+    photographs = None if photos is None else _file(photos, "the folder of photographs")
+    if trimap is not None:
+        _file(trimap, "--trimap")
     if target == STREAM:
         check_output()
 
@@ -70,15 +75,22 @@ def review(
 
     if target != STREAM:
         check_target(target, overwrite=overwrite)
-    gathered = find_entries(folder, report or (), photos, trimap)
+    gathered = find_entries(results, reports, photographs, trimap)
     if not quiet:
-        _tell_gaps(gathered, folder)
+        _tell_gaps(gathered, results)
     stream = sys.stdout.buffer if target == STREAM else target
     with _bar(not quiet and sys.stderr.isatty()) as progress:
         summary = write_page(
-            gathered.entries, folder, stream, full=full, overwrite=overwrite, began=lambda: progress.update()
+            gathered.entries, results, stream, full=full, overwrite=overwrite, began=lambda: progress.update()
         )
     _tell_end(summary, target, quiet)
+
+
+def _file(text: str, what: str) -> Path:
+    """Return the path of an argument; raises UsageError for an empty one, and for a URL of anything but a file."""
+    if is_url(text) and not text.startswith(tuple(f"{scheme}://" for scheme in LOCAL)):
+        raise UsageError(f"{what} {text} is a URL, and review takes files only: copy it to this machine first")
+    return location(text)
 
 
 def _bar(shown: bool) -> Any:

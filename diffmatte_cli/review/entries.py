@@ -12,13 +12,14 @@ from pathlib import Path
 from ..errors import PlanError, UsageError
 from ..formats import WRITERS
 from ..locations import is_inside, pictures_in
+from ..remotes import is_remote, is_url
 from ..sequences import remarked, unmarked
 from ..sources import ALPHA, STEM, Source, gather, paired
-from .rows import Row, merged, read_report, reports_in
+from .rows import Row, merged, reports_in, rows_of
 
-__all__ = ["Entry", "Gathered", "find_entries"]
+__all__ = ["MARKS", "Entry", "Gathered", "find_entries"]
 
-_MARKS = ("alpha", "cutout")
+MARKS = ("alpha", "cutout")
 _UNCERTAINTY = "uncertainty"
 _STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
 _ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
@@ -82,7 +83,7 @@ def find_entries(
         source = sources.get(result.relative_to(folder).parent / _unmarked(result))
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
-        marks = " or ".join(f"NAME_{mark}.png" for mark in _MARKS)
+        marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
         raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
     return gathered
 
@@ -90,11 +91,12 @@ def find_entries(
 def _rows(gathered: Gathered, folder: Path) -> dict[str, Row]:
     """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
     rows: dict[str, Row] = {}
+    itself = os.path.realpath(folder)
     for report in gathered.reports:
-        for row in read_report(report):
-            result = row.path(row.output)
-            if row.output != _STDOUT and is_inside(result, folder):
-                place = os.path.realpath(result)
+        for row in rows_of(report, folder):
+            elsewhere = row.output == _STDOUT or is_url(row.output)
+            place = itself if elsewhere else os.path.realpath(row.path(row.output))
+            if place != itself and is_inside(Path(place), folder):
                 rows[place] = merged(rows.get(place), row)
             else:
                 gathered.outside += 1
@@ -119,13 +121,16 @@ def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path
 def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
     pictures = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
-    told = {path: rows.get(os.path.realpath(path)) for path in pictures}
-    marks = {path: unmarked(path.stem, (*_MARKS, _UNCERTAINTY))[1] for path in pictures}
+    places = {path: os.path.realpath(path) for path in pictures}
+    told = {path: rows.get(place) for path, place in places.items()}
+    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
     uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
-    beside = {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
-    results = [path for path in pictures if told[path] or (marks[path] in _MARKS and path not in beside)]
+    alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
+    beside = {path for path in pictures if places[path] in alphas}
+    beside |= {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
+    results = [path for path in pictures if told[path] or (marks[path] in MARKS and path not in beside)]
     gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
-    there, real = {os.path.realpath(path) for path in results}, os.path.realpath(folder)
+    there, real = {places[path] for path in results}, os.path.realpath(folder)
     missing = [(folder / os.path.relpath(place, real), row) for place, row in rows.items() if place not in there]
     return [(path, told[path]) for path in results] + missing
 
@@ -142,9 +147,10 @@ def _entry(name: str, result: Path, row: Row | None, source: Source | None, trim
 
 def _told(entry: Entry, row: Row) -> Entry:
     """Return the entry with what its row says."""
-    photo: Path | None = row.path(row.image)
+    told = row.path(row.image)
+    photo: Path | None = told
     trimap: Path | None = row.path(row.trimap)
-    if row.image == _STDIN or (entry.photo and not os.path.lexists(row.path(row.image))):
+    if row.image == _STDIN or (entry.photo and not is_remote(told) and not os.path.lexists(told)):
         photo, trimap = entry.photo, entry.trimap or trimap
     return replace(
         entry,
@@ -159,12 +165,12 @@ def _told(entry: Entry, row: Row) -> Entry:
 
 
 def _unmarked(result: Path) -> str:
-    return unmarked(result.stem, _MARKS)[0]
+    return unmarked(result.stem, MARKS)[0]
 
 
 def _beside(result: Path, mark: str) -> Path:
     """Return where another picture of a result's job lies."""
-    return result.with_name(f"{remarked(result.stem, mark, _MARKS)}.png")
+    return result.with_name(f"{remarked(result.stem, mark, MARKS)}.png")
 
 
 def _names(results: list[Path], folder: Path) -> list[str]:

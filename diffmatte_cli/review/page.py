@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -193,7 +194,7 @@ def _facts(entry: Entry, seen: Seen, score: float | None, small: list[Packed]) -
     return {
         "name": printable(entry.name),
         "file": printable(entry.result.name),
-        "spelled": printable(entry.spelled),
+        "spelled": _for_the_shell(entry.spelled),
         "key": hashlib.sha256(os.fsencode(entry.name) + b"\0" + seen.digest.encode()).hexdigest()[:16],
         "score": None if score is None or seen.error else round(score, 6),
         "risk": entry.risk,
@@ -206,6 +207,11 @@ def _facts(entry: Entry, seen: Seen, score: float | None, small: list[Packed]) -
         "white": seen.colour is None and seen.photo is None,
         "small": {picture.kind: [picture.width, picture.height] for picture in small},
     }
+
+
+def _for_the_shell(text: str) -> str:
+    """Escape what would end a line or is no text, and nothing else, so that the path is still the file's."""
+    return "".join(printable(c) if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
 def _size(seen: Seen) -> tuple[int, int]:

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..colour import quantise
+from ..colour import as_shares, converted, quantise
 from ..errors import DiffmatteError, ImageError
-from ..images import Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..images import TIFF, Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
 from ..reading import read_bytes
+from ..receipts import Receipt, read_receipt
+from ..sequences import unmarked
 from ..trimap import UNKNOWN, fit_to_photo, parse_trimap
+from ..vfx import EXR
 from .cutting import cut_out
-from .entries import Entry
+from .entries import MARKS, Entry
 
-__all__ = ["FULL_SIDE", "SMALL_SIDE", "Measures", "Packed", "Seen", "measure", "pack", "see"]
+__all__ = ["FULL_SIDE", "SMALL_SIDE", "Measures", "Packed", "Seen", "measure", "pack", "see", "spot"]
 
 SMALL_SIDE = 640  # pixels of the longer side, sharp enough for a card on any usual screen
 FULL_SIDE = 16383  # WebP holds no longer side
@@ -97,16 +100,37 @@ def see(entry: Entry) -> Seen:
 
 def _read_result(path: Path, seen: Seen) -> None:
     content = read_bytes(path)
-    opacity = decode_opacity(content, path)
-    # A cutout that is opaque all over may have been stored without its channel.
-    is_cutout = opacity is not None or path.stem.endswith("_cutout")
-    colour = decode_image(content, path).pixels if is_cutout else None
-    if opacity is None:
+    opacity, receipt = decode_opacity(content, path), read_receipt(path)
+    space = receipt.space if receipt is not None and receipt.space is not None else "auto"
+    if opacity is not None:
+        photo, said = decode_image(content, path, space), receipt.premultiplied if receipt is not None else None
+        stored_otherwise = said is not None and said == _taken_as_straight(content)
+        seen.colour = _restored(photo, opacity.levels, content) if stored_otherwise else photo.pixels
+    else:
         opacity = decode_grey(content, path)
-        if colour is not None:
+        if _is_cutout(path, receipt):  # on a background, or opaque all over and stored without its channel
+            seen.colour = decode_image(content, path, space).pixels
             opacity.levels[...] = 1
-    seen.alpha, seen.colour = opacity.levels, colour
+    seen.alpha = opacity.levels
     seen.digest = hashlib.sha256(content).hexdigest()
+
+
+def _is_cutout(path: Path, receipt: Receipt | None) -> bool:
+    mark = unmarked(path.stem, MARKS)[1] if receipt is None else receipt.result
+    return mark == "cutout"
+
+
+def _taken_as_straight(content: bytes) -> bool | None:
+    """Tell what reading takes colour beside an alpha for; None where the file itself says what it is."""
+    return None if content.startswith(TIFF) else not content.startswith(EXR)
+
+
+def _restored(photo: Photo, alpha: NDArray[np.float32], content: bytes) -> NDArray[np.uint8]:
+    """Return straight colour of what was read as what it is not: divide it by alpha, or undo that it was."""
+    factor = np.where(alpha > 0, alpha, np.float32(1))[..., None]
+    colour = as_shares(photo.colour)
+    straight = (colour / factor if _taken_as_straight(content) else colour * factor).astype(np.float32)
+    return quantise(converted(straight, photo.linear, False), 8)  # type: ignore[return-value]
 
 
 def _read_photo(entry: Entry, seen: Seen) -> None:
@@ -149,7 +173,9 @@ def measure(entry: Entry) -> Measures | None:
         return None
     if entry.own_alpha and entry.photo is not None:
         seen.attempt(lambda: _read_photo(entry, seen))
-    elif entry.trimap is not None:
+    elif entry.trimap is not None and not seen.attempt(lambda: _read_trimap(entry, seen)) and entry.photo is not None:
+        # Painted before the camera's turn, perhaps, which the photograph tells.
+        seen.attempt(lambda: _read_photo(entry, seen))
         seen.attempt(lambda: _read_trimap(entry, seen))
     assert seen.alpha is not None
     half = (seen.alpha > _SURE) & (seen.alpha < 1 - _SURE)

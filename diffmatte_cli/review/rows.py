@@ -4,15 +4,19 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..locations import is_inside, location
+from ..manifests import is_path
+from ..remotes import is_url
 from ..reports import REPORTS
 
-__all__ = ["Row", "merged", "read_report", "reports_in"]
+__all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
 
 _NEEDED = ("image", "trimap", "output", "status")
 
@@ -22,31 +26,34 @@ class Row:
     """Hold what a report says of one job.
 
     Attributes:
-        image, trimap, output, uncertainty: as they are spelled there; None for no such file.
+        image, trimap, output, alpha, uncertainty: as they are spelled there; None for no such file.
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
-        report: the file it stands in.
+        base: the folder that they start at.
     """
 
     image: str
     trimap: str
     output: str
+    alpha: str | None
     uncertainty: str | None
     status: str
     error: str | None
     risk: float | None
-    report: Path
+    base: Path = Path()
 
     def path(self, text: str) -> Path:
-        """Return the path of a file of the row: as it is spelled, or else from the report's folder."""
-        beside = self.report.parent / text
-        return beside if not os.path.lexists(text) and os.path.lexists(beside) else Path(text)
+        """Return the path of a file of the row; raises UsageError for a URL of a kind that is not installed."""
+        return location(text) if is_url(text) else self.base / text
 
 
 def reports_in(folder: Path) -> list[Path]:
     """List the reports that lie in a folder, the oldest first; other tables are passed by."""
-    tables = [path for path in folder.iterdir() if path.suffix.lower() in REPORTS and path.is_file()]
-    return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
+    try:
+        tables = [path for path in folder.iterdir() if path.suffix.lower() in REPORTS and path.is_file()]
+        return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
+    except OSError as error:
+        raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
 
 
 def _is_report(path: Path) -> bool:
@@ -54,6 +61,32 @@ def _is_report(path: Path) -> bool:
         return next(read_report(path), None) is not None
     except UsageError:
         return False
+
+
+def rows_of(report: Path, folder: Path) -> list[Row]:
+    """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
+
+    It is the current folder, the report's, or one above the results' ``folder``: where their outputs lie inside that.
+    """
+    rows = list(read_report(report))
+    bases = (Path(), report.parent, *folder.parents, *Path(os.path.realpath(folder)).parents)
+    outputs, images = (_folders(getattr(row, name) for row in rows) for name in ("output", "image"))
+
+    def fit(base: Path) -> tuple[int, int]:
+        inside = Counter({place: count for place, count in outputs.items() if is_inside(base / place, folder)})
+        # Where no result was made, their folder may be missing, too.
+        return _there(base, inside), _there(base, images) if inside else 0
+
+    best = max(bases, key=fit)
+    return [replace(row, base=best) for row in rows]
+
+
+def _folders(paths: Iterable[str]) -> Counter[str]:
+    return Counter(os.path.dirname(path) for path in paths if not is_url(path))
+
+
+def _there(base: Path, folders: Counter[str]) -> int:
+    return sum(count for place, count in folders.items() if os.path.isdir(base / place))
 
 
 def read_report(path: Path) -> Iterator[Row]:
@@ -66,7 +99,7 @@ def read_report(path: Path) -> Iterator[Row]:
         raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            lines = csv.DictReader(file) if path.suffix.lower() == ".csv" else map(_object, file)
+            lines = csv.DictReader(file) if path.suffix.lower() == ".csv" else map(_object, filter(str.strip, file))
             for number, line in enumerate(lines, 1):
                 yield _row(line, number, path)
     except OSError as error:
@@ -84,15 +117,15 @@ def _object(line: str) -> dict[str, Any]:
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> Row:
-    if not all(map(_text, map(line.get, _NEEDED))):
+    if not all(map(_name, map(line.get, _NEEDED))):
         raise UsageError(f"row {number} of {path} is not one of a report of `diffmatte matte --report`")
     image, trimap, output, status = (line[name] for name in _NEEDED)
-    uncertainty, error = _text(line.get("uncertainty_output")), _text(line.get("error"))
-    return Row(image, trimap, output, uncertainty, status, error, _number(line.get("risk")), path)
+    alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
+    return Row(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value and "\0" not in value else None
+def _name(value: Any) -> str | None:
+    return value if is_path(value) and value else None
 
 
 def _number(value: object) -> float | None:

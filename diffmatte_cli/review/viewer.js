@@ -48,12 +48,13 @@ function load() {
   $("viewer-error").textContent = entry.error || "";
   showViewerMark();
   fit();
-  for (const kind of Object.keys(entry.small)) decode("small", kind).then(() => decode("full", kind));
+  const turn = viewer.turn;
+  for (const kind of Object.keys(entry.small)) decode("small", kind, turn).then(() => decode("full", kind, turn));
 }
 
-async function decode(size, kind) {
-  const turn = viewer.turn;
-  const blob = turn === viewer.turn ? blobOf(size, selected, kind) : null;
+async function decode(size, kind, turn) {
+  if (turn !== viewer.turn) return; // another entry by now
+  const blob = blobOf(size, selected, kind);
   if (!blob) return;
   const bitmap = await createImageBitmap(blob);
   if (turn !== viewer.turn) return bitmap.close();
