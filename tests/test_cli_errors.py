@@ -22,7 +22,7 @@ USAGE = {
     "steps of text": (("--steps", "ten"), "--steps"),
     "unknown option": (("--stepz", "1"), "No such option"),
     "bits": (("--bit-depth", "12"), "--bit-depth must be 8 or 16"),
-    "bits of a cutout": (("--bit-depth", "16", "--cutout"), "--bit-depth 16 is for the alpha"),
+    "bits of webp": (("--bit-depth", "16", "--format", "webp"), "webp holds no 16-bit pictures"),
     "alpha without cutout": (("--with-alpha",), "--with-alpha goes with --cutout"),
     "model": (("--model", "giant"), "no model named 'giant'"),
     "device": (("--device", "tpu"), "unknown device 'tpu'"),

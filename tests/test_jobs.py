@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,7 +175,7 @@ def test_unknown_endings(output: str) -> None:
         plan_all(Request((str(CAT),), str(TRIMAP), output))
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", fakes.FORMATS)
 def test_every_ending_finds_its_format(name: str) -> None:
     for suffix in WRITERS[name].suffixes:
         assert writer_for(Path(f"x{suffix}")) is WRITERS[name]
