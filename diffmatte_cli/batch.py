@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import __version__
 from .composing import Background
 from .encoding import check_fits
+from .engines import Engine
 from .errors import ImageError
 from .formats import WRITERS
 from .images import Grey, Photo, decode_grey, decode_image, decode_opacity, reads_deep
@@ -22,19 +23,17 @@ from .products import Finished, Products
 from .reading import read_bytes
 from .receipts import Receipt, read_notes, read_receipt, sha256_of
 from .settings import MatteOptions
-from .sizes import parse_memory
 from .sources import ALPHA
 from .trajectory import StepDump, dumping, is_dump_of
 from .trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
 from .uncertainty import Spread, risk_of
 from .vfx import USUAL
-from .weights import ModelSource
 from .writing import write_images
 
 if TYPE_CHECKING:
     from .matting import Encoding, Matter
 
-__all__ = ["Engine", "Matted", "Stages", "engines"]
+__all__ = ["Matted", "Stages"]
 
 
 @dataclass(frozen=True)
@@ -76,59 +75,6 @@ class _Work:
     dump: StepDump | None = None
     # Holds the dump's folder until the result is written, too.
     open: ExitStack = field(default_factory=ExitStack)
-
-
-class Engine:
-    """A model on one device, loaded when the first picture needs it."""
-
-    def __init__(self, name: str, load: Callable[[], "Matter"]) -> None:
-        self.name, self._load = name, load
-        self._matter: Matter | None = None
-
-    @property
-    def matter(self) -> "Matter":
-        """The loaded model; raises WeightsError, or UsageError for an absent device."""
-        if self._matter is None:
-            self._matter = self._load()
-        return self._matter
-
-
-def engines(source: ModelSource, options: MatteOptions, tell: Callable[[str], None]) -> list[Engine]:
-    """Return an engine for each device of ``options``; ``tell`` hears what loading does."""
-    one_at_a_time = threading.Lock()
-
-    def loader(device: str) -> Callable[[], "Matter"]:
-        def load() -> "Matter":
-            with one_at_a_time:  # the second device finds the file that the first has pulled
-                return _load(source, device, options, tell)
-
-        return load
-
-    return [Engine(source.name, loader(device)) for device in options.device_names]
-
-
-def _load(source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None]) -> "Matter":
-    from .hub import obtain
-    from .matting import load_file, pick_device
-
-    if options.threads is not None:
-        import torch
-
-        torch.set_num_threads(options.threads)
-    where = pick_device(device)
-    if device == "auto":
-        tell(f"device: {where}")
-    path = obtain(source, options.store, progress=not options.quiet, tell=tell)
-    return load_file(
-        source,
-        path,
-        where,
-        attention_grids=options.attention_grids,
-        plain=options.plain,
-        precision=options.precision,
-        memory=None if options.memory is None else parse_memory(options.memory),
-        tell=tell,
-    )
 
 
 @dataclass(frozen=True)

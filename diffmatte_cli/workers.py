@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import __version__
-from .batch import Engine, Matted, Stages, engines
+from .batch import Matted, Stages
 from .composing import Background, background_of
+from .engines import Engine, engines
 from .errors import DiffmatteError, ResourceError, UsageError, WeightsError, described
 from .jobs import Job
 from .pipeline import Settled, Stopped

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffmatte_cli import batch
+from diffmatte_cli import engines
 from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
 
 pytest_plugins = ["cli_fixtures"]
@@ -117,7 +117,7 @@ def test_an_unexpected_error_shows_its_traceback_only_when_asked(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(batch, "_load", broken)
+    monkeypatch.setattr(engines, "_load", broken)
     assert "Traceback" not in fakes.run_matte().stderr
     verbose = fakes.run_matte("--verbose").stderr
     assert "Traceback" in verbose
@@ -128,7 +128,7 @@ def test_ctrl_c_inside_a_command(matter: fakes.FakeMatter, monkeypatch: pytest.M
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch, "_load", interrupted)
+    monkeypatch.setattr(engines, "_load", interrupted)
     result = fakes.run_matte("--dump-steps", "steps")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "interrupted"

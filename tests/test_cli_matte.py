@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffmatte_cli import batch
+from diffmatte_cli import engines
 from diffmatte_cli.images import read_grey
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
 from diffmatte_cli.receipts import read_receipt
@@ -207,7 +207,7 @@ def test_without_unknown_pixels_the_trimap_is_the_result_and_no_model_runs(
     def refuse(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(batch, "_load", refuse)
+    monkeypatch.setattr(engines, "_load", refuse)
     Image.fromarray(np.where(fakes.cat_trimap() == 128, 0, fakes.cat_trimap()).astype(np.uint8)).save("cat_trimap.png")
     result = fakes.run_matte("--raw", "--dump-steps", "steps")
     assert result.exit_code == 0, result.stderr

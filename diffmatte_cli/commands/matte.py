@@ -159,8 +159,9 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         DiffmatteError: what one photograph failed with, if it is the only one.
         typer.Exit: code 1 if photographs of a batch failed, 130 or 143 if it was interrupted.
     """
-    from ..batch import Stages, engines
+    from ..batch import Stages
     from ..composing import background_of
+    from ..engines import engines
     from ..pipeline import run_stages
     from ..reports import Report
     from ..stopping import stopping_on_signals
