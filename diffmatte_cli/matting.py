@@ -28,7 +28,7 @@ from .model.config import (
 )
 from .model.diffmatte import DiffMatte
 from .model.region import RegionDecoder
-from .sampling import SAMPLERS, Diffusion, Step
+from .sampling import SAMPLERS, Diffusion, Step, consistent
 from .tiles import TiledDecoder
 from .trimap import UNKNOWN
 from .weights import ModelSource, Store, resolve_model
@@ -50,6 +50,8 @@ class Sampling(TypedDict, total=False):
         seed: of the noise, default 0.
         noise: float32 [H, W], x_T instead of the one drawn from ``seed``.
         draws: float32 [steps, H, W], the fresh noise of each step of ddpm likewise.
+        truth: float32 [H, W] in [0, 1], the true alpha that every x_t is made from instead of predictions (consistent
+            sampling, Fig. 9), which shows what errors of earlier steps cost; with ddim only.
         sampler: "ddim" (default) or "ddpm".
         schedule, input_scale: default to what the weights were trained with.
         keep_known: True (default) holds the trimap's alpha at known pixels in every step; False computes the whole
@@ -62,6 +64,7 @@ class Sampling(TypedDict, total=False):
     seed: int
     noise: Alpha | None
     draws: Alpha | None
+    truth: Alpha | None
     sampler: str
     schedule: str | None
     input_scale: float | None
@@ -119,7 +122,7 @@ class Matter:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
         self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device, self.metadata = device, metadata or {}
-        self.diffusion = Diffusion(model.config.schedule, model.config.input_scale)
+        self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
         self.limit = working.get("memory") or default_limit(device)
         self.tell: Callable[[str], None] = working.get("tell", _silence)
         self.attention_grids = working.get("attention_grids")
@@ -166,7 +169,7 @@ class Matter:
         steps, sampler = sampling.get("steps", 10), sampling.get("sampler", "ddim")
         keep_known, until_stable = sampling.get("keep_known", True), sampling.get("until_stable")
         diffusion = self._diffusion(sampling.get("schedule"), sampling.get("input_scale"))
-        _check_sampling(steps, sampler)
+        _check_sampling(steps, sampler, sampling.get("truth") is not None)
         check_stable(until_stable)
         if keep_known and (settled := self._settled(image, trimap)) is not None:
             return repeat(settled, int(steps))
@@ -176,11 +179,16 @@ class Matter:
         def draw() -> Tensor:
             return torch.randn((1, 1, *encoding.size), generator=generator).to(self.device)
 
-        noise, draws = sampling.get("noise"), sampling.get("draws")
-        x_t = draw() if noise is None else _given(noise, encoding.size).to(self.device)
-        fresh = draw if draws is None else _replay(_given(draws, (int(steps), *encoding.size)).to(self.device))
+        noise, draws, truth = sampling.get("noise"), sampling.get("draws"), sampling.get("truth")
+        x_t = draw() if noise is None else _given("noise", noise, encoding.size).to(self.device)
+        x_t = diffusion.start(x_t)
+        fresh = draw if draws is None else _replay(_given("noise", draws, (int(steps), *encoding.size)).to(self.device))
         predict = self._predictor(encoding, keep_known, sampling.get("whole", False))
-        iteration = SAMPLERS[sampler](predict, x_t, diffusion, int(steps), fresh)
+        if truth is None:
+            iteration = SAMPLERS[sampler](predict, x_t, diffusion, int(steps), fresh)
+        else:
+            x_0 = 2 * _given("the true alpha", truth, encoding.size).to(self.device) - 1
+            iteration = consistent(predict, x_t, diffusion, int(steps), x_0)
         return _until_stable(_alphas(iteration), encoding.canvas, until_stable)
 
     def matte(
@@ -361,8 +369,10 @@ def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
         raise ImageError("the photograph has no pixels")
 
 
-def _check_sampling(steps: int, sampler: str) -> None:
+def _check_sampling(steps: int, sampler: str, is_consistent: bool) -> None:
     check_steps(steps)
+    if is_consistent and sampler != "ddim":
+        raise UsageError(f"consistent sampling has no fresh noise: use the sampler ddim, not {sampler}")
     if sampler not in SAMPLERS:
         raise UsageError(f"there is no sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
 
@@ -380,10 +390,10 @@ def _until_stable(alphas: Iterator[Alpha], canvas: Canvas, levels: float | None)
         before = alpha
 
 
-def _given(noise: Alpha, shape: tuple[int, ...]) -> Tensor:
-    if noise.shape != shape:
-        raise ImageError(f"noise has shape {list(noise.shape)} but must have {list(shape)}")
-    return torch.tensor(noise.copy(), dtype=torch.float32)[None, None]
+def _given(what: str, values: Alpha, shape: tuple[int, ...]) -> Tensor:
+    if values.shape != shape:
+        raise ImageError(f"{what} has shape {list(values.shape)} but must have {list(shape)}")
+    return torch.tensor(values.copy(), dtype=torch.float32)[None, None]
 
 
 def _replay(draws: Tensor) -> Callable[[], Tensor]:

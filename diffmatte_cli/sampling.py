@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .schedules import SCHEDULES, log_snr, signal_and_noise
 
-__all__ = ["SAMPLERS", "Diffusion", "Step", "ddim", "ddpm", "normalise_variance", "time_pairs"]
+__all__ = ["SAMPLERS", "Diffusion", "Step", "consistent", "ddim", "ddpm", "normalise_variance", "time_pairs"]
 
 Predict = Callable[[Tensor, float], Tensor]
 Draw = Callable[[], Tensor]
@@ -22,18 +22,31 @@ Draw = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Diffusion:
-    """The noise process of Eq. 2: a schedule's name and the input scale b in (0, 1]."""
+    """The noise process of Eq. 2: a schedule's name and the input scale b in (0, 1].
+
+    Without ``noise`` its last term is left out (the ablation of Sec. 4.4): x_t is the faded clean sample alone.
+    """
 
     schedule: str = "linear"
     input_scale: float = 0.2
+    noise: bool = True
 
     def gamma(self, t: Tensor) -> Tensor:
         """Return gamma(t), same shape and type as ``t``."""
         return SCHEDULES[self.schedule](t)
 
+    def factors(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what Eq. 2 multiplies the clean sample and the noise by, same shape and type as ``t``."""
+        signal, sigma = signal_and_noise(self.gamma(t), self.input_scale)
+        return signal, sigma if self.noise else torch.zeros_like(sigma)
+
+    def start(self, noise: Tensor) -> Tensor:
+        """Return x_T: the standard normal ``noise`` itself, or an empty picture where there is none."""
+        return noise if self.noise else torch.zeros_like(noise)
+
     def add_noise(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """Return x_t of Eq. 2 for ``x_0`` in [-1, 1], [B, 1, H, W], and one time a sample, ``t`` [B]."""
-        signal, sigma = signal_and_noise(self.gamma(t).reshape(-1, 1, 1, 1), self.input_scale)
+        signal, sigma = self.factors(t.reshape(-1, 1, 1, 1))
         return signal * x_0 + sigma * noise
 
     def normalise(self, x_t: Tensor) -> Tensor:
@@ -81,6 +94,18 @@ def ddim(predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: 
         x_t = x_next
 
 
+def consistent(predict: Predict, noise: Tensor, diffusion: Diffusion, steps: int, truth: Tensor) -> Iterator[Step]:
+    """Iterate over samples made from the true x_0, ``truth`` [B, 1, H, W] in [-1, 1], at every step.
+
+    No error of one prediction reaches the next (consistent sampling, Appendix A.2 and Fig. 9). ``noise``
+    [B, 1, H, W], standard normal, is that of all steps.
+    """
+    for t, t_next in time_pairs(steps):
+        x_t, x_next = (diffusion.add_noise(truth, noise, torch.full_like(noise[:, 0, 0, 0], at)) for at in (t, t_next))
+        x_in = diffusion.normalise(x_t)
+        yield Step(t, t_next, x_t, x_in, predict(x_in, t).clamp(-1, 1), x_next)
+
+
 def ddpm(predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: Draw | None = None) -> Iterator[Step]:
     """Iterate with fresh noise in every step; ``draw()`` returns one standard normal [B, 1, H, W].
 
@@ -111,7 +136,7 @@ def _scalar(t: float) -> Tensor:
 
 
 def _factors(diffusion: Diffusion, t: float) -> tuple[float, float]:
-    signal, sigma = signal_and_noise(diffusion.gamma(_scalar(t)), diffusion.input_scale)
+    signal, sigma = diffusion.factors(_scalar(t))
     return signal.item(), sigma.item()
 
 

@@ -191,7 +191,7 @@ def test_stochastic_depth_rises_over_the_blocks_and_ends_with_training() -> None
     rates = [block.drop_rate for stage in encoder.layers for block in stage.blocks]
     assert rates == pytest.approx(np.linspace(0, 0.3, 12))
     torch.manual_seed(0)
-    update = encoder.layers[3].blocks[1]._drop(torch.ones(4000, 1, 1, 1))
+    update = encoder.layers[3].blocks[1]._drop(torch.ones(4000, 1, 1, 1), 0)
     assert update.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert update.mean() == pytest.approx(1, abs=0.05)
     assert torch.equal(encoder.eval().layers[3].blocks[1]._drop(update), update)

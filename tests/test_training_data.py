@@ -1,6 +1,7 @@
 """Samples for training: what is drawn, how layers become photographs, and that every step's batch is its own."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 
 import cv2
 
+from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.training.camera import Camera, Tint, draw_camera, draw_tint, pack
 from diffmatte_cli.training.composition import MARGIN, compose
-from diffmatte_cli.training.config import DataConfig
-from diffmatte_cli.training.data import batches
+from diffmatte_cli.training.config import DataConfig, OptimiserConfig, RunConfig, TrainConfig
+from diffmatte_cli.training.data import Batch, Share, batches, read_validation
 from diffmatte_cli.training.finishing import Stack, finish, stack
 from diffmatte_cli.training.jpeg import compress
 from diffmatte_cli.training.mattes import PROCEDURAL
@@ -22,6 +24,7 @@ from diffmatte_cli.training.noise import smooth_noise
 from diffmatte_cli.training.outlines import draw_outline
 from diffmatte_cli.training.pelts import PELTS, lay_pelt
 from diffmatte_cli.training.pictures import Assets, find_pictures, place_cutout
+from diffmatte_cli.training.scenery import draw_scenery
 from diffmatte_cli.training.shapes import glass
 from diffmatte_cli.training.trimaps import make_trimap
 
@@ -61,7 +64,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Assets:
 @pytest.fixture(scope="module")
 def samples(assets: Assets) -> Stack:
     """48 samples of 64 pixels."""
-    return stack([compose(assets, 3, step, 0, 64) for step in range(48)])
+    return stack([compose(assets, 3, index, 64) for index in range(48)])
 
 
 @pytest.mark.parametrize("make", [make for make, _ in PROCEDURAL], ids=lambda make: make.__name__)
@@ -92,15 +95,14 @@ def test_pelts_are_opaque_inside_and_empty_outside(kind: str) -> None:
     assert (inside | outside).mean() > 0.1 or longest > 50
 
 
-def test_samples_depend_on_seed_step_and_position_alone(assets: Assets) -> None:
-    places = [(1, step, position) for step in range(3) for position in range(2)]
-    first = [compose(assets, *place, 64) for place in places]
-    again = [compose(assets, *place, 64) for place in reversed(places)][::-1]
+def test_samples_depend_on_seed_and_index_alone(assets: Assets) -> None:
+    first = [compose(assets, 1, index, 64) for index in range(6)]
+    again = [compose(assets, 1, index, 64) for index in reversed(range(6))][::-1]
     for ours, theirs in zip(first, again, strict=True):
         for name in vars(ours):
             np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
     assert (first[0].front != first[1].front).any()
-    assert (first[0].front != compose(assets, 2, 0, 0, 64).front).any()
+    assert (first[0].front != compose(assets, 2, 0, 64).front).any()
 
 
 def test_samples_hold_what_they_promise(samples: Stack) -> None:
@@ -220,35 +222,90 @@ def test_settings_are_drawn_in_range() -> None:
         assert row[-2] == 0 or 1 <= row[-2] <= 100
 
 
+def _config(steps: int, priors: bool = False, accumulate: int = 1, **data: Any) -> TrainConfig:
+    return TrainConfig(
+        model=replace(VARIANTS["tiny"], priors=priors),
+        data=DataConfig(**{"crop": 64, "batch": 2, "workers": 0, **data}),
+        optimiser=OptimiserConfig(epochs=steps, epoch_steps=1),
+        run=RunConfig(seed=1, accumulate=accumulate),
+    )
+
+
+def _made(config: TrainConfig, assets: Assets, first: int = 0, share: Share | None = None) -> list[Batch]:
+    return list(batches(config, lambda *place: compose(assets, *place), first, CPU, share))
+
+
+def _joined(parts: list[Batch]) -> list[torch.Tensor]:
+    return [torch.cat(planes) for planes in zip(*(part[:3] for part in parts), strict=True)]
+
+
 def test_batches_are_alike_after_a_break_and_with_any_number_of_workers(assets: Assets) -> None:
     """Over the change to larger crops in the middle of the run."""
-    config = DataConfig("", crop=64, batch=2, late_start=0.5, late_crop=96, late_batch=1, workers=0)
-    whole = list(batches(config, assets, 1, 0, 6, CPU, True))
+    stages = {"late_start": 3, "late_crop": 96, "late_batch": 1}
+    whole = _made(_config(6, True, **stages), assets)
     assert [tuple(image.shape) for image, *_ in whole] == [(2, 3, 64, 64)] * 3 + [(1, 3, 96, 96)] * 3
     for first, workers in ((2, 2), (4, 0)):
-        rest = list(batches(replace(config, workers=workers), assets, 1, first, 6, CPU, True))
+        rest = _made(_config(6, True, workers=workers, **stages), assets, first)
         assert len(rest) == 6 - first
         for ours, theirs in zip(rest, whole[first:], strict=True):
             assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-    assert whole[0][3].shape == (2, 7, 64, 64)
+    assert whole[0].priors.shape == (2, 7, 64, 64)
+
+
+def test_processes_and_parts_share_each_steps_samples(assets: Assets) -> None:
+    """However a step is divided, its samples are those of one process, each once."""
+    whole = _made(_config(2, batch=8), assets)
+    divided = _config(2, accumulate=2, batch=8)
+    shares = [_made(divided, assets, share=Share(rank, 2, 2)) for rank in (0, 1)]
+    for step, expected in enumerate(whole):
+        parts = [shares[rank][2 * step + part] for part in (0, 1) for rank in (0, 1)]
+        assert all(torch.equal(a, b) for a, b in zip(_joined(parts), expected[:3], strict=True))
+
+
+def test_no_sample_comes_twice() -> None:
+    """Over the change of the batch's size, too."""
+    config, seen = _config(7, late_start=3.5, late_batch=3, batch=2), []
+    for step in range(7):
+        stage = config.stage(step)
+        seen += Share().indices(stage.first_sample, stage.batch, 0)
+    assert seen == list(range(4 * 2 + 3 * 3))
 
 
 def test_stages_do_not_disturb_each_other(assets: Assets) -> None:
-    config = DataConfig("", crop=64, batch=2, workers=0)
-    plain, staged = (
-        list(batches(c, assets, 1, 0, 2, CPU, False)) for c in (config, replace(config, late_start=0.5, late_crop=96))
-    )
-    assert torch.equal(plain[0][0], staged[0][0])
+    plain, staged = (_made(config, assets) for config in (_config(2), _config(2, late_start=1, late_crop=96)))
+    assert torch.equal(plain[0].image, staged[0].image)
 
 
 def test_workers_leave_unfinished_batches_to_another_device(assets: Assets) -> None:
     """The meta device computes shapes alone: nothing of the finishing may be bound to the CPU."""
-    config = DataConfig("", crop=64, batch=2, workers=0)
-    image, trimap, alpha, priors = next(batches(config, assets, 1, 0, 1, torch.device("meta"), False))
+    source = batches(_config(1), lambda *place: compose(assets, *place), 0, torch.device("meta"))
+    image, trimap, alpha, priors = next(source)
     assert priors is None
     assert image.is_meta
     assert image.shape == (2, 3, 64, 64)
     assert trimap.shape == alpha.shape == (2, 1, 64, 64)
+
+
+def test_scenery_is_drawn_where_there_are_no_photographs() -> None:
+    pictures = [draw_scenery(np.random.default_rng(seed), 96) for seed in range(12)]
+    for picture in pictures:
+        assert picture.shape == (96, 96, 3)
+        assert picture.dtype == np.float32
+        assert 0 <= picture.min() <= picture.max() <= 1
+    assert np.std([picture.mean() for picture in pictures]) > 0.05
+    sample = compose(Assets((), ()), 0, 0, 64)
+    assert (sample.trimap == 128).any()
+    assert sample.back.std() > 1
+
+
+def test_drawn_validation_is_the_same_every_time() -> None:
+    first, again = (read_validation("drawn", 2) for _ in range(2))
+    for (name, *ours), (_, *theirs) in zip(first, again, strict=True):
+        assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
+        image, trimap, alpha = ours
+        assert image.shape == (320, 320, 3)
+        assert set(np.unique(trimap)) <= {0, 128, 255}
+        assert 0 < alpha.mean() < 1, name
 
 
 def test_the_margin_holds_the_usual_trimaps_kernel() -> None:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from diffmatte_cli.sampling import Diffusion, ddim
-from diffmatte_cli.training.losses import LossWeights, matting_losses, total_loss
+from diffmatte_cli.training import objective
+from diffmatte_cli.training.losses import LossWeights, matting_losses, scales_of, total_loss
 from diffmatte_cli.training.objective import ALIGNMENTS, CHAINS, Draws, draw, noisy_sample
-
-CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("case", ["mixed", "all_unknown", "sparse_unknown"])
@@ -20,17 +19,22 @@ def test_losses_and_their_gradient_agree(case: str, golden: Path) -> None:
         arrays = {k.removeprefix(f"{case}_"): file[k] for k in file if k.startswith(f"{case}_")}
     prediction = torch.from_numpy(arrays["pred"]).requires_grad_()
     unknown = torch.from_numpy(arrays["trimap"] == 128).float()
-    terms = matting_losses(prediction, torch.from_numpy(arrays["gt"]), unknown)
+    terms = _losses(prediction, torch.from_numpy(arrays["gt"]), unknown)
     for name, term in terms.items():
         assert term.item() == pytest.approx(float(arrays[name]), rel=1e-6), name
     total_loss(terms, LossWeights()).backward()
     np.testing.assert_allclose(prediction.grad, arrays["grad_total"], rtol=1e-4, atol=1e-6)
 
 
+def _losses(prediction: Tensor, target: Tensor, unknown: Tensor) -> dict[str, Tensor]:
+    scales = scales_of(len(unknown), unknown.sum(), (1 - unknown).sum())
+    return matting_losses(prediction, target, unknown, scales)
+
+
 def test_an_empty_region_costs_nothing() -> None:
     prediction, target = torch.zeros(1, 1, 64, 64), torch.ones(1, 1, 64, 64)
-    assert matting_losses(prediction, target, torch.zeros(1, 1, 64, 64))["unknown_l1"] == 0
-    assert matting_losses(prediction, target, torch.ones(1, 1, 64, 64))["known_l1"] == 0
+    assert _losses(prediction, target, torch.zeros(1, 1, 64, 64))["unknown_l1"] == 0
+    assert _losses(prediction, target, torch.ones(1, 1, 64, 64))["known_l1"] == 0
 
 
 @pytest.mark.parametrize(("alignment", "recorded"), [("none", "plain"), ("white-noise", "stage1"), ("uti", "stage2")])
@@ -60,29 +64,36 @@ def test_times_follow_the_published_draws(golden: Path, monkeypatch: pytest.Monk
     with np.load(golden / "objective.npz") as file:
         run = {k.removeprefix("stage2_"): torch.from_numpy(file[k]) for k in file if k.startswith("stage2_")}
     uniforms = iter(run["uniform_draws"])
-    monkeypatch.setattr(torch, "rand", lambda *_, **__: next(uniforms))
-    draws = draw("uti", torch.Size([2, 1, 64, 64]), torch.Generator(), CPU)
+    monkeypatch.setattr(objective, "_uniforms", lambda generators, count: next(uniforms)[:, None])
+    draws = draw("uti", 64, 0, 0, [0, 1])
     torch.testing.assert_close(draws.t, run["t"])
     torch.testing.assert_close(draws.earlier, run["t_temp"])
 
 
-def test_noise_is_drawn_before_times() -> None:
-    draws = draw("uti", torch.Size([2, 1, 8, 8]), torch.Generator().manual_seed(5), CPU)
-    generator = torch.Generator().manual_seed(5)
-    noise = torch.randn(2, 1, 8, 8, generator=generator)
-    delta, uniform = (torch.rand(2, generator=generator) for _ in range(2))
-    t = uniform * (1 - delta)
-    for ours, expected in zip((draws.noise, draws.t, draws.earlier), (noise, t, t + delta), strict=True):
-        torch.testing.assert_close(ours, expected)
+def test_each_sample_draws_for_itself() -> None:
+    """What a sample draws depends on seed and index alone, whoever works on it beside which others."""
+    together = draw("uti", 8, 5, 3, [6, 7, 8], drops=4)
+    for number, index in enumerate((6, 7, 8)):
+        alone = draw("uti", 8, 5, 9, [index], drops=4)
+        for name in ("noise", "t", "earlier", "drops"):
+            assert torch.equal(getattr(together, name)[number], getattr(alone, name)[0]), name
+    assert len(set(together.t.tolist())) == 3
+    assert not torch.equal(together.noise[0], together.noise[1])
+    assert not torch.equal(together.noise, draw("uti", 8, 6, 3, [6, 7, 8]).noise)
+
+
+def test_noise_is_standard_normal() -> None:
+    noise = draw("none", 64, 0, 0, list(range(20))).noise
+    assert noise.mean().abs() < 0.02
+    assert noise.std() == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_times_stay_in_range_and_in_order(alignment: str) -> None:
-    for seed in range(6):
-        draws = draw(alignment, torch.Size([500, 1, 1, 1]), torch.Generator().manual_seed(seed), CPU)
-        assert ((draws.t >= 0) & (draws.t <= 1)).all()
-        if draws.earlier is not None:
-            assert ((draws.earlier >= draws.t) & (draws.earlier <= 1)).all()
+    draws = draw(alignment, 1, 0, 0, list(range(500)))
+    assert ((draws.t >= 0) & (draws.t <= 1)).all()
+    if draws.earlier is not None:
+        assert ((draws.earlier >= draws.t) & (draws.earlier <= 1)).all()
 
 
 def test_iterated_alignment_is_the_sampler_stopped_on_its_way() -> None:
@@ -95,7 +106,7 @@ def test_iterated_alignment_is_the_sampler_stopped_on_its_way() -> None:
         return torch.tanh(x_in + t.reshape(-1, 1, 1, 1))
 
     for seed in range(400):
-        draws = draw("iterated", truth.shape, torch.Generator().manual_seed(seed), CPU)
+        draws = draw("iterated", 8, 0, seed, [2 * seed, 2 * seed + 1])
         x_t = noisy_sample(decode, diffusion, truth, unknown, draws, "iterated")
 
         def predict(x_in: Tensor, t: float) -> Tensor:

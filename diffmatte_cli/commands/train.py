@@ -23,6 +23,10 @@ def train(
         Path,
         typer.Option("-o", "--output", metavar="RUN", help="Folder of the run: checkpoint, weights, logs, previews."),
     ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a key of the configuration; can be repeated."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
     init: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Start from the weights of this safetensors file.")
@@ -43,26 +47,28 @@ def train(
     if resume and init is not None:
         raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
     _need_extra()
-    from ..matting import pick_device
     from ..training.config import read_config
     from ..training.loop import CHECKPOINT, Trainer
+    from ..training.processes import Processes
 
-    settings = read_config(config)
+    settings = read_config(config, changes or ())
     if not resume and (output / CHECKPOINT).exists():
         raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
     if init is not None and not init.is_file():
         raise UsageError(f"there is no weights file {init}: check the path of --init")
-    where = pick_device(device)
-    if device == "auto" and not quiet:
-        say(f"device: {where}")
+    processes = Processes(device)
+    quiet = quiet or not processes.is_main
+    if not quiet:
+        say(f"device: {processes.device}" + (f", {processes.count} processes" if processes.count > 1 else ""))
     stopper = _Stopper(max_minutes)
-    trainer = Trainer(settings, output, where, stopper, progress=not quiet)
+    trainer = Trainer(settings, output, processes, stopper, progress=not quiet)
     if resume:
         trainer.resume()
     if init is not None:
         trainer.start_from(init)
-    for folder in (settings.data.backgrounds, settings.data.mattes, settings.data.validation):
-        if folder and not Path(folder).is_dir():
+    data = settings.data
+    for folder in (data.backgrounds, data.mattes, data.foregrounds, data.alphas, data.validation):
+        if folder not in ("", "drawn") and not Path(folder).is_dir():
             raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
     _make_folder(output)
     outcome = trainer.run()

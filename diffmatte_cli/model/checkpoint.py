@@ -40,6 +40,7 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp3
         "decoder_width": str(config.decoder_width),
         "schedule": config.schedule,
         "input_scale": str(config.input_scale),
+        **({} if config.noise else {"noise": "none"}),
         **notes,
     }
     tensors = {key: _stored(value, DTYPES[dtype]) for key, value in model.state_dict().items()}
@@ -167,6 +168,7 @@ def _config(path: Path, metadata: Metadata) -> ModelConfig:
             decoder_width=int(metadata["decoder_width"]),
             schedule=metadata["schedule"],
             input_scale=float(metadata["input_scale"]),
+            noise=metadata.get("noise") != "none",
         )
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} has unusable metadata ({error}): get or convert the weights again") from error

@@ -75,8 +75,18 @@ class DiffMatte(nn.Module):
         seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
         return Condition(pad(seen, padding), planes, prior_logit, padding)
 
-    def encode(self, condition: Condition) -> Tensor:
-        """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture."""
+    @property
+    def drops(self) -> int:
+        """Numbers a sample that decide which updates are left out in training (stochastic depth); mostly none."""
+        return getattr(self.encoder, "drops", 0)
+
+    def encode(self, condition: Condition, drops: Tensor | None = None) -> Tensor:
+        """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture.
+
+        ``drops`` [B, self.drops] in [0, 1) are those numbers, drawn afresh where they are not given.
+        """
+        if drops is not None:
+            self.encoder.use_drops(drops)  # type: ignore[operator]
         return self.encoder(condition.encoder_input)  # type: ignore[no-any-return]
 
     def encode_in_strips(self, strip: Callable[[slice], Condition], height: int, rows: int) -> Tensor:

@@ -20,8 +20,9 @@ DEPTHS = (2, 2, 6, 2)
 HEADS = (3, 6, 12, 24)
 # Of the encoder's one-hot trimap (background, unknown, foreground), in the order of the prior tokens.
 REGIONS = (1, 0, 2)
-# Stochastic depth in training rises to this over the blocks.
+# Stochastic depth in training rises to this over the blocks, each of which has so many updates to leave out.
 DROP_RATE = 0.3
+UPDATES = 4
 
 
 class Attention(nn.Module):
@@ -96,6 +97,7 @@ class Block(nn.Module):
     def __init__(self, channels: int, heads: int, number: int, drop_rate: float) -> None:
         super().__init__()
         self.drop_rate = drop_rate
+        self.draws: Tensor | None = None
         shift = SHIFT if number % 2 else 0
         self.norm1 = nn.LayerNorm(channels)
         self.attn = Attention(channels, heads, shift, tokens=len(REGIONS) * (number + 1))
@@ -105,14 +107,15 @@ class Block(nn.Module):
     def forward(self, x: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``x`` [B, H, W, C] and ``priors`` [B, tokens, C] after the block."""
         update, prior_update = self.attn(self.norm1(x), self.norm1(priors))
-        x, priors = x + self._drop(update), priors + self._drop(prior_update)
-        return x + self._drop(self.mlp(self.norm2(x))), priors + self._drop(self.mlp(self.norm2(priors)))
+        x, priors = x + self._drop(update, 0), priors + self._drop(prior_update, 1)
+        return x + self._drop(self.mlp(self.norm2(x)), 2), priors + self._drop(self.mlp(self.norm2(priors)), 3)
 
-    def _drop(self, update: Tensor) -> Tensor:
-        """Leave out the whole update of some samples while training (stochastic depth)."""
+    def _drop(self, update: Tensor, number: int) -> Tensor:
+        """Leave out the whole update of some samples while training (stochastic depth), the ``number``-th of four."""
         if not self.training or self.drop_rate == 0:
             return update
-        kept = torch.rand(len(update), *[1] * (update.ndim - 1), device=update.device) >= self.drop_rate
+        draws = torch.rand(len(update)) if self.draws is None else self.draws[:, number]
+        kept = (draws.to(update.device) >= self.drop_rate).view(-1, *[1] * (update.ndim - 1))
         return update * kept / (1 - self.drop_rate)
 
 
@@ -167,6 +170,7 @@ class Encoder(nn.Module):
     """B of Eq. 5 as MatteFormer's Swin-T: four stages, the last one's features at 1/32, without a last norm."""
 
     shallow_stride, halo = PATCH, 0
+    drops = UPDATES * sum(DEPTHS)
 
     def __init__(self, in_channels: int, feature_channels: int) -> None:
         super().__init__()
@@ -190,6 +194,12 @@ class Encoder(nn.Module):
         ``x`` is [B, C, H, W] with H and W multiples of 32; its last three planes are the one-hot trimap.
         """
         return self.deep(self.shallow(x))
+
+    def use_drops(self, draws: Tensor) -> None:
+        """Let ``draws`` [B, drops] in [0, 1) decide which updates of each sample are left out in training."""
+        blocks = [module for module in self.layers.modules() if isinstance(module, Block)]
+        for block, part in zip(blocks, torch.split(draws, UPDATES, dim=1), strict=True):
+            block.draws = part
 
     def shallow(self, x: Tensor) -> Tensor:
         """Return the patches' vectors, at 1/4, and below them the classes of each patch's first pixel."""

@@ -1,7 +1,7 @@
 """Composition of one training sample's layers: a foreground, a background, their alpha and a trimap.
 
-A sample depends on (seed, step, position in the batch) alone, so that any number
-of worker processes, and a resumed run, see the same data. Blending the layers and
+A sample depends on (seed, its index in the run) alone, so that any number of
+workers and processes, and a resumed run, see the same data. Blending the layers and
 the camera's traces are left to ``finishing``, which works on whole batches.
 """
 
@@ -15,6 +15,7 @@ from .camera import draw_camera, draw_tint, pack
 from .mattes import PROCEDURAL
 from .noise import Bytes, Floats, clouds, log_uniform
 from .pictures import Assets, cut_patch, place_cutout
+from .scenery import draw_scenery
 from .surfaces import Matte, draw_coat, paint
 from .trimaps import make_trimap
 
@@ -45,9 +46,9 @@ class Layers:
     settings: Floats
 
 
-def compose(assets: Assets, seed: int, step: int, position: int, crop: int) -> Layers:
+def compose(assets: Assets, seed: int, index: int, crop: int) -> Layers:
     """Compose the layers of one sample: a crop with unknown pixels in it."""
-    rng = np.random.default_rng([seed, step, position])
+    rng = np.random.default_rng([seed, index])
     size = crop + 2 * MARGIN
     window = np.s_[MARGIN : MARGIN + crop, MARGIN : MARGIN + crop]
     for _ in range(TRIES):
@@ -64,9 +65,8 @@ def compose(assets: Assets, seed: int, step: int, position: int, crop: int) -> L
 
 def _scene(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Floats, Floats, Floats]:
     """Return straight foreground colours, background [S, S, 3] and alpha [S, S], in [0, 1]."""
-    paths = [assets.backgrounds[pick] for pick in rng.integers(len(assets.backgrounds), size=2)]
-    texture = cut_patch(rng, paths[0 if rng.random() < 0.12 else 1], size)
-    back = draw_background(rng, cut_patch(rng, paths[0], size))
+    texture, back = _patches(rng, assets, size)
+    back = draw_background(rng, back)
     front, alpha = draw_foreground(rng, assets, texture, size)
     if rng.random() < 0.12:
         second, cover = draw_foreground(rng, assets, texture[::-1], size)
@@ -78,6 +78,15 @@ def _scene(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Floats,
         back = _echoed(rng, front, back)
     front, alpha = _optics(rng, front, alpha)
     return front, back, alpha
+
+
+def _patches(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Floats, Floats]:
+    """Return what colours the foreground, and what lies behind it: at times parts of one photograph."""
+    if not assets.backgrounds:
+        return draw_scenery(rng, size), draw_scenery(rng, size)
+    paths = [assets.backgrounds[pick] for pick in rng.integers(len(assets.backgrounds), size=2)]
+    texture = cut_patch(rng, paths[0 if rng.random() < 0.12 else 1], size)
+    return texture, cut_patch(rng, paths[0], size)
 
 
 def draw_foreground(rng: np.random.Generator, assets: Assets, texture: Floats, size: int) -> tuple[Floats, Floats]:

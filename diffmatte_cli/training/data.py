@@ -1,8 +1,10 @@
-"""Batches for the loop, and pictures with ground truth for validation."""
+"""Micro-batches for the loop, and pictures with ground truth for validation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,64 +17,99 @@ from ..errors import TrainingError
 from ..images import read_grey, read_image
 from ..priors import colour_priors
 from ..trimap import parse_trimap
-from .composition import compose
-from .config import DataConfig
-from .finishing import Finished, Stack, finish, stack
+from .composition import Layers, compose
+from .config import DataConfig, TrainConfig
+from .finishing import Stack, finish, stack
 from .pictures import Assets, find_pictures
 
-__all__ = ["Batch", "Pair", "batches", "read_assets", "read_validation"]
+__all__ = ["Batch", "Compose", "Pair", "Share", "batches", "composer", "read_validation"]
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor | None]
+# (seed, index, crop) -> one sample's layers.
+Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
+# Validation pictures that are drawn come from this seed, which no run can have, and are so large.
+DRAWN, DRAWN_SIZE = 2**32, 320
 
 
-def read_assets(config: DataConfig) -> Assets:
-    """List the files that samples are composed from; a missing or empty folder is an error."""
+class Batch(NamedTuple):
+    """Samples ready for the network.
+
+    ``image`` [B, 3, S, S] in [0, 1], ``trimap`` [B, 1, S, S] in {0, .5, 1}, ``alpha`` [B, 1, S, S] in [0, 1],
+    ``priors``, if they were asked for, the planes of ``colour_priors`` [B, 7, S, S].
+    """
+
+    image: Tensor
+    trimap: Tensor
+    alpha: Tensor
+    priors: Tensor | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which samples of each step are one process's own: those of ``rank`` among ``processes``, in ``parts`` parts."""
+
+    rank: int = 0
+    processes: int = 1
+    parts: int = 1
+
+    def indices(self, first: int, batch: int, part: int) -> list[int]:
+        """Return the samples of micro-batch ``part`` in the step of ``batch`` samples that begins with ``first``."""
+        size = batch // (self.processes * self.parts)
+        begin = first + (part * self.processes + self.rank) * size
+        return list(range(begin, begin + size))
+
+
+def composer(config: DataConfig) -> Compose:
+    """Return what composes samples by the configuration; a missing or empty folder is an error."""
     mattes = find_pictures(Path(config.mattes)) if config.mattes else ()
-    return Assets(find_pictures(Path(config.backgrounds)), mattes, config.procedural_share)
+    photographs = find_pictures(Path(config.backgrounds)) if config.backgrounds else ()
+    assets = Assets(photographs, mattes, config.procedural_share)
+    return lambda seed, index, crop: compose(assets, seed, index, crop)
 
 
 def batches(
-    config: DataConfig, assets: Assets, seed: int, first: int, steps: int, device: torch.device, priors: bool
+    config: TrainConfig, source: Compose, first: int, device: torch.device, share: Share | None = None
 ) -> Iterator[Batch]:
-    """Yield the batches of steps ``first`` to ``steps`` - 1, the last of the run, on a device.
+    """Yield this process's micro-batches from step ``first`` to the run's last, on a device.
 
-    Each is image [B, 3, S, S] in [0, 1], trimap [B, 1, S, S] in {0, .5, 1}, alpha [B, 1, S, S]
-    in [0, 1] and, with ``priors``, their planes [B, 7, S, S]. On the CPU batch k is the same
-    however the run was interrupted before it and however many workers there are. Workers draw;
-    they also finish what is for the CPU, whereas another device finishes its batches itself.
+    On the CPU a step's samples are the same however the run was interrupted before it, and however many
+    workers, processes and parts there are. Workers draw; they also finish what is for the CPU, whereas another
+    device finishes its batches itself.
     """
-    samples = _Steps(config, assets, seed, first, steps, priors, device.type == "cpu")
+    priors, workers = config.model.priors, config.data.workers
+    samples = _MicroBatches(config, source, first, share or Share(), device.type == "cpu")
     loader = DataLoader(
-        samples, batch_size=None, num_workers=config.workers, prefetch_factor=2 if config.workers else None
+        samples,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=2 if workers else None,
+        multiprocessing_context="fork" if workers else None,
     )
     for batch in loader:
-        yield _with_priors(finish(batch.to(device)), priors) if isinstance(batch, Stack) else batch
+        yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
 
 
-class _Steps(Dataset["Stack | Batch"]):
-    """The batches of a run, one for each step that is left."""
+class _MicroBatches(Dataset["Stack | Batch"]):
+    """A process's micro-batches for the steps that are left."""
 
-    def __init__(
-        self, config: DataConfig, assets: Assets, seed: int, first: int, steps: int, priors: bool, finished: bool
-    ) -> None:
-        self.config, self.assets, self.seed, self.priors = config, assets, seed, priors
-        self.first, self.steps, self.finished = first, steps, finished
+    def __init__(self, config: TrainConfig, source: Compose, first: int, share: Share, finished: bool) -> None:
+        self.config, self.source, self.first, self.share, self.finished = config, source, first, share, finished
 
     def __len__(self) -> int:
-        return self.steps - self.first
+        return (self.config.optimiser.steps - self.first) * self.share.parts
 
     def __getitem__(self, item: int) -> Stack | Batch:
-        step = self.first + item
-        crop, batch = self.config.stage(step, self.steps)
+        config, (step, part) = self.config, divmod(item, self.share.parts)
+        stage = config.stage(self.first + step)
         with _one_thread():
-            samples = stack([compose(self.assets, self.seed, step, position, crop) for position in range(batch)])
-            return _with_priors(finish(samples), self.priors) if self.finished else samples
+            indices = self.share.indices(stage.first_sample, stage.batch, part)
+            samples = stack([self.source(config.run.seed, index, stage.crop) for index in indices])
+            return _finished(samples, config.model.priors) if self.finished else samples
 
 
-def _with_priors(samples: Finished, wanted: bool) -> Batch:
-    image, trimap, alpha = samples
-    return image, trimap, alpha, colour_priors(image, trimap).planes(image, trimap) if wanted else None
+def _finished(samples: Stack, priors: bool) -> Batch:
+    image, trimap, alpha = finish(samples)
+    return Batch(image, trimap, alpha, colour_priors(image, trimap).planes(image, trimap) if priors else None)
 
 
 @contextmanager
@@ -91,10 +128,13 @@ def _one_thread() -> Iterator[None]:
 def read_validation(folder: str, limit: int) -> list[Pair]:
     """Read up to ``limit`` pictures of a folder that holds ``image/``, ``trimap/`` and ``alpha/`` by one stem.
 
-    Returns name, image uint8 [H, W, 3], trimap uint8 [H, W], alpha float32 [H, W] in [0, 1].
+    For ``drawn`` there is no folder: pictures are drawn, like no sample of any run. Returns name, image uint8
+    [H, W, 3], trimap uint8 [H, W], alpha float32 [H, W] in [0, 1].
     """
     if not folder:
         return []
+    if folder == "drawn":
+        return [_drawn_pair(number) for number in range(limit)]
     found = {part: {p.stem: p for p in find_pictures(Path(folder) / part)} for part in ("image", "trimap", "alpha")}
     stems = sorted(set.intersection(*(set(paths) for paths in found.values())))[:limit]
     if not stems:
@@ -114,3 +154,10 @@ def read_validation(folder: str, limit: int) -> list[Pair]:
                 f"{stem} of {folder} has picture, trimap and alpha of different sizes: scale them alike"
             )
     return pairs
+
+
+def _drawn_pair(number: int) -> Pair:
+    image, trimap, alpha = finish(stack([compose(Assets((), ()), DRAWN, number, DRAWN_SIZE)]))
+    levels = (trimap[0, 0] * 255).ceil().to(torch.uint8).numpy()
+    pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return f"drawn{number}", pixels, levels, alpha[0, 0].numpy()

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["LossWeights", "matting_losses", "total_loss"]
+__all__ = ["LossWeights", "Scales", "matting_losses", "scales_of", "total_loss"]
 
 # The published code scales its masked terms by the area of its 512x512 crops, whatever the crop is.
 REFERENCE_AREA = 512 * 512
 PYRAMID_LEVELS = 5
+
+Scales = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,28 @@ def total_loss(terms: dict[str, Tensor], weights: LossWeights) -> Tensor:
     return sum((getattr(weights, name) * term for name, term in terms.items()), torch.tensor(0.0))
 
 
-def matting_losses(prediction: Tensor, target: Tensor, unknown: Tensor) -> dict[str, Tensor]:
+def scales_of(samples: int, unknown: Tensor, known: Tensor) -> Scales:
+    """Return the factors of the terms over unknown and over known pixels for a batch of ``samples``.
+
+    ``unknown`` and ``known`` count the whole batch's pixels, in however many parts and processes it is worked on.
+    A batch without such pixels gets 0, where the published code gives NaN for the first.
+    """
+    unknown_scale, known_scale = (
+        torch.where(count > 0, samples * REFERENCE_AREA / count.clamp(min=1), 0.0) for count in (unknown, known)
+    )
+    return unknown_scale, known_scale
+
+
+def matting_losses(prediction: Tensor, target: Tensor, unknown: Tensor, scales: Scales) -> dict[str, Tensor]:
     """Compute the terms of Eq. 7.
 
     Arguments: ``prediction`` and ``target`` [B, 1, H, W] in [-1, 1]; ``unknown`` [B, 1, H, W], 1
-    where the trimap is undecided, else 0. A batch without unknown (or known) pixels
-    gives 0 for that term, where the published code gives NaN for the first.
+    where the trimap is undecided, else 0; ``scales`` of the whole batch, whose parts' terms are to be averaged.
 
     Returns mean squared error over all pixels; separate l1 for unknown and known pixels;
     gradient penalty; Laplacian pyramid loss (Hou and Liu, "Context-Aware Image Matting").
     """
-    unknown_scale, known_scale = _scale(unknown), _scale(1 - unknown)
+    unknown_scale, known_scale = scales
     difference = (prediction - target).abs()
     return {
         "mse": F.mse_loss(prediction, target),
@@ -48,11 +61,6 @@ def matting_losses(prediction: Tensor, target: Tensor, unknown: Tensor) -> dict[
         "gradient": _gradient_penalty(prediction, target, unknown) * unknown_scale,
         "laplacian": _laplacian_loss(prediction, target),
     }
-
-
-def _scale(mask: Tensor) -> Tensor:
-    count = mask.sum()
-    return torch.where(count > 0, mask.shape[0] * REFERENCE_AREA / count.clamp(min=1), 0.0)
 
 
 def _gradient_penalty(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:

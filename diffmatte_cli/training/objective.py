@@ -1,33 +1,40 @@
 """Algorithm 1: the noisy sample that the decoder is trained on, plain or self-aligned (Fig. 3)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..model.diffmatte import DiffMatte
 from ..sampling import Diffusion, ddim, time_pairs
-from .losses import matting_losses
+from .losses import Scales, matting_losses
 
-__all__ = ["ALIGNMENTS", "Draws", "draw", "noisy_sample", "training_losses"]
+__all__ = ["ALIGNMENTS", "Draws", "Objective", "draw", "noisy_sample"]
 
 # How x_t is made: from the true alpha; from a prediction out of pure noise, as DDP does; from a
-# prediction at t + delta, the paper's uniform time intervals; by the sampler, as in use.
-ALIGNMENTS = ("none", "white-noise", "uti", "iterated")
+# prediction at t + delta, the paper's uniform time intervals; by the sampler, as in use; from a prediction out of
+# the start, which is trained as well (the iterated one-step model of Table 5).
+ALIGNMENTS = ("none", "white-noise", "uti", "iterated", "consecutive")
+# The alignments whose first prediction starts where the sampler does.
+FROM_START = ("white-noise", "consecutive")
 # Numbers of steps T that the sampler is run with; it stops before one of them at random.
 CHAINS = (1, 2, 3, 5, 10)
+# What a number is drawn for, beside the seed and the sample's or step's index.
+OF_SAMPLES, OF_STEPS = 1, 2
 
 Decode = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Draws:
-    """One training step's randomness: ``noise`` [B, 1, H, W] and times ``t`` [B].
+    """One micro-batch's randomness: ``noise`` [B, 1, H, W] and times ``t`` [B].
 
     ``earlier`` [B] is the time of the prediction that self-alignment starts from, if it does;
     iterated, ``t`` is the time that ``steps`` sampling steps have come to after ``done`` of them.
+    ``drops`` [B, N] in [0, 1) decide which updates an encoder with stochastic depth leaves out.
     """
 
     noise: Tensor
@@ -35,25 +42,44 @@ class Draws:
     earlier: Tensor | None = None
     steps: int = 0
     done: int = 0
+    drops: Tensor | None = None
+
+    def to(self, device: torch.device) -> "Draws":
+        """Move the tensors."""
+        earlier, drops = (None if part is None else part.to(device) for part in (self.earlier, self.drops))
+        return replace(self, noise=self.noise.to(device), t=self.t.to(device), earlier=earlier, drops=drops)
 
 
-def draw(alignment: str, shape: torch.Size, generator: torch.Generator, device: torch.device) -> Draws:
-    """Draw noise, then for UTI the interval delta in U(0, 1), then t in U(0, 1 - delta), on the CPU.
+def draw(alignment: str, size: int, seed: int, step: int, indices: list[int], drops: int = 0) -> Draws:
+    """Draw on the CPU what the samples ``indices`` of the run need at crops of ``size`` pixels.
 
-    Iterated alignment draws the number of steps, then how many of them are done.
+    Each sample draws from (seed, its index) alone: noise, then for UTI the interval delta in U(0, 1), then t in
+    U(0, 1 - delta), then ``drops`` numbers. Iterated alignment draws from (seed, step) the number of sampling steps
+    and how many of them are done, for all samples of a step.
     """
-    noise = torch.randn(shape, generator=generator).to(device)
-    batch = shape[0]
+    generators = [_generator(seed, OF_SAMPLES, index) for index in indices]
+    noise = torch.stack([torch.randn((1, size, size), generator=generator) for generator in generators])
     if alignment == "iterated":
+        generator = _generator(seed, OF_STEPS, step)
         steps = CHAINS[int(torch.randint(len(CHAINS), (), generator=generator))]
         done = int(torch.randint(steps, (), generator=generator))
-        return Draws(noise, torch.full((batch,), time_pairs(steps)[done][0], device=device), None, steps, done)
-    delta = torch.rand(batch, generator=generator).to(device) if alignment == "uti" else None
-    t = torch.rand(batch, generator=generator).to(device)
-    if delta is not None:
-        t = t * (1 - delta)
-        return Draws(noise, t, t + delta)
-    return Draws(noise, t, torch.ones_like(t) if alignment == "white-noise" else None)
+        t, earlier = torch.full((len(indices),), time_pairs(steps)[done][0]), None
+    else:
+        steps = done = 0
+        delta = _uniforms(generators, 1)[:, 0] if alignment == "uti" else torch.zeros(len(indices))
+        t = _uniforms(generators, 1)[:, 0] * (1 - delta)
+        earlier = torch.ones_like(t) if alignment in FROM_START else t + delta if alignment == "uti" else None
+    return Draws(noise, t, earlier, steps, done, _uniforms(generators, drops) if drops else None)
+
+
+def _generator(*entropy: int) -> torch.Generator:
+    """Return a generator whose numbers have nothing in common with those of other ``entropy``."""
+    (state,) = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def _uniforms(generators: list[torch.Generator], count: int) -> Tensor:
+    return torch.stack([torch.rand(count, generator=generator) for generator in generators])
 
 
 @torch.no_grad()
@@ -71,40 +97,56 @@ def noisy_sample(
         def predict(x_in: Tensor, t: float) -> Tensor:
             return torch.where(unknown, decode(x_in, torch.full_like(draws.t, t)), x_0)
 
-        iteration = ddim(predict, draws.noise, diffusion, draws.steps)
-        return [draws.noise, *(step.x_next for step in islice(iteration, draws.done))][-1]
+        start = diffusion.start(draws.noise)
+        iteration = ddim(predict, start, diffusion, draws.steps)
+        return [start, *(step.x_next for step in islice(iteration, draws.done))][-1]
     if draws.earlier is not None:
-        start = draws.noise if alignment == "white-noise" else diffusion.add_noise(x_0, draws.noise, draws.earlier)
+        is_start = alignment in FROM_START
+        start = diffusion.start(draws.noise) if is_start else diffusion.add_noise(x_0, draws.noise, draws.earlier)
         x_0 = decode(diffusion.normalise(start), draws.earlier)
     return diffusion.add_noise(x_0, draws.noise, draws.t)
 
 
-def training_losses(
-    model: DiffMatte,
-    diffusion: Diffusion,
-    image: Tensor,
-    trimap: Tensor,
-    alpha: Tensor,
-    priors: Tensor | None,
-    draws: Draws,
-    alignment: str,
-    autocast: torch.autocast,
-) -> dict[str, Tensor]:
-    """Run Algorithm 1 for one batch and return the terms of Eq. 7.
+class Objective(nn.Module):
+    """Algorithm 1 around a model, as one module, so that all of a step's work is one forward pass.
 
-    Arguments: ``image`` [B, 3, H, W] in [0, 1]; ``trimap`` [B, 1, H, W] in {0, .5, 1}; ``alpha``
-    [B, 1, H, W] in [0, 1], brought to [-1, 1] here; ``priors``, the planes of ``colour_priors``
-    [B, 7, H, W], or None to compute what the model needs; ``autocast`` entered around the network.
+    ``autocast`` is entered around the network; losses stay in float32.
     """
-    condition = model.condition(image, trimap, priors)
-    with autocast:
-        features = model.encode(condition)
 
-    def decode(x_in: Tensor, t: Tensor) -> Tensor:
-        with autocast:
-            return model.decode(x_in, t, condition, features)
+    def __init__(self, model: DiffMatte, diffusion: Diffusion, autocast: torch.autocast) -> None:
+        super().__init__()
+        self.model, self.diffusion, self.autocast = model, diffusion, autocast
 
-    x_0, unknown = 2 * alpha - 1, trimap == 0.5
-    x_t = noisy_sample(decode, diffusion, x_0, unknown, draws, alignment)
-    prediction = decode(diffusion.normalise(x_t), draws.t)
-    return matting_losses(prediction, x_0, unknown.float())
+    def forward(
+        self,
+        image: Tensor,
+        trimap: Tensor,
+        alpha: Tensor,
+        priors: Tensor | None,
+        draws: Draws,
+        alignment: str,
+        scales: Scales,
+    ) -> dict[str, Tensor]:
+        """Return the terms of Eq. 7 for one micro-batch.
+
+        Arguments: ``image`` [B, 3, H, W] in [0, 1]; ``trimap`` [B, 1, H, W] in {0, .5, 1}; ``alpha``
+        [B, 1, H, W] in [0, 1], brought to [-1, 1] here; ``priors``, the planes of ``colour_priors``
+        [B, 7, H, W], or None to compute what the model needs; ``scales`` as for ``matting_losses``.
+        """
+        model, diffusion = self.model, self.diffusion
+        condition = model.condition(image, trimap, priors)
+        with self.autocast:
+            features = model.encode(condition, draws.drops)
+
+        def decode(x_in: Tensor, t: Tensor) -> Tensor:
+            with self.autocast:
+                return model.decode(x_in, t, condition, features)
+
+        x_0, unknown = 2 * alpha - 1, trimap == 0.5
+        x_t = noisy_sample(decode, diffusion, x_0, unknown, draws, alignment)
+        terms = matting_losses(decode(diffusion.normalise(x_t), draws.t), x_0, unknown.float(), scales)
+        if alignment != "consecutive":
+            return terms
+        first = decode(diffusion.normalise(diffusion.start(draws.noise)), torch.ones_like(draws.t))
+        before = matting_losses(first, x_0, unknown.float(), scales)
+        return {name: (term + before[name]) / 2 for name, term in terms.items()}

@@ -21,7 +21,10 @@ CACHED_PICTURES = 384
 
 @dataclass(frozen=True)
 class Assets:
-    """Files to compose from: opaque photographs, and pictures with alpha (or grey level as density)."""
+    """Files to compose from: opaque photographs, and pictures with alpha (or grey level as density).
+
+    Without photographs scenery is drawn in their place, without mattes every foreground is drawn.
+    """
 
     backgrounds: tuple[Path, ...]
     mattes: tuple[Path, ...]

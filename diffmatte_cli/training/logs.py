@@ -1,0 +1,77 @@
+"""What a run tells of itself: CSV files, and TensorBoard if asked for."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from ..encoding import Result
+from ..errors import UsageError
+from ..files import staged_file
+from ..writing import write_images
+from .noise import Bytes
+
+__all__ = ["Log"]
+
+
+class Log:
+    """``losses.csv`` and ``validation.csv`` in a run's folder; rows after the resumed step are dropped.
+
+    With ``tensorboard`` the same numbers, and previews, are written for TensorBoard as well.
+    """
+
+    def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
+        self.folder, self.began = folder, time.monotonic()
+        self.board = _board(folder, step) if tensorboard else None
+        for path in (folder / "losses.csv", folder / "validation.csv"):
+            if path.exists():
+                head, *rows = path.read_text().splitlines()
+                kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= step]
+                with staged_file(path) as temporary:
+                    temporary.write_text("".join(f"{row}\n" for row in (head, *kept)))
+
+    def losses(self, step: int, rate: float, norm: float, terms: dict[str, float]) -> None:
+        """Append one row of loss terms; ``norm`` is the gradient's before clipping."""
+        seconds = round(time.monotonic() - self.began, 1)
+        values = {name: f"{value:.5g}" for name, value in terms.items()}
+        head = {"step": step, "seconds": seconds, "rate": rate, "norm": f"{norm:.4g}"}
+        self._append("losses.csv", head | values)
+        self._plot("loss", step, terms | {"rate": rate, "norm": norm})
+
+    def validation(self, step: int, steps: int, scores: dict[str, float]) -> None:
+        """Append one row of validation errors at ``steps`` sampling steps."""
+        self._append("validation.csv", {"step": step, "steps": steps} | scores)
+        self._plot(f"validation/T={steps}", step, scores)
+
+    def preview(self, step: int, name: str, sheet: Bytes) -> None:
+        """Write one picture, uint8 [H, W, 3], of a validation."""
+        write_images([Result(self.folder / f"preview_{step:07d}_{name}.png", sheet)])
+        if self.board is not None:
+            self.board.add_image(f"preview/{name}", sheet, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write out what waits to be written."""
+        if self.board is not None:
+            self.board.close()
+
+    def _plot(self, group: str, step: int, values: dict[str, float]) -> None:
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(f"{group}/{name}", value, step)
+
+    def _append(self, name: str, row: dict[str, Any]) -> None:
+        path = self.folder / name
+        fresh = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def _board(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("tensorboard = true needs it: pip install tensorboard, or leave the key out") from error
+    return SummaryWriter(folder / "tensorboard", purge_step=step + 1)

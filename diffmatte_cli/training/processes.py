@@ -1,0 +1,72 @@
+"""The processes that share a run, through Accelerate: one, unless ``accelerate launch`` or ``torchrun`` made more."""
+
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..matting import pick_device
+from .config import TrainConfig
+from .data import Share
+
+__all__ = ["Processes"]
+
+# A process may be this long behind the others, by validation or a slow disk, before they give it up.
+PATIENCE = timedelta(hours=2)
+
+
+class Processes:
+    """This process among those of the run; ``device`` is what it works on."""
+
+    def __init__(self, device: str) -> None:
+        where = pick_device(device)
+        self.accelerator = Accelerator(
+            cpu=where.type == "cpu", device_placement=False, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)]
+        )
+        self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
+        self.device = where if self.count == 1 else self.accelerator.device
+
+    @property
+    def is_main(self) -> bool:
+        """Tell whether this is the process that writes."""
+        return self.rank == 0
+
+    def share(self, config: TrainConfig) -> Share:
+        """Return this process's share of each step; UsageError where batches cannot be divided."""
+        parts = config.run.accumulate
+        for batch in config.data.batches:
+            if batch % (self.count * parts):
+                raise UsageError(
+                    f"a batch of {batch} cannot be divided among {self.count} processes in {parts} parts each:"
+                    " change batch or accumulate"
+                )
+        return Share(self.rank, self.count, parts)
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return the module to call in training, which averages gradients over the processes."""
+        if self.count == 1:
+            return module
+        wrapped: nn.Module = self.accelerator.prepare_model(module)
+        return wrapped
+
+    def alone(self, module: nn.Module, wanted: bool) -> AbstractContextManager[None]:
+        """Keep gradients to oneself for a while, if ``wanted``: more of the same step are to come."""
+        alone: AbstractContextManager[None] = self.accelerator.no_sync(module) if wanted else nullcontext()
+        return alone
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add up over the processes."""
+        total: Tensor = self.accelerator.reduce(values, "sum") if self.count > 1 else values
+        return total
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether the flag is up in any process."""
+        return bool(self.sum(torch.tensor(float(flag), device=self.device)).item())
+
+    def wait(self) -> None:
+        """Wait until all processes come to this place."""
+        self.accelerator.wait_for_everyone()
