@@ -26,6 +26,8 @@ WIDEST_KERNEL = 30
 
 _EACH = "*"
 _NAMED_AT_MOST = 3
+# Left by archives of macOS and, closed to most, at the top of a disk.
+_NO_PART = ("__MACOSX", "lost+found")
 
 
 @dataclass(frozen=True)
@@ -225,7 +227,7 @@ def _descend(base: Path, names: str) -> Path | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in folders_in(folder) if path.name != "__MACOSX"]  # as macOS archives have it
+    return [path for path in folders_in(folder) if path.name not in _NO_PART]
 
 
 def _misfit(name: str, folder: Path) -> str:
@@ -240,7 +242,7 @@ def _misfit(name: str, folder: Path) -> str:
     else:
         lacks = f"{place.base} holds no folder {' and no '.join(place.missing)}"
         text = f"{folder} does not have the layout {name}: {lacks}"
-    # The one with most folders: where trimaps lie, a layout without any is a worse guess.
+    # Where trimaps lie, a layout without any is the worse guess.
     others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
     fits = f" (--layout {max(others, key=others.__getitem__)} fits)" if others else ""
     return f"{text}; {_expected(layout)}{fits}"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from PIL import Image
 
 from diffmatte_cli.errors import ImageError, UsageError
 from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, trimap_of
+from diffmatte_cli.locations import location
 from diffmatte_cli.masks import trimap_from_alpha
 
 NAMES = ("black_cat_2", "dog")  # names that look like a composite's on purpose
@@ -83,7 +85,12 @@ def test_letter_case_archives_and_litter_do_no_harm(layout: str, tmp_path: Path)
         *folders, name = path.relative_to(tmp_path / "lower").parts
         swapped = inner.joinpath(*(folder if folder in CLASSES else folder.swapcase() for folder in folders))
         _touch(swapped / name, swapped / f"._{name}", swapped / ".DS_Store", swapped / "Thumbs.db", swapped / "a.txt")
-    _touch(tmp_path / "archive" / "__MACOSX" / "x.png", tmp_path / "archive" / "readme.txt", inner / "licence.pdf")
+    _touch(
+        tmp_path / "archive" / "__MACOSX" / "x.png",
+        tmp_path / "archive" / "lost+found" / "x",
+        tmp_path / "archive" / "readme.txt",
+        inner / "licence.pdf",
+    )
     assert [example.name for example in examples(layout, tmp_path / "archive")] == before
 
 
@@ -188,6 +195,13 @@ def test_links_to_folders_are_followed(tmp_path: Path) -> None:
     for part in ("image", "alpha", "trimap"):
         (tmp_path / "set" / part).symlink_to(tmp_path / "elsewhere" / part)
     assert [example.name for example in examples("plain", tmp_path / "set")] == sorted(NAMES)
+
+
+def test_a_set_may_lie_at_a_url() -> None:
+    for part in ("image", "alpha", "trimap"):
+        fsspec.filesystem("memory").pipe(f"/layouts/{part}/a.png", b"never opened")
+    (example,) = examples("plain", location("memory://layouts"))
+    assert str(example.trimap) == "memory://layouts/trimap/a.png"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
