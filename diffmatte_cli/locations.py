@@ -12,6 +12,7 @@ from .remotes import is_remote, is_url, remote
 __all__ = [
     "STREAM",
     "below",
+    "folders_in",
     "identity",
     "is_folder",
     "is_inside",
@@ -115,6 +116,15 @@ def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None
     for path in folders if recursive else ():
         if except_in is None or place(path) != place(except_in):
             yield from pictures_in(path, recursive=True, except_in=except_in)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return a folder's folders by name, links to folders too; hidden ones are left out.
+
+    Raises UsageError for a folder that cannot be looked into.
+    """
+    paths = ((folder / name, has_more) for name, has_more in _listed(folder) if not name.startswith("."))
+    return [path for path, has_more in paths if has_more or (not is_remote(path) and path.is_dir())]
 
 
 def _listed(folder: Path) -> list[tuple[str, bool]]:

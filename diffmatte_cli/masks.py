@@ -1,4 +1,4 @@
-"""Make a trimap out of a mask, a soft segmentation, or a rough cutout's alpha."""
+"""Make a trimap out of a mask, a soft segmentation, a rough cutout's alpha, or the true alpha."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from .morphology import shrunk
 from .settings import Band
 from .trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-__all__ = ["trimap_from_mask"]
+__all__ = ["trimap_from_alpha", "trimap_from_mask"]
 
 # A mask is sure only where it says so: in between it is unknown already.
 SURE_BACKGROUND, SURE_FOREGROUND = 0.05, 0.95
@@ -18,8 +18,22 @@ def trimap_from_mask(levels: NDArray[np.float32], band: Band) -> NDArray[np.uint
 
     Everything between 5 % and 95 % is unknown, and so is what lies within ``band`` of the edge.
     """
-    inside, outside = band.pixels(*levels.shape)
-    trimap = np.full(levels.shape, UNKNOWN, np.uint8)
-    trimap[shrunk(levels >= SURE_FOREGROUND, inside)] = FOREGROUND
-    trimap[shrunk(levels <= SURE_BACKGROUND, outside)] = BACKGROUND
+    return _trimap(levels >= SURE_FOREGROUND, levels <= SURE_BACKGROUND, *band.pixels(*levels.shape))
+
+
+def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> NDArray[np.uint8]:
+    """Return a trimap [H, W] in {0, 128, 255} of the true alpha [H, W] in [0, 1].
+
+    Everything between 0 and 1 is unknown, and so is what lies within ``inside`` pixels of it in the foreground, and
+    within ``outside`` pixels in the background.
+    """
+    return _trimap(alpha >= 1, alpha <= 0, inside, outside)
+
+
+def _trimap(
+    foreground: NDArray[np.bool_], background: NDArray[np.bool_], inside: int, outside: int
+) -> NDArray[np.uint8]:
+    trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
+    trimap[shrunk(foreground, inside)] = FOREGROUND
+    trimap[shrunk(background, outside)] = BACKGROUND
     return trimap
