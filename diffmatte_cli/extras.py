@@ -9,8 +9,14 @@ from .errors import UsageError
 
 __all__ = ["EXTRAS", "install", "is_installed", "require"]
 
-# The extra's name and the package that it is imported as.
-EXTRAS = {"vfx": "OpenImageIO", "ml": "pymatting", "ray": "ray"}
+# The extra's name and the packages that it is imported as.
+EXTRAS = {
+    "ml": ("pymatting",),
+    "ray": ("ray",),
+    "tensorboard": ("tensorboard",),
+    "train": ("cv2", "accelerate"),
+    "vfx": ("OpenImageIO",),
+}
 
 
 def install(extra: str) -> str:
@@ -20,7 +26,7 @@ def install(extra: str) -> str:
 
 def is_installed(extra: str) -> bool:
     """Tell whether an extra is there."""
-    return find_spec(EXTRAS[extra]) is not None
+    return all(find_spec(package) is not None for package in EXTRAS[extra])
 
 
 def require(extra: str, what: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from ..console import say
 from ..errors import UsageError
+from ..extras import require
 from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ def train(
     """
     if resume and init is not None:
         raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
-    _need_extra()
+    require("train", "training")
     from ..training.config import read_config
     from ..training.loop import CHECKPOINT, Trainer
     from ..training.processes import Processes
 
     settings = read_config(config, changes or ())
+    if settings.run.tensorboard:
+        require("tensorboard", "tensorboard = true")
     if not resume and (output / CHECKPOINT).exists():
         raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
     if init is not None and not init.is_file():
@@ -76,13 +79,6 @@ def train(
         _report(outcome)
     if stopper.signals:
         raise SystemExit(128 + stopper.signals[0])
-
-
-def _need_extra() -> None:
-    try:
-        import cv2  # noqa: F401
-    except ImportError as error:
-        raise UsageError("training needs OpenCV: install it with pip install 'diffmatte[train]'") from error
 
 
 def _make_folder(output: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ..encoding import Result
-from ..errors import UsageError
 from ..files import staged_file
 from ..writing import write_images
 from .noise import Bytes
@@ -70,8 +69,6 @@ class Log:
 
 
 def _board(folder: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("tensorboard = true needs it: pip install tensorboard, or leave the key out") from error
+    from torch.utils.tensorboard import SummaryWriter
+
     return SummaryWriter(folder / "tensorboard", purge_step=step + 1)
