@@ -35,8 +35,9 @@ class Report:
     """What became of every tensor of a checkpoint and of the encoder that began with it.
 
     ``loaded`` are the encoder's tensors that are exactly the file's, ``widened`` those that have more planes or
-    rows, ``fresh`` those that stay as they were made, or are estimated anew; ``unused`` are the file's that no
-    tensor of the encoder is for. All but ``loaded`` stand with the reason, which many share.
+    rows, ``fresh`` those that stay as they were made, or follow from loaded ones as spectral norm's vectors do;
+    ``unused`` are the file's that no tensor of the encoder is for. All but ``loaded`` stand with the reason, which
+    many share.
     """
 
     file: Path

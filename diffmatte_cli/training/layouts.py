@@ -120,7 +120,7 @@ _DINO = Layout(
 # network's weights all the same: batch normalisation, whose running statistics adapt, takes out the scale, too.
 _SPECTRAL = (r"(^conv\d|\.conv\d|\.downsample\.1)\.weight$", r"\1.parametrizations.weight.original")
 _COUNTERS = (r"\.num_batches_tracked$", "batch counters")
-_RESNET_FRESH = (_COUNTERS, (r"\.0\.[uv]$", "spectral norm's vectors, estimated anew"))
+_RESNET_FRESH = (_COUNTERS, (r"\.0\.[uv]$", "spectral norm's vectors"))
 _RESNET_UNUSED = (_COUNTERS, (r"^layer3\.[45]\.|^layer4\.2\.", "blocks beyond ours"), (r"^fc\.", "classifier"))
 _RESNET_D = Layout(
     "ResNet-34-D",
@@ -173,7 +173,7 @@ _SWIN = Layout(
 )
 # timm gives a halving to the stage that it leads to.
 _SWIN_TIMM = Layout(
-    "Swin-T, timm",
+    "Swin-T (timm)",
     "swin",
     _has("layers.0.blocks.0.attn.qkv.weight", "layers.3.downsample.reduction.weight"),
     _SWIN.widened,
