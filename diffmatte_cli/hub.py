@@ -12,16 +12,22 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .console import say_nothing
 from .errors import DiffmatteError, UsageError, WeightsError
-from .records import WeightsRecord
+from .records import WeightsRecord, is_repository
 from .weights import Copy, ModelSource, Store, check_copy, file_sha256, in_megabytes, resolve_model
 
-__all__ = ["hub_client", "obtain", "remove_cached"]
+if TYPE_CHECKING:
+    from huggingface_hub.file_download import HfFileMetadata
+
+__all__ = ["fetch", "hub_client", "obtain", "remove_cached"]
 
 Tell = Callable[[str], object]
+# As fsspec writes them, a file of a repository at a branch, tag or commit.
+_LOCATION = re.compile(r"hf://([^/@]+/[^/@]+)(?:@([^/@]+))?/([^@]+)")
 _DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
 
 
@@ -47,6 +53,36 @@ def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Te
     return _pull(record, store, progress)
 
 
+def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
+    """Return the file of ``location``, ``hf://OWNER/REPO[@REVISION]/FILE``, pulled unless it is in the cache.
+
+    The revision is a branch, tag or commit, ``main`` unless given; ``progress`` as for ``obtain``. Nothing pins the
+    content, so that only its size is checked.
+
+    Raises UsageError for another form, and for a file that is not in the cache while the network is out of
+    bounds; WeightsError when pulling fails.
+    """
+    found = _LOCATION.fullmatch(location)
+    if found is None or not is_repository(found[1]):
+        raise UsageError(
+            f"{location} is no file on the Hub: write hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE"
+        )
+    repo, revision, filename = found[1], found[2] or "main", found[3]
+    with hub_client(f"pull {location}", store, progress):
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(repo, filename, cache_dir=store.hub_cache, revision=revision)
+        if isinstance(cached, str):
+            return Path(cached)
+        if store.is_offline:
+            raise UsageError(
+                f"{location} is not in the cache {store.hub_cache} and the network is switched off: start once online,"
+                " or give the path of a file"
+            )
+        _offer(repo, filename, revision)
+        return _download(repo, filename, revision, store)
+
+
 def _is_sound(name: str, copy: Copy, store: Store) -> bool:
     """Check a file on disk; a bad one in the cache is no error where it can be pulled anew."""
     try:
@@ -65,7 +101,7 @@ def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
         blob = store.repo_folder(record) / "blobs" / str(record.sha256)
         for place in (store.cached_path(record), blob):  # or the client would take them for the file
             _clear(place, record, store)
-        path = _download(record, store)
+        path = _download(str(record.repo), str(record.filename), str(record.revision), store)
         found = file_sha256(path)
         if found != record.sha256:
             _discard(path, store)
@@ -83,7 +119,7 @@ def _clear(path: Path, record: WeightsRecord, store: Store) -> None:
         _discard(path, store)
 
 
-def _download(record: WeightsRecord, store: Store) -> Path:
+def _download(repo: str, filename: str, revision: str, store: Store) -> Path:
     """Let the client fetch a file. It resumes what stops; what is reset, it gives up, so that is tried again."""
     import httpx2
     from huggingface_hub import hf_hub_download
@@ -91,9 +127,9 @@ def _download(record: WeightsRecord, store: Store) -> Path:
     for more_tries in (True, True, False):
         try:
             path = hf_hub_download(
-                str(record.repo),
-                str(record.filename),
-                revision=record.revision,
+                repo,
+                filename,
+                revision=revision,
                 cache_dir=store.hub_cache,
                 library_name="diffmatte",
                 library_version=__version__,
@@ -110,23 +146,32 @@ class _OfferError(Exception):
     """The Hub has something else than what was asked for."""
 
 
-def _check_offer(record: WeightsRecord) -> None:
+def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
     """Ask what the Hub would send, once: a wrong file is not fetched, and a dead server not waited for.
 
     The client's own request repeats for up to six minutes when nobody answers.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
-    url = hf_hub_url(str(record.repo), str(record.filename), revision=record.revision)
     offer = get_hf_file_metadata(
-        url, timeout=constants.HF_HUB_ETAG_TIMEOUT, library_name="diffmatte", library_version=__version__
+        hf_hub_url(repo, filename, revision=revision),
+        timeout=constants.HF_HUB_ETAG_TIMEOUT,
+        library_name="diffmatte",
+        library_version=__version__,
     )
-    if offer.commit_hash != record.revision or offer.etag is None:
+    is_pinned = re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+    if offer.commit_hash is None or offer.etag is None or (is_pinned and offer.commit_hash != revision):
         raise _OfferError(f"{constants.ENDPOINT} does not answer as a Hub does: check HF_ENDPOINT, proxy and firewall")
+    return offer
+
+
+def _check_offer(record: WeightsRecord) -> None:
+    """Refuse what the Hub offers unless it is the pinned file, as far as can be told beforehand."""
+    offer = _offer(str(record.repo), str(record.filename), str(record.revision))
     if offer.size not in (None, record.size):
         raise _OfferError(f"it has {offer.size} bytes there but {record.size} in the weights file: check its table")
     # The tag of a large file is its sha256; that of a small one says nothing about the content.
-    if re.fullmatch(r"[0-9a-f]{64}", offer.etag) and offer.etag != record.sha256:
+    if re.fullmatch(r"[0-9a-f]{64}", str(offer.etag)) and offer.etag != record.sha256:
         raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
 
 

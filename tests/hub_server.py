@@ -135,6 +135,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         repo, _, rest = self.path.lstrip("/").partition("/resolve/")
         revision, _, name = rest.partition("/")
+        revision = REVISION if revision == "main" else revision
         content = hub.files.get((repo, revision, name))
         if content is None:
             self.answer(404, X_Error_Code="EntryNotFound")

@@ -42,6 +42,9 @@ class Place:
         return self.home / "hub"
 
     def start(self, *arguments: str, **settings: object) -> "subprocess.Popen[str]":
+        return self.start_python("-m", "diffmatte_cli", *arguments, **settings)
+
+    def start_python(self, *arguments: str, **settings: object) -> "subprocess.Popen[str]":
         environment = {
             **dict.fromkeys(("HF_HUB_OFFLINE", "HF_TOKEN", "HF_HUB_CACHE", "DIFFMATTE_MODEL", "HF_HUB_VERBOSITY"), ""),
             "HF_ENDPOINT": self.hub.url,
@@ -55,9 +58,7 @@ class Place:
         }
         environment |= settings.pop("env", {})  # type: ignore[operator]
         pipe = subprocess.PIPE
-        return fakes.start(
-            "-m", "diffmatte_cli", *arguments, env=environment, **({"stderr": pipe, "stdout": pipe} | settings)
-        )
+        return fakes.start(*arguments, env=environment, **({"stderr": pipe, "stdout": pipe} | settings))
 
     def run(self, *arguments: str, **settings: object) -> "subprocess.CompletedProcess[str]":
         return ended(self.start(*arguments, **settings))

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from diffmatte_cli.errors import OutputError, WeightsError
 from diffmatte_cli.files import staged_file
-from diffmatte_cli.model import checkpoint, official
+from diffmatte_cli.model import checkpoint
 from diffmatte_cli.model.checkpoint import parameter_count, read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.official import convert_checkpoint, official_name
+from diffmatte_cli.model.tensors import read_checkpoint
 
 State = dict[str, Tensor]
 COUNTER = "model.decoder.mid_blk.bn1.num_batches_tracked"
@@ -257,11 +258,11 @@ def test_a_trainers_numbers_are_not_made(tmp_path: Path) -> None:
     content = [np.float64(0.5), np.arange(3), np.array([Bomb("false")], dtype=object), np.dtype("f8")]
     torch.save(content[:2] + content[3:], tmp_path / "x.pth")
     assert not any(
-        isinstance(value, np.generic | np.ndarray | np.dtype) for value in official._load(tmp_path / "x.pth")
+        isinstance(value, np.generic | np.ndarray | np.dtype) for value in read_checkpoint(tmp_path / "x.pth")
     )
     torch.save(content, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="wants to run Python code"):
-        official._load(tmp_path / "x.pth")
+        read_checkpoint(tmp_path / "x.pth")
 
 
 def test_tied_tensors_are_written_apart(small: State, tmp_path: Path) -> None:
@@ -391,7 +392,7 @@ import re, sys
 from pathlib import Path
 import torch
 from diffmatte_cli.matting import Matter
-from diffmatte_cli.model import checkpoint, official
+from diffmatte_cli.model import checkpoint
 from diffmatte_cli.model.checkpoint import parameter_count, read_model
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -16,7 +16,16 @@ from ..errors import WeightsError
 from .config import SCHEDULE_NAMES, VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
 
-__all__ = ["WIDEST_DECODER", "Metadata", "assemble", "parameter_count", "read_model", "write_model"]
+__all__ = [
+    "WIDEST_DECODER",
+    "Metadata",
+    "assemble",
+    "differences",
+    "is_finite",
+    "parameter_count",
+    "read_model",
+    "write_model",
+]
 
 Metadata = dict[str, str]
 Tensors = dict[str, Tensor]
@@ -44,7 +53,7 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp3
         **notes,
     }
     tensors = {key: _stored(value, DTYPES[dtype]) for key, value in model.state_dict().items()}
-    if not all(_is_finite(tensor) for tensor in tensors.values()):
+    if not all(is_finite(tensor) for tensor in tensors.values()):
         raise WeightsError(f"the weights hold numbers that {dtype} cannot: use bf16 or fp32")
     path.touch()
     permissions = path.stat().st_mode
@@ -130,13 +139,13 @@ def assemble(path: Path, config: ModelConfig, tensors: Tensors, named: Callable[
     the configuration's tensors are there, finite and with their shapes.
     """
     model = _skeleton(config)
-    problems = _differences(model.state_dict(), tensors, named)
+    problems = differences(model.state_dict(), tensors, named)
     if problems:
         fitting = [row for row in VARIANTS if _fits(row, config.decoder_width, tensors)]
         hint = f"it fits {fitting[0]}, choose that" if fitting else "choose another file"
         raise WeightsError(f"{path} does not fit {config.variant}: {'; '.join(problems)}: {hint}")
     tensors = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
-    broken = sorted(key for key, tensor in tensors.items() if not _is_finite(tensor))
+    broken = sorted(key for key, tensor in tensors.items() if not is_finite(tensor))
     if broken:
         raise WeightsError(f"{path} holds NaN or infinity (first in {named(broken[0])}): get the weights again")
     model.load_state_dict(tensors, assign=True)
@@ -178,8 +187,11 @@ def _config(path: Path, metadata: Metadata) -> ModelConfig:
     return config
 
 
-def _differences(expected: Tensors, found: Tensors, named: Callable[[str], str] = str) -> list[str]:
-    """Say in which tensors a file differs from what its variant has; nothing when it fits."""
+def differences(expected: Tensors, found: Tensors, named: Callable[[str], str] = str) -> list[str]:
+    """Say in which tensors a file differs from what is expected, three keys a kind; nothing when it fits.
+
+    ``named`` turns a key of ours into what the file calls it.
+    """
     common = sorted(expected.keys() & found.keys())
     reshaped = [key for key in common if expected[key].shape != found[key].shape]
     retyped = [key for key in common if not _is_alike(expected[key], found[key])]
@@ -214,10 +226,10 @@ def _listed(keys: list[str]) -> str:
 
 def _fits(variant: str, decoder_width: int, tensors: Tensors) -> bool:
     config = replace(VARIANTS[variant], decoder_width=decoder_width)
-    return not _differences(_skeleton(config).state_dict(), tensors)
+    return not differences(_skeleton(config).state_dict(), tensors)
 
 
-def _is_finite(tensor: Tensor) -> bool:
+def is_finite(tensor: Tensor) -> bool:
     """Tell whether no number is NaN or infinite, without a mask as large as the tensor."""
     return all(bool(torch.isfinite(bound)) for bound in torch.aminmax(tensor))
 

@@ -29,17 +29,18 @@ class SpectralNorm(nn.Module):
         self.register_buffer("u", torch.ones(matrix.shape[0]))
         self.register_buffer("v", torch.ones(matrix.shape[1]))
         if not matrix.is_meta:
-            self._iterate(matrix)
+            self.iterate(matrix)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the weight that the convolution uses, same shape."""
         matrix = weight.flatten(1)
         if self.training:
-            self._iterate(matrix.detach())
+            self.iterate(matrix.detach())
         u, v = self.u.clone(), self.v.clone()  # a later iteration must not reach this one's gradient
         return weight / (u[:, None] * matrix * v).sum()
 
-    def _iterate(self, matrix: Tensor) -> None:
+    def iterate(self, matrix: Tensor) -> None:
+        """Move u and v one power iteration closer to the first singular vectors of ``matrix`` [rows, columns]."""
         # Products and sums instead of matrix products, which automatic mixed precision would round.
         self.v.copy_(F.normalize((matrix * self.u[:, None]).sum(dim=0), dim=0))
         self.u.copy_(F.normalize((matrix * self.v).sum(dim=1), dim=0))
