@@ -33,7 +33,7 @@ from diffmatte_cli.hub import fetch
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import PIXEL_MEAN, PIXEL_STD, DiffMatte
 from diffmatte_cli.training.initialisation import Report, initialise_encoder
-from diffmatte_cli.training.layouts import NETWORKS
+from diffmatte_cli.training.pretrained import NETWORKS
 from diffmatte_cli.weights import Store
 
 pytest_plugins = ["hub_fixtures"]

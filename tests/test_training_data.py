@@ -1,6 +1,7 @@
 """Samples for training: what is drawn, how layers become photographs, and that every step's batch is its own."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -232,7 +233,7 @@ def _config(steps: int, priors: bool = False, accumulate: int = 1, **data: Any) 
 
 
 def _made(config: TrainConfig, assets: Assets, first: int = 0, share: Share | None = None) -> list[Batch]:
-    return list(batches(config, lambda *place: compose(assets, *place), first, CPU, share))
+    return list(batches(config, partial(compose, assets), first, CPU, share))
 
 
 def _joined(parts: list[Batch]) -> list[torch.Tensor]:
@@ -278,7 +279,7 @@ def test_stages_do_not_disturb_each_other(assets: Assets) -> None:
 
 def test_workers_leave_unfinished_batches_to_another_device(assets: Assets) -> None:
     """The meta device computes shapes alone: nothing of the finishing may be bound to the CPU."""
-    source = batches(_config(1), lambda *place: compose(assets, *place), 0, torch.device("meta"))
+    source = batches(_config(1), partial(compose, assets), 0, torch.device("meta"))
     image, trimap, alpha, priors = next(source)
     assert priors is None
     assert image.is_meta

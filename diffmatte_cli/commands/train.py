@@ -13,6 +13,7 @@ from ..extras import require
 from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
+    from ..training.config import DataConfig
     from ..training.loop import Outcome
 
 __all__ = ["train"]
@@ -42,8 +43,8 @@ def train(
 ) -> None:
     """Train a model by the paper's Algorithm 1, with the self-aligned strategy if asked for.
 
-    Data are composed on the fly from the folders that the configuration names. Ctrl-C ends
-    the run after the step at hand, with a checkpoint.
+    Data are composed on the fly from the folders that the configuration names, or drawn. Ctrl-C ends the run after
+    the step at hand, with a checkpoint. Under torchrun or accelerate launch, each process does its share of a batch.
     """
     if resume and init is not None:
         raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
@@ -59,6 +60,9 @@ def train(
         raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
     if init is not None and not init.is_file():
         raise UsageError(f"there is no weights file {init}: check the path of --init")
+    if init is not None and settings.initial.encoder:
+        raise UsageError("--init and encoder in [initial] exclude each other: weights hold an encoder already")
+    _check_folders(config, settings.data)
     processes = Processes(device)
     quiet = quiet or not processes.is_main
     if not quiet:
@@ -67,18 +71,24 @@ def train(
     trainer = Trainer(settings, output, processes, stopper, progress=not quiet)
     if resume:
         trainer.resume()
-    if init is not None:
+    elif init is not None:
         trainer.start_from(init)
-    data = settings.data
-    for folder in (data.backgrounds, data.mattes, data.foregrounds, data.alphas, data.validation):
-        if folder not in ("", "drawn") and not Path(folder).is_dir():
-            raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
+    elif settings.initial.encoder:
+        report = trainer.initialise()
+        if not quiet:
+            say("; ".join(report))
     _make_folder(output)
     outcome = trainer.run()
     if not quiet:
         _report(outcome)
     if stopper.signals:
         raise SystemExit(128 + stopper.signals[0])
+
+
+def _check_folders(config: Path, data: "DataConfig") -> None:
+    for folder in (data.backgrounds, data.mattes, data.foregrounds, data.alphas, data.validation):
+        if folder not in ("", "drawn") and not Path(folder).is_dir():
+            raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
 
 
 def _make_folder(output: Path) -> None:

@@ -1,8 +1,11 @@
 """Micro-batches for the loop, and pictures with ground truth for validation."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +27,7 @@ from .pictures import Assets, find_pictures
 
 __all__ = ["Batch", "Compose", "Pair", "Share", "batches", "composer", "read_validation"]
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 # (seed, index, crop) -> one sample's layers.
 Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
@@ -63,8 +67,7 @@ def composer(config: DataConfig) -> Compose:
     """Return what composes samples by the configuration; a missing or empty folder is an error."""
     mattes = find_pictures(Path(config.mattes)) if config.mattes else ()
     photographs = find_pictures(Path(config.backgrounds)) if config.backgrounds else ()
-    assets = Assets(photographs, mattes, config.procedural_share)
-    return lambda seed, index, crop: compose(assets, seed, index, crop)
+    return partial(compose, Assets(photographs, mattes, config.procedural_share))
 
 
 def batches(
@@ -83,10 +86,34 @@ def batches(
         batch_size=None,
         num_workers=workers,
         prefetch_factor=2 if workers else None,
-        multiprocessing_context="fork" if workers else None,
+        multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_ignore_endings,
     )
-    for batch in loader:
+    with _ignored_endings():
+        made = iter(loader)
+    for batch in made:
         yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
+
+
+def _ignore_endings(_: int = 0) -> None:
+    """Ignore what ends a run in order, as a worker: its parent still needs it, and sends it home in the end."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _ignored_endings() -> Iterator[None]:
+    """Begin worker processes that ignore what ends a run from their very start."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ENDINGS}
+    _ignore_endings()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _MicroBatches(Dataset["Stack | Batch"]):
@@ -157,7 +184,8 @@ def read_validation(folder: str, limit: int) -> list[Pair]:
 
 
 def _drawn_pair(number: int) -> Pair:
-    image, trimap, alpha = finish(stack([compose(Assets((), ()), DRAWN, number, DRAWN_SIZE)]))
+    with _one_thread():
+        image, trimap, alpha = finish(stack([compose(Assets((), ()), DRAWN, number, DRAWN_SIZE)]))
     levels = (trimap[0, 0] * 255).ceil().to(torch.uint8).numpy()
     pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     return f"drawn{number}", pixels, levels, alpha[0, 0].numpy()

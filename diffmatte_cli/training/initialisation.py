@@ -17,7 +17,7 @@ from ..model.diffmatte import DiffMatte
 from ..model.resnet import SpectralNorm
 from ..model.tensors import read_state_dict
 from ..weights import Store
-from .layouts import LAYOUTS, NETWORKS, Layout, reason
+from .pretrained import LAYOUTS, NETWORKS, Layout, reason
 
 __all__ = ["Report", "initialise_encoder"]
 
@@ -66,7 +66,8 @@ def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = N
 
     ``source`` is the path of a ``.pth`` or safetensors file, or ``hf://OWNER/REPO[@REVISION]/FILE``, which is
     pulled into the cache of ``store``, with a bar on a terminal if ``progress``. The layouts are those of
-    ``diffmatte_cli.training.layouts``; their networks expect RGB normalised by ImageNet's statistics, as ours gets it.
+    ``diffmatte_cli.training.pretrained``; their networks expect RGB normalised by ImageNet's statistics, as ours gets
+    it.
 
     Raises UsageError for a variant that no checkpoint is for, or a file that is not there; WeightsError for a file
     that is damaged, holds code, or is not exactly of a layout, when the model is as before.

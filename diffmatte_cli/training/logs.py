@@ -39,7 +39,9 @@ class Log:
 
     def validation(self, step: int, steps: int, scores: dict[str, float]) -> None:
         """Append one row of validation errors at ``steps`` sampling steps."""
-        self._append("validation.csv", {"step": step, "steps": steps} | scores)
+        self._append(
+            "validation.csv", {"step": step, "steps": steps} | {name: f"{score:.6g}" for name, score in scores.items()}
+        )
         self._plot(f"validation/T={steps}", step, scores)
 
     def preview(self, step: int, name: str, sheet: Bytes) -> None:

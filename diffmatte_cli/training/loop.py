@@ -19,6 +19,8 @@ from ..model.diffmatte import DiffMatte
 from ..sampling import Diffusion
 from .config import OptimiserConfig, TrainConfig
 from .data import Batch, batches, composer, read_validation
+from .groups import parameter_groups
+from .initialisation import initialise_encoder
 from .logs import Log
 from .losses import Scales, scales_of, total_loss
 from .objective import Objective, draw
@@ -82,9 +84,8 @@ class Trainer:
         autocast = torch.autocast(device.type, torch.bfloat16, config.run.precision == "bf16")
         self.objective = Objective(self.model, diffusion, autocast)
         options = config.optimiser
-        self.optimiser = torch.optim.AdamW(
-            _parameter_groups(self.model, options.weight_decay), lr=options.learning_rate
-        )
+        groups = parameter_groups(self.model, options.weight_decay, options.layer_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
 
     def start_from(self, path: Path) -> None:
         """Take the weights, but nothing else, from a safetensors file of the same shape."""
@@ -94,6 +95,12 @@ class Trainer:
                 raise UsageError(f"{path} has {key} {getattr(other.config, key)}: set it in [model]")
         for model in (self.model, self.average):
             model.load_state_dict(other.state_dict())
+
+    def initialise(self) -> list[str]:
+        """Begin the encoder with the public checkpoint that the configuration names; say what became of it."""
+        report = initialise_encoder(self.model, self.config.initial.encoder, progress=self.progress)
+        self.average.load_state_dict(self.model.state_dict())
+        return report.lines()
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint, exactly as if there had been no interruption."""
@@ -223,13 +230,3 @@ def _training_mode(model: DiffMatte, frozen_batch_norm: bool) -> None:
     for module in model.modules():
         if frozen_batch_norm and isinstance(module, nn.BatchNorm2d):
             module.eval()
-
-
-def _parameter_groups(model: DiffMatte, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay matrices only; biases and normalisation stay free."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay, "lr_scale": 1.0},
-        {"params": vectors, "weight_decay": 0.0, "lr_scale": 1.0},
-    ]
