@@ -9,8 +9,8 @@ from .errors import UsageError
 
 __all__ = ["EXTRAS", "install", "is_installed", "require"]
 
-# The extra's name and the package that it is imported as.
-EXTRAS = {"vfx": "OpenImageIO", "ml": "pymatting", "ray": "ray"}
+# The extra's name and the package that it is imported as, or the first of several.
+EXTRAS = {"eval": "scipy", "vfx": "OpenImageIO", "ml": "pymatting", "ray": "ray"}
 
 
 def install(extra: str) -> str:
@@ -18,12 +18,15 @@ def install(extra: str) -> str:
     return f"pip install 'diffmatte[{extra}]'"
 
 
-def is_installed(extra: str) -> bool:
-    """Tell whether an extra is there."""
-    return find_spec(EXTRAS[extra]) is not None
+def is_installed(extra: str, package: str | None = None) -> bool:
+    """Tell whether an extra is there, by its first ``package`` or another one."""
+    return find_spec(package or EXTRAS[extra]) is not None
 
 
-def require(extra: str, what: str) -> None:
-    """Raise UsageError where ``what``, as the user named it, needs an extra that is missing."""
-    if not is_installed(extra):
-        raise UsageError(f"{what} needs an extra: {install(extra)}")
+def require(extra: str, what: str, package: str | None = None, otherwise: str = "") -> None:
+    """Raise UsageError where ``what``, as the user named it, needs an extra that is missing.
+
+    ``otherwise`` says what can be done without it.
+    """
+    if not is_installed(extra, package):
+        raise UsageError(f"{what} needs an extra: {install(extra)}{otherwise and f', or {otherwise}'}")
