@@ -9,16 +9,18 @@ from PIL import Image
 
 from .colour import as_shares, quantise
 from .encoding import Result
+from .errors import UsageError
 from .evaluation import Trial, check_sizes
 from .images import read_grey, read_image
 from .layouts import Example, trimap_of
+from .locations import place
 from .opening import tolerant_pillow
 from .writing import write_images
 
 if TYPE_CHECKING:
     from .matting import Matter, Sampling
 
-__all__ = ["Trials", "check_headers", "save"]
+__all__ = ["Trials", "check_apart", "check_headers", "save"]
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Trials:
         """
         image, gt = read_image(example.image).pixels, read_grey(example.alpha).levels
         trimap = trimap_of(example, gt)
-        shapes = {example.image: image.shape[:2], example.alpha: gt.shape}
-        check_sizes(shapes | ({example.trimap: trimap.shape} if example.trimap is not None else {}))
+        shapes = (image.shape[:2], gt.shape, trimap.shape)
+        check_sizes(dict(zip(_paths(example), shapes, strict=False)))  # a trimap that was made fits
         encoding = matter.encode(image, trimap)
         for steps in self.steps:
             settings: Sampling = {"steps": steps, "seed": self.seed}
@@ -52,17 +54,32 @@ class Trials:
 
 def save(trial: Trial, folder: Path) -> None:
     """Write a predicted alpha as NAME.png of 8 bits; raises OutputError."""
-    write_images([Result(folder / f"{trial.name}.png", trial.pred)])
+    write_images([Result(_kept(trial, folder), trial.pred)])
+
+
+def _kept(of: Example | Trial, folder: Path) -> Path:
+    return folder / f"{of.name}.png"
+
+
+def check_apart(examples: Sequence[Example], folder: Path) -> None:
+    """Raise UsageError where the mattes kept in a folder would replace files of the test set."""
+    files = {place(path) for example in examples for path in _paths(example)}
+    for example in examples:
+        if place(_kept(example, folder)) in files:
+            raise UsageError(f"--output {folder} would replace {example.name}.png of the test set: name another folder")
 
 
 def check_headers(examples: Sequence[Example]) -> None:
     """Raise ImageError for the first example whose files have different sizes, as far as their headers tell."""
     for example in examples:
-        paths = [path for path in (example.image, example.alpha, example.trimap) if path is not None]
-        sizes = {path: size for path in paths if (size := _header_size(path)) is not None}
+        sizes = {path: size for path in _paths(example) if (size := _header_size(path)) is not None}
         # Sides may be swapped by an orientation, which is known once the picture is read.
         if len({tuple(sorted(size)) for size in sizes.values()}) > 1:
             check_sizes(sizes)
+
+
+def _paths(example: Example) -> list[Path]:
+    return [path for path in (example.image, example.alpha, example.trimap) if path is not None]
 
 
 def _header_size(path: Path) -> tuple[int, int] | None:

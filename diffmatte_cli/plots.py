@@ -34,6 +34,7 @@ MOST_BARS = 60
 # Pixels an inch, of most plots and of one picture's own; a panel's width in inches.
 DPI, FINE = 100, 250
 PANEL = 3.0
+GAP = 0.15  # inches, for what stands below each row of panels
 TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt": "truth", "error": "error"}
 
 
@@ -113,11 +114,14 @@ def _plain(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, Any]":
+def _figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, row_gap: float = 0.04
+) -> "tuple[Figure, Any]":
     """Return a figure of a size in inches and its axes [rows, columns]."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=row_gap))
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -131,8 +135,7 @@ def _panels(exhibits: list[_Exhibit]) -> "Figure":
     """Draw pictures below each other, with a column for each kind of panel and one scale for the errors."""
     titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
     down = PANEL * max(height / width for height, width in (exhibit.panels["gt"].shape for exhibit in exhibits))
-    figure, axes = _figure(PANEL * len(titles) + 1, (down + 0.4) * len(exhibits) + 0.3, len(exhibits), len(titles))
-    figure.get_layout_engine().set(h_pad=0.15)  # room for what stands below each row
+    figure, axes = _figure(PANEL * len(titles) + 1, (down + 0.4) * len(exhibits) + 0.3, len(exhibits), len(titles), GAP)
     shown: Any = None
     for row, exhibit in zip(axes, exhibits, strict=True):
         for place, name in zip(row, titles, strict=True):

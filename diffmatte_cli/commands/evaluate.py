@@ -126,7 +126,7 @@ def evaluate(
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Score mattes, or a model's mattes of a test set, by SAD, MSE, Grad and Conn over the unknown region.
+    """Score mattes, or a model on a test set: SAD, MSE, Grad, Conn.
 
     In folders, pictures are matched by name; x_alpha.png and x_trimap.png go with x.png.
     """
@@ -222,9 +222,12 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
         check_attention_grids(working.attention_grids, source.record.variant)
     chosen = examples(run.layout, run.data)[: run.limit]
 
-    from ..benchmarks import Trials, check_headers, save
+    from ..benchmarks import Trials, check_apart, check_headers, save
     from ..engines import engines
 
+    for steps in run.steps:
+        if (folder := run.folder(steps)) is not None:
+            check_apart(chosen, folder)
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
     trials, gallery = Trials(run.steps, run.seed, run.consistent), show.gallery(options)
