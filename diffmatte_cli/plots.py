@@ -114,19 +114,16 @@ def _plain(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _figure(
-    width: float, height: float, rows: int = 1, columns: int = 1, row_gap: float = 0.04
-) -> "tuple[Figure, Any]":
-    """Return a figure of a size in inches and its axes [rows, columns]."""
+def _figure(width: float, heights: list[float], columns: int, row_gap: float = 0.04) -> "tuple[Figure, Any]":
+    """Return a figure of a width and with rows of heights in inches, and its axes [rows, columns]."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=row_gap))
-    return figure, figure.subplots(rows, columns, squeeze=False)
+    figure = Figure(figsize=(width, sum(heights)), layout=ConstrainedLayoutEngine(h_pad=row_gap))
+    return figure, figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
 
 
 def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     with staged_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
 
@@ -134,8 +131,9 @@ def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
 def _panels(exhibits: list[_Exhibit]) -> "Figure":
     """Draw pictures below each other, with a column for each kind of panel and one scale for the errors."""
     titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
-    down = PANEL * max(height / width for height, width in (exhibit.panels["gt"].shape for exhibit in exhibits))
-    figure, axes = _figure(PANEL * len(titles) + 1, (down + 0.4) * len(exhibits) + 0.3, len(exhibits), len(titles), GAP)
+    shapes = [exhibit.panels["gt"].shape for exhibit in exhibits]
+    heights = [PANEL * height / width + 0.4 for height, width in shapes]
+    figure, axes = _figure(PANEL * len(titles) + 1, heights, len(titles), GAP)
     shown: Any = None
     for row, exhibit in zip(axes, exhibits, strict=True):
         for place, name in zip(row, titles, strict=True):
@@ -161,7 +159,7 @@ def _pictures(evaluation: Evaluation, by: str) -> "Figure":
     """Draw each metric of every picture: a bar each, the worst first, or a histogram of many."""
     worst_first = sorted(evaluation.pictures.items(), key=lambda item: -item[1][by])
     metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS
-    figure, axes = _figure(4 * len(metrics), 4 if many else 1 + 0.18 * len(worst_first), 1, len(metrics))
+    figure, axes = _figure(4 * len(metrics), [4.0 if many else 1 + 0.18 * len(worst_first)], len(metrics))
     for place, metric in zip(axes[0], metrics, strict=True):
         values = [scores[metric] for _, scores in worst_first]
         if many:
@@ -181,7 +179,7 @@ def _curves(evaluations: Mapping[int | None, Evaluation]) -> "Figure":
     means = {steps: evaluation.mean for steps, evaluation in evaluations.items() if steps is not None}
     steps = sorted(means)
     metrics = list(means[steps[0]])
-    figure, axes = _figure(3.2 * len(metrics), 3, 1, len(metrics))
+    figure, axes = _figure(3.2 * len(metrics), [3.0], len(metrics))
     for place, metric in zip(axes[0], metrics, strict=True):
         values = [means[count][metric] for count in steps]
         place.plot(steps, values, marker="o")

@@ -132,7 +132,8 @@ def test_csv_ends_with_the_mean() -> None:
     Path("scores.csv").write_text("old")
     assert "mean of 2" in _run(*arguments, "scores.csv").stdout
     assert Path("scores.csv").read_text() == printed
-    assert "cannot write none/scores.csv" in _error(_run(*arguments, "none/scores.csv"), 1)
+    for target in ("none/scores.csv", "pred"):
+        assert f"--csv {target} must be a file in a folder that is there" in _error(_run(*arguments, target), 2)
 
 
 def test_without_the_extra_two_metrics_are_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ class Show:
         """Refuse what cannot be."""
         if self.as_json and self.csv == STREAM:
             raise UsageError("--json and --csv - both want standard output: name a file for --csv")
+        if self.csv is not None and (self.csv.is_dir() or not self.csv.parent.is_dir()):
+            raise UsageError(f"--csv {self.csv} must be a file in a folder that is there")
         if self.plots is not None:
             require("eval", "--plots", package="matplotlib")
             if self.plots.exists() and not self.plots.is_dir():
@@ -52,9 +54,10 @@ class Show:
     def show(
         self, evaluations: Mapping[int | None, Evaluation], gallery: "Gallery | None", about: Mapping[str, Any]
     ) -> None:
-        """Write everything: the evaluations are by number of steps, or one under None; ``about`` goes into JSON."""
-        if gallery is not None and self.plots is not None:
-            gallery.draw(self.plots, evaluations)
+        """Write everything: the evaluations are by number of steps, or one under None; ``about`` goes into JSON.
+
+        Scores come first, so that a failing plot does not lose them.
+        """
         if self.csv is not None and self.csv != STREAM:
             with staged_file(self.csv) as temporary:
                 temporary.write_text(as_csv(evaluations), encoding="utf-8", errors="surrogateescape", newline="")
@@ -64,6 +67,8 @@ class Show:
             sys.stdout.write(as_csv(evaluations))
         else:
             _print_table(evaluations)
+        if gallery is not None and self.plots is not None:
+            gallery.draw(self.plots, evaluations)
 
 
 def _record(evaluations: Mapping[int | None, Evaluation], about: Mapping[str, Any]) -> dict[str, Any]:
