@@ -13,23 +13,23 @@ __all__ = ["Pair", "pair"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Hold one picture to evaluate: prediction, ground truth and trimap under a common name."""
+    """Hold one picture to evaluate: prediction, ground truth and, if there is one, trimap under a common name."""
 
     name: str
     pred: Path
     gt: Path
-    trimap: Path
+    trimap: Path | None = None
 
 
-def pair(pred: Path, gt: Path, trimap: Path) -> list[Pair]:
-    """Pair predictions, ground truths and trimaps: three files, or three folders matched by name.
+def pair(pred: Path, gt: Path, trimap: Path | None = None) -> list[Pair]:
+    """Pair predictions, ground truths and, where they are given, trimaps: files, or folders matched by name.
 
     In folders, ``cat_alpha.png`` and ``cat_trimap.png`` go with ``cat.png``. Spare trimaps do no harm.
 
     Raises:
         UsageError: a missing path or partner, two files for one name, files among folders, an empty folder.
     """
-    paths = {"prediction": pred, "ground truth": gt, "trimap": trimap}
+    paths = {"prediction": pred, "ground truth": gt} | ({"trimap": trimap} if trimap is not None else {})
     for role, path in paths.items():
         if not os.path.exists(path):
             raise UsageError(f"the {role} {path} does not exist")
@@ -37,19 +37,20 @@ def pair(pred: Path, gt: Path, trimap: Path) -> list[Pair]:
     if not any(folders):
         return [Pair(_key(pred), pred, gt, trimap)]
     if not all(folders):
-        raise UsageError("give three files or three folders: prediction, ground truth and trimap")
-    return _match(_pictures(pred), _pictures(gt), _pictures(trimap), pred)
+        count = {2: "two", 3: "three"}[len(paths)]
+        raise UsageError(f"give {count} files or {count} folders: {', '.join(paths)}")
+    return _match({role: _pictures(path) for role, path in paths.items()}, pred)
 
 
-def _match(preds: dict[str, Path], gts: dict[str, Path], trimaps: dict[str, Path], folder: Path) -> list[Pair]:
-    names = sorted(preds.keys() | gts.keys())
+def _match(pictures: dict[str, dict[str, Path]], folder: Path) -> list[Pair]:
+    """Match what each role's folder holds by name; trimaps without a prediction or a truth are left out."""
+    names = sorted(pictures["prediction"].keys() | pictures["ground truth"].keys())
     if not names:
         raise UsageError(f"the folder {folder} holds no pictures")
-    roles = (("prediction", preds), ("ground truth", gts), ("trimap", trimaps))
-    missing = [f"{name} ({role})" for name in names for role, found in roles if name not in found]
+    missing = [f"{name} ({role})" for name in names for role, found in pictures.items() if name not in found]
     if missing:
         raise UsageError(f"no partner for: {', '.join(missing)}")
-    return [Pair(name, preds[name], gts[name], trimaps[name]) for name in names]
+    return [Pair(name, *(found[name] for found in pictures.values())) for name in names]
 
 
 def _key(path: Path) -> str:

@@ -16,7 +16,9 @@ from .sizes import parse_memory
 from .weights import Store
 
 __all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
-__all__ += ["Band", "MatteOptions", "check_choice", "check_threads"]
+__all__ += ["DEFINITIONS", "HEADINGS", "REGIONS"]
+__all__ += ["Band", "MatteOptions", "ScoreOptions", "check_choice", "check_threads"]
+__all__ += ["Band", "MatteOptions", "ScoreOptions", "check_choice", "check_threads"]
 
 FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
 SPACES = ("linear", "srgb")
@@ -26,6 +28,10 @@ BACKGROUNDS = BLUR, CHECKER = "blur", "checker"
 _MOST_SEEDS = 1000
 
 ENGINES = ("local", "ray")
+# Of metrics, by name, in the order of tables.
+HEADINGS = {"sad": "SAD /1000", "mse": "MSE x1000", "grad": "Grad /1000", "conn": "Conn /1000"}
+REGIONS = ("unknown", "image")
+DEFINITIONS = ("matlab", "python")
 _MOST_THREADS = 512
 # Of the band along a mask's edge.
 DEFAULT_PERCENT = 1.5
@@ -141,6 +147,29 @@ class Band:
             both = min(_MOST_PIXELS, max(1, round(percent / 100 * max(height, width))))
             return both, both
         return self.erode or 0, self.dilate or 0
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """Hold how mattes are scored: which metrics, over which region, by which definition of Grad and Conn.
+
+    ``metrics`` are keys of ``HEADINGS``; what is wrong or needs a missing extra raises UsageError.
+    """
+
+    metrics: tuple[str, ...] = tuple(HEADINGS)
+    region: str = REGIONS[0]
+    definition: str = DEFINITIONS[0]
+
+    def __post_init__(self) -> None:
+        """Check everything."""
+        for metric in self.metrics:
+            check_choice("--metrics", metric, tuple(HEADINGS))
+        if not self.metrics or len(set(self.metrics)) < len(self.metrics):
+            raise UsageError(f"--metrics must name some of {','.join(HEADINGS)}, each once")
+        check_choice("--region", self.region, REGIONS)
+        check_choice("--definition", self.definition, DEFINITIONS)
+        if {"grad", "conn"} & set(self.metrics):
+            require("eval", "the metrics grad and conn", otherwise="leave them out with --metrics sad,mse")
 
 
 def check_threads(threads: int | None) -> None:

@@ -37,7 +37,7 @@ BY_PILLOW = [form for form in WRITERS if form != "exr"]
 class FakeMatter:
     """Play the part of ``Matter``: each step draws the unknown region half-way nearer to the picture's grey.
 
-    With ``until_stable`` it stops after two steps.
+    With ``until_stable`` it stops after two steps. With ``truth`` it is drawn to that instead.
     """
 
     device: str = "cpu"
@@ -58,13 +58,18 @@ class FakeMatter:
         if self.remembers:
             self.settings.append(settings)
         _, image, trimap = encoding
-        goal = image.mean(axis=2, dtype=np.float32) / np.float32(255)
+        truth = settings.get("truth")
+        goal = image.mean(axis=2, dtype=np.float32) / np.float32(255) if truth is None else truth
         alpha = np.random.default_rng(settings["seed"]).random(trimap.shape, np.float32)
         for _ in range(settings["steps"] if settings["until_stable"] is None else min(2, settings["steps"])):
             time.sleep(self.pause)
             alpha = (alpha + goal) / 2
             known = np.where(trimap == 128, alpha, trimap / np.float32(255))
             yield known.astype(np.float32) if settings["keep_known"] else alpha
+
+    def matte(self, encoding: tuple[int, np.ndarray, np.ndarray], **settings: Any) -> np.ndarray:
+        *_, alpha = self.steps(encoding, **{"until_stable": None, "keep_known": True} | settings)
+        return alpha
 
 
 def fake_matting(matter: FakeMatter) -> ModuleType:

@@ -52,10 +52,10 @@ def _error(result: Result, code: int) -> str:
 def test_folders_as_json() -> None:
     found = _json("pred", "gt", "--trimap", "trimap")
     assert found == {
-        "mean": {"sad": pytest.approx(0.03), "mse": pytest.approx(20)},
+        "mean": {"sad": pytest.approx(0.03), "mse": pytest.approx(20), "grad": 0, "conn": pytest.approx(0.03)},
         "pictures": [
-            {"name": "a", "sad": pytest.approx(0.06), "mse": pytest.approx(40)},
-            {"name": "b", "sad": 0, "mse": 0},
+            {"name": "a", "sad": pytest.approx(0.06), "mse": pytest.approx(40), "grad": 0, "conn": pytest.approx(0.06)},
+            {"name": "b", "sad": 0, "mse": 0, "grad": 0, "conn": 0},
         ],
     }
 
@@ -71,16 +71,18 @@ def test_what_lies_beside_alphas_is_no_prediction() -> None:
 def test_files_as_json_in_any_depth() -> None:
     _save("deep.png", 0.6, deep=True)
     found = _json("deep.png", "gt/a.png", "--trimap", "trimap/b.png")
-    assert found["pictures"] == [{"name": "deep", "sad": pytest.approx(0.06), "mse": pytest.approx(40, rel=1e-4)}]
+    (scores,) = found["pictures"]  # type: ignore[misc]
+    assert scores["name"] == "deep"
+    assert (scores["sad"], scores["mse"]) == (pytest.approx(0.06), pytest.approx(40, rel=1e-4))
 
 
 def test_the_table_names_every_picture_and_the_mean() -> None:
     result = _run("pred", "gt", "--trimap", "trimap")
     assert (result.exit_code, result.stderr) == (0, "")
     rows = [line.replace("│", " ").split() for line in result.stdout.splitlines()]
-    assert ["a", "0.060", "40.000"] in rows
-    assert ["b", "0.000", "0.000"] in rows
-    assert ["mean", "of", "2", "0.030", "20.000"] in rows
+    assert ["a", "0.060", "40.000", "0.000", "0.060"] in rows
+    assert ["b", "0.000", "0.000", "0.000", "0.000"] in rows
+    assert ["mean", "of", "2", "0.030", "20.000", "0.000", "0.030"] in rows
 
 
 def test_long_and_odd_names_survive_the_table() -> None:
@@ -93,8 +95,54 @@ def test_long_and_odd_names_survive_the_table() -> None:
 def test_an_empty_unknown_region_scores_zero() -> None:
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save("known.png")
     result = _run("pred/a_alpha.png", "gt/a.png", "--trimap", "known.png", "--json")
-    assert json.loads(result.stdout)["mean"] == {"sad": 0, "mse": 0}
+    assert json.loads(result.stdout)["mean"] == {"sad": 0, "mse": 0, "grad": 0, "conn": 0}
     assert "warning: known.png has no unknown region" in result.stderr
+
+
+@pytest.mark.parametrize("trimap", [[], ["--trimap", "trimap"]])
+def test_all_pixels_count_where_that_is_asked_for(trimap: list[str]) -> None:
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save("trimap/a.png")  # nothing unknown, which does not matter
+    found = _json("pred", "gt", *trimap, "--region", "image")
+    assert found["pictures"][0]["sad"] == pytest.approx(600 * 0.2 / 1000)  # type: ignore[index]
+
+
+def test_metrics_are_chosen_and_keep_the_order_asked_for() -> None:
+    found = _json("pred", "gt", "--trimap", "trimap", "--metrics", "mse,sad")
+    assert list(found["mean"]) == ["mse", "sad"]  # type: ignore[call-overload]
+
+
+def test_the_definition_is_chosen() -> None:
+    """Below the port's level of 0.6 are 153 of 255, and where no pixel reaches a level, all is one area for it."""
+    _save("pred/a_alpha.png", 0.8)
+    _save("gt/a.png", 0.6)
+    by_rules, ported = (
+        _json("pred", "gt", "--trimap", "trimap", "--definition", name)["pictures"][0]["conn"]  # type: ignore[index]
+        for name in ("matlab", "python")
+    )
+    assert by_rules == pytest.approx(300 * 0.2 / 1000)
+    assert ported == 0
+
+
+def test_csv_ends_with_the_mean() -> None:
+    arguments = ("pred", "gt", "--trimap", "trimap", "--metrics", "sad", "--csv")
+    printed = _run(*arguments, "-").stdout
+    rows = [line.split(",") for line in printed.splitlines()]
+    assert [row[0] for row in rows] == ["name", "a", "b", "mean"]
+    assert [float(row[1]) for row in rows[1:]] == [pytest.approx(0.06), 0, pytest.approx(0.03)]
+    Path("scores.csv").write_text("old")
+    assert "mean of 2" in _run(*arguments, "scores.csv").stdout
+    assert Path("scores.csv").read_text() == printed
+    for target in ("none/scores.csv", "pred"):
+        assert f"--csv {target} must be a file in a folder that is there" in _error(_run(*arguments, target), 2)
+
+
+def test_without_the_extra_two_metrics_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
+    line = _error(_run("pred", "gt", "--trimap", "trimap"), 2)
+    assert "pip install 'diffmatte[eval]', or leave them out with --metrics sad,mse" in line
+    given = ("pred", "gt", "--trimap", "trimap", "--metrics", "sad,mse")
+    assert _run(*given).exit_code == 0
+    assert "--plots needs an extra: pip install 'diffmatte[eval]'" in _error(_run(*given, "--plots", "plots"), 2)
 
 
 def test_missing_partners_are_listed() -> None:
@@ -106,6 +154,7 @@ def test_missing_partners_are_listed() -> None:
 def test_missing_paths_and_mixed_kinds() -> None:
     assert "the prediction none does not exist" in _error(_run("none", "gt", "--trimap", "trimap"), 2)
     assert "three files or three folders" in _error(_run("pred", "gt/a.png", "--trimap", "trimap"), 2)
+    assert "two files or two folders" in _error(_run("pred", "gt/a.png", "--region", "image"), 2)
     assert "Missing option '--trimap'" in _error(_run("pred", "gt"), 2)
 
 

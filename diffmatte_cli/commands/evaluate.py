@@ -1,89 +1,257 @@
-"""``diffmatte evaluate``: how far predicted mattes are from the true ones."""
+"""``diffmatte evaluate``: how far predicted mattes, or those of a model, are from the true ones."""
 
-import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..console import warn
-from ..errors import ImageError
+from ..console import say, say_nothing, warn
+from ..errors import UsageError
+from ..evaluation import Evaluation, Scores, Trial, read_pair, score
+from ..layouts import LAYOUTS, examples
+from ..locations import location
+from ..model.config import check_attention_grids, check_seed, check_steps
 from ..pairs import Pair, pair
-from .options import VerboseOption
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from rich.table import Table
+from ..settings import DEFINITIONS, HEADINGS, REGIONS, MatteOptions, ScoreOptions
+from ..weights import Store, resolve_model
+from . import options as opt
+from .scores import Show
+from .tally import bar
 
 __all__ = ["evaluate"]
 
-Scores = dict[str, float]
+PredArgument = Annotated[
+    Path | None, typer.Argument(metavar="PRED", help="A predicted alpha, or a folder of them.", show_default=False)
+]
+GtArgument = Annotated[
+    Path | None, typer.Argument(metavar="GT", help="The true alpha, or a folder of them.", show_default=False)
+]
+TrimapOption = Annotated[
+    Path | None,
+    typer.Option("--trimap", metavar="TRIMAP", help="The trimap, or a folder of them; its unknown pixels count."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        parser=location,
+        help="Instead of PRED and GT: a test set, whose pictures --model mattes.",
+    ),
+]
+LayoutOption = Annotated[
+    str | None, typer.Option("--layout", metavar="|".join(LAYOUTS), help="How the test set lies in DIR.")
+]
+StepsOption = Annotated[str, typer.Option("--steps", metavar="N,N...", help="Numbers of sampling steps to try.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", metavar="N", help="Only the first N pictures of the set.")]
+ConsistentOption = Annotated[
+    bool,
+    typer.Option(
+        "--consistent",
+        help="Make each step's x_t from the true alpha (consistent sampling), to see what steps could do.",
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="DIR", help="Keep the model's mattes: NAME.png, below steps-N of several."),
+]
+MetricsOption = Annotated[str, typer.Option("--metrics", metavar=",".join(HEADINGS), help="What to compute.")]
+RegionOption = Annotated[
+    str, typer.Option("--region", metavar="|".join(REGIONS), help="Which pixels count: unknown ones, or all.")
+]
+DefinitionOption = Annotated[
+    str,
+    typer.Option(
+        "--definition",
+        metavar="|".join(DEFINITIONS),
+        help="Of Grad and Conn: the published MATLAB scripts', or their usual Python port's.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CsvOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        parser=location,
+        help="Write a row for each picture and a last one, mean; - prints it instead of a table.",
+    ),
+]
+PlotsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plots", metavar="DIR", help="Draw the worst pictures' errors and all pictures' scores, PNG (extra eval)."
+    ),
+]
+WorstOption = Annotated[int, typer.Option("--worst", metavar="N", help="How many of the worst --plots draws.")]
+
+FORMS = "give PRED and GT with --trimap TRIMAP, or --data DIR with --layout NAME and a --model"
+# Options of the second form alone.
+OF_MODELS = {
+    *("model", "weights_file", "cache_dir", "offline", "data", "layout", "steps", "limit", "consistent", "output"),
+    *("seed", "device", "threads", "precision", "memory", "attention_grids"),
+}
 
 
 def evaluate(
-    pred: Annotated[Path, typer.Argument(metavar="PRED", help="A predicted alpha, or a folder of them.")],
-    gt: Annotated[Path, typer.Argument(metavar="GT", help="The true alpha, or a folder of them.")],
-    trimap: Annotated[
-        Path,
-        typer.Option("--trimap", metavar="TRIMAP", help="The trimap, or a folder of them; its unknown pixels count."),
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    verbose: VerboseOption = False,
+    context: typer.Context,
+    pred: PredArgument = None,
+    gt: GtArgument = None,
+    trimap: TrimapOption = None,
+    data: DataOption = None,
+    layout: LayoutOption = None,
+    model: opt.ModelOption = "tiny",
+    weights_file: opt.WeightsFileOption = None,
+    cache_dir: opt.CacheDirOption = None,
+    offline: opt.OfflineOption = False,
+    steps: StepsOption = "10",
+    limit: LimitOption = None,
+    consistent: ConsistentOption = False,
+    output: OutputOption = None,
+    seed: opt.SeedOption = 0,
+    device: opt.OneDeviceOption = "auto",
+    threads: opt.ThreadsOption = None,
+    precision: opt.PrecisionOption = "fp32",
+    memory: opt.MemoryOption = None,
+    attention_grids: opt.AttentionGridsOption = None,
+    metrics: MetricsOption = "sad,mse,grad,conn",
+    region: RegionOption = REGIONS[0],
+    definition: DefinitionOption = DEFINITIONS[0],
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
+    plots: PlotsOption = None,
+    worst: WorstOption = 8,
+    quiet: opt.QuietOption = False,
+    verbose: opt.VerboseOption = False,
 ) -> None:
-    """Score mattes: SAD in thousands and MSE times 1000, over the unknown region.
+    """Score mattes, or a model on a test set: SAD, MSE, Grad, Conn.
 
     In folders, pictures are matched by name; x_alpha.png and x_trimap.png go with x.png.
     """
-    scores = {entry.name: _score(entry) for entry in pair(pred, gt, trimap)}
-    mean = {metric: fmean(score[metric] for score in scores.values()) for metric in ("sad", "mse")}
-    if as_json:
-        pictures = [{"name": name, **score} for name, score in scores.items()]
-        sys.stdout.write(json.dumps({"mean": mean, "pictures": pictures}, indent=2) + "\n")
+    _check_form(context)
+    options = ScoreOptions(tuple(metrics.split(",")), region, definition)
+    show = Show(as_json, csv, plots, worst)
+    if pred is not None and gt is not None:
+        if trimap is None and region == REGIONS[0]:
+            raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
+        _score_files(pair(pred, gt, trimap), options, show, quiet)
+    elif data is not None and layout is not None:
+        store = Store(weights_file, cache_dir, offline)
+        working = MatteOptions(
+            model, store, devices=device, threads=threads, precision=precision, memory=memory,
+            attention_grids=attention_grids, quiet=quiet,
+        )  # fmt: skip
+        run = _Run(data, layout, _numbers(steps), seed, limit, consistent, output)
+        _score_model(run, working, options, show)
     else:
-        _print_table(scores, mean)
+        raise UsageError(FORMS)
 
 
-def _score(entry: Pair) -> Scores:
-    from ..images import read_grey
-    from ..metrics import mse, sad
-    from ..trimap import UNKNOWN, parse_trimap
-
-    pred, gt, trimap = (read_grey(path).levels for path in (entry.pred, entry.gt, entry.trimap))
-    _check_sizes(entry, pred, gt, trimap)
-    classes = parse_trimap(trimap)
-    if not (classes == UNKNOWN).any():
-        warn(f"{entry.trimap} has no unknown region, so {entry.name} counts as without error")
-    return {"sad": sad(pred, gt, classes), "mse": mse(pred, gt, classes)}
+def _check_form(context: typer.Context) -> None:
+    """Refuse a mixture of the two forms; variables of the environment do not count."""
+    given = [name for name in context.params if _is_given(context, name)]
+    of_models = [name for name in given if name in OF_MODELS]
+    if of_models and {"pred", "gt", "trimap"} & set(given):
+        raise UsageError(f"--{of_models[0].replace('_', '-')} does not go with PRED, GT and --trimap: {FORMS}")
 
 
-def _check_sizes(entry: Pair, *levels: "NDArray[np.float32]") -> None:
-    paths = (entry.pred, entry.gt, entry.trimap)
-    if len({picture.shape for picture in levels}) > 1:
-        sizes = [f"{path} is {grey.shape[1]}x{grey.shape[0]}" for path, grey in zip(paths, levels, strict=True)]
-        raise ImageError(f"sizes differ: {', '.join(sizes)}")
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
-def _print_table(scores: dict[str, Scores], mean: Scores) -> None:
-    from rich.console import Console
+def _score_files(pairs: Sequence[Pair], options: ScoreOptions, show: Show, quiet: bool) -> None:
+    """Score predictions that lie on disk, one at a time."""
+    gallery = show.gallery(options)
+    found: dict[str, Scores] = {}
+    with _bar(len(pairs), quiet) as progress:
+        for entry in pairs:
+            trial = read_pair(entry)
+            found[entry.name] = _scored(trial, options, entry.trimap)
+            if gallery is not None:
+                gallery.add(trial, found[entry.name])
+            progress.update()
+    show.show({None: Evaluation(found)}, gallery, {})
 
-    # Wide enough for any name where nobody reads on a screen; a terminal's own width otherwise.
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, width=width).print(_table(scores, mean))
+
+@dataclass(frozen=True)
+class _Run:
+    """What a model is tried on, and how."""
+
+    data: Path
+    layout: str
+    steps: tuple[int, ...]
+    seed: int
+    limit: int | None
+    consistent: bool
+    output: Path | None
+
+    def __post_init__(self) -> None:
+        """Check everything that needs no file but the output's place."""
+        check_seed(self.seed)
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit must be at least 1, not {self.limit}")
+        if self.output is not None and self.output.exists() and not self.output.is_dir():
+            raise UsageError(f"--output {self.output} is a file: name a folder")
+
+    def folder(self, steps: int) -> Path | None:
+        """Return where mattes of a number of steps are kept; None where they are not."""
+        if self.output is None or len(self.steps) == 1:
+            return self.output
+        return self.output / f"steps-{steps}"
 
 
-def _table(scores: dict[str, Scores], mean: Scores) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
+def _numbers(text: str) -> tuple[int, ...]:
+    """Read numbers of steps, as in 1,5,10."""
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 9 for part in parts) or len(set(parts)) < len(parts):
+        raise UsageError(f"--steps must be numbers with commas between, each once, as in 1,5,10, not {text!r}")
+    for part in parts:
+        check_steps(int(part))
+    return tuple(map(int, parts))
 
-    from ..console import printable
 
-    table = Table("picture", show_footer=len(scores) > 1)
-    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(scores)}", "fold"
-    for heading, metric in (("SAD /1000", "sad"), ("MSE x1000", "mse")):
-        table.add_column(heading, footer=f"{mean[metric]:.3f}", justify="right", no_wrap=True)
-    for name, score in scores.items():
-        table.add_row(Text(printable(name)), f"{score['sad']:.3f}", f"{score['mse']:.3f}")
-    return table
+def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: Show) -> None:
+    """Matte a test set with each number of steps and score it, one picture at a time."""
+    source = resolve_model(working.model, working.store)
+    if source.record is not None and working.attention_grids is not None:
+        check_attention_grids(working.attention_grids, source.record.variant)
+    chosen = examples(run.layout, run.data)[: run.limit]
+
+    from ..benchmarks import Trials, check_apart, check_headers, save
+    from ..engines import engines
+
+    for steps in run.steps:
+        if (folder := run.folder(steps)) is not None:
+            check_apart(chosen, folder)
+    check_headers(chosen)
+    (engine,) = engines(source, working, say_nothing if working.quiet else say)
+    trials, gallery = Trials(run.steps, run.seed, run.consistent), show.gallery(options)
+    found: dict[int, dict[str, Scores]] = {steps: {} for steps in run.steps}
+    with _bar(len(chosen), working.quiet) as progress:
+        for example in chosen:
+            for steps, trial in trials.of(example, engine.matter):
+                scores = found[steps][trial.name] = _scored(trial, options, example.trimap)
+                if (folder := run.folder(steps)) is not None:
+                    save(trial, folder)
+            if gallery is not None:  # of the last number of steps
+                gallery.add(trial, scores)
+            progress.update()
+    about = {"model": source.name, "layout": run.layout, "seed": run.seed, "consistent": run.consistent}
+    show.show({steps: Evaluation(pictures) for steps, pictures in found.items()}, gallery, about)
+
+
+def _bar(total: int, quiet: bool) -> Any:
+    return bar(total, shown=not quiet and sys.stderr.isatty(), doing="evaluating")
+
+
+def _scored(trial: Trial, options: ScoreOptions, trimap: Path | None) -> Scores:
+    from ..trimap import UNKNOWN
+
+    if options.region == REGIONS[0] and not (trial.trimap == UNKNOWN).any():
+        name = trimap or f"the trimap of {trial.name}"
+        warn(f"{name} has no unknown region, so {trial.name} counts as without error")
+    return score(trial, options)

@@ -33,11 +33,11 @@ def _sentence(job: Job, error: BaseException) -> str:
     return text if job.name in text else f"{job.name}: {text}"
 
 
-def bar(total: int, shown: bool) -> Any:
+def bar(total: int, shown: bool, doing: str = "matting") -> Any:
     """Return a progress bar over pictures; one that is not shown does nothing."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc="matting", unit="picture", disable=not shown)
+    return tqdm(total=total, desc=doing, unit="picture", disable=not shown)
 
 
 @dataclass

@@ -65,7 +65,8 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Tell whether the flag is up in any process."""
-        return bool(self.sum(torch.tensor(float(flag), device=self.device)).item())
+        total = self.sum(torch.tensor(float(flag), device=self.device))
+        return float(total) > 0
 
     def wait(self) -> None:
         """Wait until all processes come to this place."""

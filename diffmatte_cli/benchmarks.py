@@ -1,0 +1,91 @@
+"""Run a model over a test set whose true mattes are known."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from .colour import as_shares, quantise
+from .encoding import Result
+from .errors import UsageError
+from .evaluation import Trial, check_sizes
+from .images import read_grey, read_image
+from .layouts import Example, trimap_of
+from .locations import place
+from .opening import tolerant_pillow
+from .writing import write_images
+
+if TYPE_CHECKING:
+    from .matting import Matter, Sampling
+
+__all__ = ["Trials", "check_apart", "check_headers", "save"]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Say how a model is tried: with which numbers of steps, from which seed.
+
+    ``consistent`` makes x_t of each step from the true alpha (Appendix A.2), which no real picture has.
+    """
+
+    steps: Sequence[int]
+    seed: int = 0
+    consistent: bool = False
+
+    def of(self, example: Example, matter: "Matter") -> Iterator[tuple[int, Trial]]:
+        """Yield each number of steps with its matte, rounded to 8 bits as if it had been written; encodes once.
+
+        Raises ImageError for a file that cannot be read, and where sizes differ.
+        """
+        image, gt = read_image(example.image).pixels, read_grey(example.alpha).levels
+        trimap = trimap_of(example, gt)
+        shapes = (image.shape[:2], gt.shape, trimap.shape)
+        check_sizes(dict(zip(_paths(example), shapes, strict=False)))  # a trimap that was made fits
+        encoding = matter.encode(image, trimap)
+        for steps in self.steps:
+            settings: Sampling = {"steps": steps, "seed": self.seed}
+            if self.consistent:
+                settings["truth"] = gt
+            alpha = quantise(matter.matte(encoding, **settings), 8)
+            yield steps, Trial(example.name, as_shares(alpha), gt, trimap, image)
+
+
+def save(trial: Trial, folder: Path) -> None:
+    """Write a predicted alpha as NAME.png of 8 bits; raises OutputError."""
+    write_images([Result(_kept(trial, folder), trial.pred)])
+
+
+def _kept(of: Example | Trial, folder: Path) -> Path:
+    return folder / f"{of.name}.png"
+
+
+def check_apart(examples: Sequence[Example], folder: Path) -> None:
+    """Raise UsageError where the mattes kept in a folder would replace files of the test set."""
+    files = {place(path) for example in examples for path in _paths(example)}
+    for example in examples:
+        if place(_kept(example, folder)) in files:
+            raise UsageError(f"--output {folder} would replace {example.name}.png of the test set: name another folder")
+
+
+def check_headers(examples: Sequence[Example]) -> None:
+    """Raise ImageError for the first example whose files have different sizes, as far as their headers tell."""
+    for example in examples:
+        sizes = {path: size for path in _paths(example) if (size := _header_size(path)) is not None}
+        # Sides may be swapped by an orientation, which is known once the picture is read.
+        if len({tuple(sorted(size)) for size in sizes.values()}) > 1:
+            check_sizes(sizes)
+
+
+def _paths(example: Example) -> list[Path]:
+    return [path for path in (example.image, example.alpha, example.trimap) if path is not None]
+
+
+def _header_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width as they are stored; None where Pillow cannot tell."""
+    try:
+        with tolerant_pillow(), Image.open(path) as image:
+            return image.height, image.width
+    except Exception:  # reading it will say what is wrong
+        return None

@@ -1,0 +1,120 @@
+"""Show scores: tables for people, JSON and CSV for programs, plots where they are asked for."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+from ..evaluation import Evaluation, Scores, as_csv, as_json
+from ..extras import require
+from ..files import staged_file
+from ..locations import STREAM
+from ..settings import HEADINGS, ScoreOptions
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..plots import Gallery
+
+__all__ = ["Show"]
+
+
+@dataclass(frozen=True)
+class Show:
+    """Say where scores go: JSON, CSV or a table on stdout, a file of CSV, a folder of plots of the ``worst`` mattes."""
+
+    as_json: bool = False
+    csv: Path | None = None
+    plots: Path | None = None
+    worst: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.as_json and self.csv == STREAM:
+            raise UsageError("--json and --csv - both want standard output: name a file for --csv")
+        if self.csv is not None and (self.csv.is_dir() or not self.csv.parent.is_dir()):
+            raise UsageError(f"--csv {self.csv} must be a file in a folder that is there")
+        if self.plots is not None:
+            require("eval", "--plots")
+            if self.plots.exists() and not self.plots.is_dir():
+                raise UsageError(f"--plots {self.plots} is a file: name a folder")
+        if not 1 <= self.worst <= 100:
+            raise UsageError(f"--worst must be from 1 to 100 pictures, not {self.worst}")
+
+    def gallery(self, options: ScoreOptions) -> "Gallery | None":
+        """Return what collects the worst mattes, if they are to be drawn."""
+        if self.plots is None:
+            return None
+        from ..plots import Gallery
+
+        return Gallery(options, self.worst)
+
+    def show(
+        self, evaluations: Mapping[int | None, Evaluation], gallery: "Gallery | None", about: Mapping[str, Any]
+    ) -> None:
+        """Write everything: the evaluations are by number of steps, or one under None; ``about`` goes into JSON.
+
+        Scores come first, so that a failing plot does not lose them.
+        """
+        if self.csv is not None and self.csv != STREAM:
+            with staged_file(self.csv) as temporary:
+                temporary.write_text(as_csv(evaluations), encoding="utf-8", errors="surrogateescape", newline="")
+        if self.as_json:
+            sys.stdout.write(as_json(_record(evaluations, about)))
+        elif self.csv == STREAM:
+            sys.stdout.write(as_csv(evaluations))
+        else:
+            _print_table(evaluations)
+        if gallery is not None and self.plots is not None:
+            gallery.draw(self.plots, evaluations)
+
+
+def _record(evaluations: Mapping[int | None, Evaluation], about: Mapping[str, Any]) -> dict[str, Any]:
+    *_, last = evaluations.values()
+    if None in evaluations:
+        return last.record()
+    return {**last.record(), "steps": {str(steps): found.record() for steps, found in evaluations.items()}, **about}
+
+
+def _print_table(evaluations: Mapping[int | None, Evaluation]) -> None:
+    from rich.console import Console
+
+    # Wide enough for any name where nobody reads on a screen; a terminal's own width otherwise.
+    width = None if sys.stdout.isatty() else 200
+    found = evaluations.get(None)
+    Console(highlight=False, width=width).print(_steps_table(evaluations) if found is None else _table(found))
+
+
+def _table(found: Evaluation) -> "Table":
+    """Return a row for each picture, and their mean below."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..console import printable
+
+    table = Table("picture", show_footer=len(found.pictures) > 1)
+    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.pictures)}", "fold"
+    for metric, mean in found.mean.items():
+        table.add_column(HEADINGS[metric], footer=f"{mean:.3f}", justify="right", no_wrap=True)
+    for name, scores in found.pictures.items():
+        table.add_row(Text(printable(name)), *_cells(scores))
+    return table
+
+
+def _steps_table(evaluations: Mapping[int | None, Evaluation]) -> "Table":
+    """Return the means, a row for each number of steps."""
+    from rich.table import Table
+
+    *_, last = evaluations.values()
+    table = Table(f"steps, mean of {len(last.pictures)}")
+    for metric in last.mean:
+        table.add_column(HEADINGS[metric], justify="right", no_wrap=True)
+    for steps, found in evaluations.items():
+        table.add_row(str(steps), *_cells(found.mean))
+    return table
+
+
+def _cells(scores: Scores) -> list[str]:
+    return [f"{value:.3f}" for value in scores.values()]
