@@ -147,16 +147,14 @@ def _upright_size(picture: Image.Image) -> tuple[int, int]:
 
 def _levels(path: Path, picture: Image.Image, opacity: str) -> tuple[int, int]:
     """Return the lowest and the highest opacity of a picture, of 255."""
-    if opacity == "grey":
-        # 16 bits of grey would not be converted by their upper half.
-        deep = picture.mode.startswith("I")
-        levels = np.asarray(picture) >> 8 if deep else np.asarray(picture.convert("RGB").convert("L"))
-    elif picture.has_transparency_data:
+    if opacity != "grey" and picture.has_transparency_data:
         levels = np.asarray(picture.convert("RGBA").getchannel("A"))
-    elif opacity == "density":
-        levels = np.asarray(picture.convert("RGB")).max(axis=2)
-    else:
+    elif opacity == "alpha":
         raise TrainingError(f"{path} has no alpha channel: name the folder of alphas, or remove it")
+    elif picture.mode.startswith("I"):  # 16 bits of grey, which Pillow would not convert by their upper half
+        levels = np.asarray(picture) >> 8
+    else:
+        levels = np.asarray(picture.convert("RGB")).max(axis=2)
     return int(levels.min()), int(levels.max())
 
 

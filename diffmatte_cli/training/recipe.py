@@ -42,8 +42,9 @@ LONGEST_ENLARGED = 4
 MARGIN = KERNELS[1] // 2 + 1
 # Crops without an unknown pixel are drawn again, so many times at most.
 TRIES = 4
-# Opaque white, premultiplied: a product of two levels of 8 bits, which 16 bits hold exactly.
-FULL = 255 * 255
+# Opaque white, premultiplied: half the product of two levels of 8 bits. In 16 bits that leaves room for what
+# interpolation overshoots, by colours and alpha alike.
+FULL = 255 * 255 // 2
 # Pixels around the cut of a picture, for the widest interpolation.
 SUPPORT = 4
 
@@ -105,10 +106,8 @@ def _scene(rng: np.random.Generator, pictures: list[Picture], crop: int) -> Floa
     joined = np.zeros((crop + 2 * MARGIN, crop + 2 * MARGIN, 4), np.float32)
     for picture in pictures:
         layer = _placed(rng, picture, shape, linear, offset, len(joined)) / np.float32(FULL)
-        alpha = np.minimum(layer[..., 3:], 1)
-        # What interpolation overshoots is no colour that alpha allows.
-        layer = np.concatenate([np.minimum(layer[..., :3], alpha), alpha], axis=2)
-        joined += (1 - joined[..., 3:]) * layer
+        layer /= np.maximum(layer[..., 3:], 1)
+        joined += (1 - joined[..., 3:]) * np.minimum(layer, layer[..., 3:])
     return joined
 
 
@@ -171,7 +170,7 @@ def _placed(
         layer, offset = _premultiplied(colours[cut], alpha[cut]), offset + linear @ first
     matrix = np.column_stack([linear, offset])
     method = _any_method(rng)
-    placed = cv2.warpAffine(layer, matrix, (size, size), flags=method, borderMode=cv2.BORDER_REFLECT_101)
+    placed = cv2.warpAffine(layer, matrix, (size, size), flags=method, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(placed, np.uint16)
 
 
@@ -180,6 +179,7 @@ def _premultiplied(colours: Bytes, alpha: Bytes) -> Deep:
     layer = np.empty((*alpha.shape, 4), np.uint16)
     np.multiply(colours, alpha[..., None], out=layer[..., :3], dtype=np.uint16)
     np.multiply(alpha, 255, out=layer[..., 3], dtype=np.uint16)
+    layer >>= 1
     return layer
 
 
