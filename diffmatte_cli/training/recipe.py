@@ -176,11 +176,8 @@ def _placed(
 
 def _premultiplied(colours: Bytes, alpha: Bytes) -> Deep:
     """Weight colours by alpha, so that what is mixed of neighbours never has colours from where alpha is 0."""
-    layer = np.empty((*alpha.shape, 4), np.uint16)
-    np.multiply(colours, alpha[..., None], out=layer[..., :3], dtype=np.uint16)
-    np.multiply(alpha, 255, out=layer[..., 3], dtype=np.uint16)
-    layer >>= 1
-    return layer
+    opaque = cv2.cvtColor(colours, cv2.COLOR_RGB2RGBA)
+    return np.asarray(cv2.multiply(opaque, cv2.merge([alpha] * 4), scale=0.5, dtype=cv2.CV_16U), np.uint16)
 
 
 def _straight(layer: Floats) -> Floats:

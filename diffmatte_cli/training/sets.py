@@ -65,7 +65,7 @@ def read_foreground(foreground: Foreground) -> tuple[Bytes, Bytes]:
         pixels = read_pixels(foreground.colours, cv2.IMREAD_UNCHANGED)
         if pixels.ndim == 2 or pixels.shape[2] != 4:
             raise TrainingError(f"{foreground.colours} has no alpha channel: name the folder of alphas, or remove it")
-        return np.ascontiguousarray(pixels[..., 2::-1]), np.ascontiguousarray(pixels[..., 3])
+        return _rgb(pixels), np.ascontiguousarray(pixels[..., 3])
     pixels = read_pixels(foreground.colours, cv2.IMREAD_COLOR)
     alpha = read_pixels(foreground.alpha, cv2.IMREAD_GRAYSCALE)
     if pixels.shape[:2] != alpha.shape:
@@ -73,7 +73,12 @@ def read_foreground(foreground: Foreground) -> tuple[Bytes, Bytes]:
         raise TrainingError(
             f"{foreground.colours} has {sizes[0]} pixels and its alpha {foreground.alpha} {sizes[1]}: scale them alike"
         )
-    return np.ascontiguousarray(pixels[..., ::-1]), alpha
+    return _rgb(pixels), alpha
+
+
+def _rgb(pixels: Bytes) -> Bytes:
+    code = cv2.COLOR_BGRA2RGB if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
 def listed(names: Sequence[str], most: int, separator: str = ", ") -> str:
