@@ -211,6 +211,14 @@ def test_foregrounds_are_cut_where_they_are_unknown(tmp_path: Path, plain: pytes
     np.testing.assert_allclose(sample.front[sample.alpha == 150], [GREEN] * int((sample.alpha == 150).sum()), atol=1)
 
 
+@pytest.mark.parametrize("index", range(8))
+def test_enlarged_foregrounds_stay_in_place(tmp_path: Path, plain: pytest.MonkeyPatch, index: int) -> None:
+    """By whatever method: half of a picture of 4 pixels is half of the crop."""
+    alpha = np.repeat(np.uint8([0, 255]), 2)[None].repeat(4, axis=0)
+    sample = compose_paper(single(tmp_path, even((4, 4), GREEN), alpha), 0, index, 64)
+    assert sample.alpha.mean() == pytest.approx(127.5, abs=2.5)
+
+
 def test_hard_edges_have_unknown_pixels_too(tmp_path: Path) -> None:
     alpha = np.repeat(np.uint8([0, 255]), 200)[None].repeat(400, axis=0)
     for index in range(12):
@@ -468,6 +476,7 @@ def test_what_was_sound_is_not_decoded_again(tmp_path: Path, decoded: list[str])
     decoded.clear()
     check_data(list_sources(paths), memory)
     assert decoded == []
+    assert len(json.loads(memory.read_text())["sound"]) == 3
 
 
 def test_what_is_sound_for_one_purpose_is_checked_for_another(tmp_path: Path, decoded: list[str]) -> None:
