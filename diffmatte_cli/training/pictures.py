@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import TrainingError
 from .noise import Bytes, Floats, log_uniform
 
-__all__ = ["Assets", "cut_patch", "find_pictures", "place_cutout"]
+__all__ = ["Assets", "cut_patch", "find_pictures", "opacity_of", "place_cutout", "read_pixels"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 # Larger pictures are scaled down to this, which bounds the caches at about 2 GB a worker.
@@ -76,30 +76,36 @@ def place_cutout(rng: np.random.Generator, path: Path, size: int) -> tuple[Float
 @lru_cache(maxsize=CACHED_PICTURES)
 def _read_photo(path: Path) -> Bytes:
     """Read a photograph, RGB [H, W, 3]."""
-    return np.ascontiguousarray(_limited(_read(path, cv2.IMREAD_COLOR), LONGEST_PHOTO)[..., ::-1])
+    return np.ascontiguousarray(_limited(read_pixels(path, cv2.IMREAD_COLOR), LONGEST_PHOTO)[..., ::-1])
 
 
 @lru_cache(maxsize=CACHED_PICTURES)
 def _read_cutout(path: Path) -> Bytes:
     """Read premultiplied RGBA [H, W, 4]; without an alpha channel the brightest channel is the opacity."""
-    pixels = _read(path, cv2.IMREAD_UNCHANGED)
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+    pixels = read_pixels(path, cv2.IMREAD_UNCHANGED)
+    alpha = opacity_of(pixels)[..., None]
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     if pixels.shape[2] == 3:
         # Density: the glow's own colour at full strength, which premultiplied is the picture itself.
-        return _limited(np.dstack([pixels[..., ::-1], pixels.max(axis=2)]), LONGEST_CUTOUT)
-    alpha = pixels[..., 3:].astype(np.uint16)
-    premultiplied = (pixels[..., 2::-1] * alpha + 127) // 255
+        return _limited(np.concatenate([pixels[..., ::-1], alpha], axis=2), LONGEST_CUTOUT)
+    premultiplied = (pixels[..., 2::-1] * alpha.astype(np.uint16) + 127) // 255
     return _limited(np.concatenate([premultiplied, alpha], axis=2).astype(np.uint8), LONGEST_CUTOUT)
 
 
-def _read(path: Path, flags: int) -> Bytes:
-    pixels: Bytes | None = cv2.imread(str(path), flags)
-    if pixels is None:
-        raise TrainingError(f"{path} cannot be read as a picture: remove it or replace it")
-    return pixels
+def opacity_of(pixels: Bytes) -> Bytes:
+    """Return the alpha channel [H, W] of a picture with or without channels, or else its brightest channel."""
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., 3] if pixels.shape[2] == 4 else np.asarray(pixels.max(axis=2), np.uint8)
+
+
+def read_pixels(path: Path, flags: int) -> Bytes:
+    """Read a picture through OpenCV, colours as BGR, 16 bits cut to 8; what cannot be read is an error."""
+    pixels = cv2.imread(str(path), flags | cv2.IMREAD_ANYDEPTH)
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        raise TrainingError(f"{path} cannot be read as a picture of 8 or 16 bits: remove it or replace it")
+    return np.asarray(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8)
 
 
 def _limited(pixels: Bytes, longest: int) -> Bytes:

@@ -5,7 +5,7 @@ import numpy as np
 
 from .noise import Bytes, Floats, smooth_noise
 
-__all__ = ["make_trimap"]
+__all__ = ["erode_known", "make_trimap"]
 
 # The trimaps of published test sets: what is known within 5 / 255, eroded by an ellipse this wide.
 USUAL_WIDTH = 25
@@ -22,13 +22,15 @@ def make_trimap(rng: np.random.Generator, alpha: Floats) -> Bytes:
     choice = rng.random()
     if choice < 0.12:
         sure = [_by_hand(rng, mask) for mask in sure]
-    sides = _sides(rng, choice)
-    for number, mask in enumerate(sure):
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (sides[number], sides[number]))
-        sure[number] = cv2.erode(mask, kernel, borderType=cv2.BORDER_REPLICATE)
-    trimap = np.full(alpha.shape, 128, np.uint8)
-    trimap[sure[0] > 0] = 255
-    trimap[sure[1] > 0] = 0
+    return erode_known(sure[0], sure[1], _sides(rng, choice))
+
+
+def erode_known(opaque: Bytes, empty: Bytes, sides: tuple[int, int]) -> Bytes:
+    """Erode masks [S, S] of what is opaque and what is empty by ellipses of two sides, in pixels, into a trimap."""
+    trimap = np.full(opaque.shape, 128, np.uint8)
+    for mask, side, level in ((opaque, sides[0], 255), (empty, sides[1], 0)):
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        trimap[cv2.erode(mask, kernel, borderType=cv2.BORDER_REPLICATE) > 0] = level
     return trimap
 
 
