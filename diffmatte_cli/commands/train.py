@@ -50,6 +50,7 @@ def train(
         raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
     require("train", "training")
     from ..training.config import read_config
+    from ..training.data import check_materials
     from ..training.loop import CHECKPOINT, Trainer
     from ..training.processes import Processes
 
@@ -67,8 +68,7 @@ def train(
     quiet = quiet or not processes.is_main
     if not quiet:
         say(f"device: {processes.device}" + (f", {processes.count} processes" if processes.count > 1 else ""))
-    stopper = _Stopper(max_minutes)
-    trainer = Trainer(settings, output, processes, stopper, progress=not quiet)
+    trainer = Trainer(settings, output, processes, progress=not quiet)
     if resume:
         trainer.resume()
     elif init is not None:
@@ -78,6 +78,10 @@ def train(
         if not quiet:
             say("; ".join(report))
     _make_folder(output)
+    if processes.is_main:
+        check_materials(settings.data, output / "checked.json", progress=not quiet)
+    processes.wait()
+    trainer.stopping = stopper = _Stopper(max_minutes)
     outcome = trainer.run()
     if not quiet:
         _report(outcome)

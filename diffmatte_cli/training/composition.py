@@ -48,7 +48,7 @@ class Layers:
 
 def compose(assets: Assets, seed: int, index: int, crop: int) -> Layers:
     """Compose the layers of one sample: a crop with unknown pixels in it."""
-    rng = np.random.default_rng([seed, index])
+    rng = np.random.default_rng([seed, 0, index])  # the 0 keeps the samples that the documents' figures come from
     size = crop + 2 * MARGIN
     window = np.s_[MARGIN : MARGIN + crop, MARGIN : MARGIN + crop]
     for _ in range(TRIES):

@@ -20,12 +20,25 @@ from ..errors import TrainingError
 from ..images import read_grey, read_image
 from ..priors import colour_priors
 from ..trimap import parse_trimap
+from .checking import check_data, list_sources, list_validation
 from .composition import Layers, compose
 from .config import DataConfig, TrainConfig
 from .finishing import Stack, finish, stack
 from .pictures import Assets, find_pictures
+from .recipe import compose_paper
+from .sets import Sets, read_sets
 
-__all__ = ["Batch", "Compose", "Pair", "Share", "batches", "composer", "read_validation"]
+__all__ = [
+    "Batch",
+    "Compose",
+    "Pair",
+    "Share",
+    "batches",
+    "check_materials",
+    "composer",
+    "read_materials",
+    "read_validation",
+]
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 # (seed, index, crop) -> one sample's layers.
@@ -63,11 +76,31 @@ class Share:
         return list(range(begin, begin + size))
 
 
-def composer(config: DataConfig) -> Compose:
-    """Return what composes samples by the configuration; a missing or empty folder is an error."""
+def read_materials(config: DataConfig) -> Assets | Sets:
+    """List the files that samples are composed from; a missing or empty folder is an error."""
+    if config.recipe == "paper":
+        alphas = Path(config.alphas) if config.alphas else None
+        return read_sets(Path(config.foregrounds), alphas, Path(config.backgrounds))
     mattes = find_pictures(Path(config.mattes)) if config.mattes else ()
     photographs = find_pictures(Path(config.backgrounds)) if config.backgrounds else ()
-    return partial(compose, Assets(photographs, mattes, config.procedural_share))
+    return Assets(photographs, mattes, config.procedural_share)
+
+
+def composer(config: DataConfig) -> Compose:
+    """Return what composes samples by the configuration's recipe."""
+    materials = read_materials(config)
+    return partial(compose, materials) if isinstance(materials, Assets) else partial(compose_paper, materials)
+
+
+def check_materials(config: DataConfig, remembered: Path, progress: bool) -> None:
+    """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``."""
+    materials = read_materials(config)
+    foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
+    mattes = materials.mattes if isinstance(materials, Assets) else ()
+    sources = list_sources(materials.backgrounds, foregrounds, mattes)
+    if config.validation not in ("", "drawn"):
+        sources += list_validation(Path(config.validation))
+    check_data(sources, remembered, progress)
 
 
 def batches(
@@ -136,7 +169,12 @@ class _MicroBatches(Dataset["Stack | Batch"]):
 
 def _finished(samples: Stack, priors: bool) -> Batch:
     image, trimap, alpha = finish(samples)
-    return Batch(image, trimap, alpha, colour_priors(image, trimap).planes(image, trimap) if priors else None)
+    if not priors:
+        return Batch(image, trimap, alpha, None)
+    # One by one on the CPU: the solver makes rounding larger, which may not depend on who else is in the batch.
+    size = 1 if image.device.type == "cpu" else len(image)
+    pairs = zip(torch.split(image, size), torch.split(trimap, size), strict=True)
+    return Batch(image, trimap, alpha, torch.cat([colour_priors(*pair).planes(*pair) for pair in pairs]))
 
 
 @contextmanager

@@ -27,7 +27,8 @@ class Processes:
         self.accelerator = Accelerator(
             cpu=where.type == "cpu", device_placement=False, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)]
         )
-        self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
+        self.rank: int = self.accelerator.process_index
+        self.count: int = self.accelerator.num_processes
         self.device = where if self.count == 1 else self.accelerator.device
 
     @property
@@ -65,8 +66,7 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Tell whether the flag is up in any process."""
-        total = self.sum(torch.tensor(float(flag), device=self.device))
-        return float(total) > 0
+        return bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
 
     def wait(self) -> None:
         """Wait until all processes come to this place."""

@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         assets = Assets(backgrounds(Path(folder)), (), 1.0)
         for position in SHOWN:
-            pixels, levels, opacity = finish(stack([compose(assets, SEED, 0, position, SIDE)]))
+            pixels, levels, opacity = finish(stack([compose(assets, SEED, position, SIDE)]))
             image = (pixels[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
             trimap = np.array([0, 128, 255], np.uint8)[(levels[0, 0] * 2).long().numpy()]
             truth = opacity[0, 0].numpy()

@@ -23,7 +23,7 @@ Frame = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def frames(assets: Assets, position: int, count: int, speed: tuple[int, int]) -> list[Frame]:
     """Return photograph, trimap and true alpha of each frame."""
-    layers = compose(assets, SEED, 0, position, SIDE + 2 * MARGIN)
+    layers = compose(assets, SEED, position, SIDE + 2 * MARGIN)
     generator, found = np.random.default_rng(position), []
     back = layers.back[MARGIN:-MARGIN, MARGIN:-MARGIN]
     for number in range(count):

@@ -38,7 +38,7 @@ def compare(assets: Assets, scenes: int, side: int) -> None:
     matter = load_model("tiny")
     errors: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for position in range(scenes):
-        layers = compose(assets, SEED, 0, position, side)
+        layers = compose(assets, SEED, position, side)
         image, true = blended(layers)
         soft = (true > 0.02) & (true < 0.98)
         for kind, alpha in (("true", true), ("tiny's", matter.matte(image, layers.trimap))):
@@ -52,7 +52,7 @@ def compare(assets: Assets, scenes: int, side: int) -> None:
 
 def cost(assets: Assets, name: str, side: int) -> None:
     """Print the time and memory of one way."""
-    image, alpha = blended(compose(assets, SEED, 0, 0, side))
+    image, alpha = blended(compose(assets, SEED, 0, side))
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     before, seconds = peak_memory() or 0, []
     for _ in range(4):

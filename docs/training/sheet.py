@@ -1,12 +1,11 @@
 """Draw a sheet of training samples: image, trimap and alpha above each other.
 
-    python docs/training/sheet.py CONFIG -o OUT.png [--count 24] [--seed 0]
+    python docs/training/sheet.py CONFIG -o OUT.png [--count 24] [--seed 0] [--set TABLE.KEY=VALUE]
 
 The folders in CONFIG start where the command is run.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ import torch
 from PIL import Image
 
 from diffmatte_cli.training.config import read_config
-from diffmatte_cli.training.data import batches, read_assets
+from diffmatte_cli.training.data import composer
+from diffmatte_cli.training.finishing import finish, stack
 
 # Samples side by side.
 COLUMNS = 8
@@ -27,10 +27,12 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args()
-    data = replace(read_config(options.config).data, batch=1, workers=0, late_start=1.0)
-    samples = batches(data, read_assets(data), options.seed, 0, options.count, torch.device("cpu"), priors=False)
-    tiles = [torch.cat([part.expand(-1, 3, -1, -1)[0] for part in sample[:3]], dim=1) for sample in samples]
+    data = read_config(options.config, options.set).data
+    compose = composer(data)
+    samples = (finish(stack([compose(options.seed, index, data.crop)])) for index in range(options.count))
+    tiles = [torch.cat([part.expand(-1, 3, -1, -1)[0] for part in sample], dim=1) for sample in samples]
     tiles += [torch.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     rows = [torch.cat(tiles[first : first + COLUMNS], dim=2) for first in range(0, len(tiles), COLUMNS)]
     pixels = (torch.cat(rows, dim=1).permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)

@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,7 +21,7 @@ import torch
 from diffmatte_cli.priors import colour_priors
 from diffmatte_cli.training.composition import MARGIN, compose, draw_background
 from diffmatte_cli.training.config import DataConfig, read_config
-from diffmatte_cli.training.data import batches, read_assets
+from diffmatte_cli.training.data import batches, read_materials
 from diffmatte_cli.training.finishing import finish, stack
 from diffmatte_cli.training.mattes import PROCEDURAL
 from diffmatte_cli.training.pictures import Assets, cut_patch, place_cutout
@@ -42,7 +43,7 @@ def drawing_parts(data: DataConfig, assets: Assets) -> Iterable[tuple[str, Part]
     yield "background", lambda rng: draw_background(rng, cut_patch(rng, picked[rng.integers(len(picked))], size))
     ramp = np.tile(np.linspace(-1, 2, size, dtype=np.float32).clip(0, 1), (size, 1))
     yield "trimap", lambda rng: make_trimap(rng, ramp)
-    yield "composition", lambda rng: compose(assets, 0, int(rng.integers(60)), 0, data.crop)
+    yield "composition", lambda rng: compose(assets, 0, int(rng.integers(60)), data.crop)
 
 
 def rate_of(work: Callable[[int], object], count: int) -> float:
@@ -61,7 +62,9 @@ def main() -> None:
     options = parser.parse_args()
     config = read_config(options.config)
     data, priors = config.data, config.model.priors
-    assets, threads = read_assets(data), torch.get_num_threads()
+    assets, threads = read_materials(data), torch.get_num_threads()
+    if not isinstance(assets, Assets):
+        parser.error('parts are those of recipe = "drawn"')
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     for name, part in drawing_parts(data, assets):
@@ -69,14 +72,15 @@ def main() -> None:
             rate = rate_of(lambda number, part=part: part(np.random.default_rng(number)), options.count)
             if not warming:
                 print(f"{name:12} {rate:8.1f} a second")
-    layers = stack([compose(assets, 0, 0, position, data.crop) for position in range(data.batch)])
+    layers = stack([compose(assets, 0, index, data.crop) for index in range(data.batch)])
     print(f"{'finishing':12} {data.batch * rate_of(lambda _: finish(layers), 6):8.1f} a second")
     image, trimap, _ = finish(layers)
     if priors:
         print(f"{'priors':12} {data.batch * rate_of(lambda _: colour_priors(image, trimap), 6):8.1f} a second")
     torch.set_num_threads(threads)
     for workers in dict.fromkeys((0, data.workers)):
-        source = batches(replace(data, workers=workers), assets, 1, 0, 10**6, CPU, priors)
+        settings = replace(config, data=replace(data, workers=workers), run=replace(config.run, seed=1, accumulate=1))
+        source = batches(settings, partial(compose, assets), 0, CPU)
         next(source)
         rate = data.batch * rate_of(lambda _, source=source: next(source), max(1, options.count // data.batch))
         print(f"whole batches, {workers} workers {rate:8.1f} a second")
