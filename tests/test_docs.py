@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 from diffmatte_cli.cli import app
 from diffmatte_cli.formats import WRITERS
+from diffmatte_cli.layouts import LAYOUTS
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES, VARIANTS
 from diffmatte_cli.records import WeightsRecord
 from diffmatte_cli.training.config import TrainConfig
+from diffmatte_cli.training.objective import ALIGNMENTS
 from diffmatte_cli.weights import Store
 
 ROOT = Path(__file__).parents[1]
@@ -109,6 +111,18 @@ def test_every_name_is_documented(name: str) -> None:
     assert re.search(
         rf"\b{name}\b", text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md", "docs/weights.md")
     )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_documented(layout: str) -> None:
+    page = text_of("docs/evaluation.md")
+    assert f"| `{layout}` |" in page
+    assert f"### {layout}\n" in page
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_every_alignment_is_documented(alignment: str) -> None:
+    assert f"| `{alignment}` |" in text_of("docs/training.md")
 
 
 def test_every_training_key_is_documented() -> None:
