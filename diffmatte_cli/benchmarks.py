@@ -1,7 +1,6 @@
 """Run a model over a test set whose true mattes are known."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,41 +14,31 @@ from .images import read_grey, read_image
 from .layouts import Example, trimap_of
 from .locations import place
 from .opening import tolerant_pillow
+from .settings import TrialOptions
 from .writing import write_images
 
 if TYPE_CHECKING:
     from .matting import Matter, Sampling
 
-__all__ = ["Trials", "check_apart", "check_headers", "save"]
+__all__ = ["check_apart", "check_headers", "save", "trials"]
 
 
-@dataclass(frozen=True)
-class Trials:
-    """Say how a model is tried: with which numbers of steps, from which seed.
+def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterator[tuple[int, Trial]]:
+    """Yield each number of steps with its matte, rounded to 8 bits as if it had been written; encodes once.
 
-    ``consistent`` makes x_t of each step from the true alpha (Appendix A.2), which no real picture has.
+    Raises ImageError for a file that cannot be read, and where sizes differ.
     """
-
-    steps: Sequence[int]
-    seed: int = 0
-    consistent: bool = False
-
-    def of(self, example: Example, matter: "Matter") -> Iterator[tuple[int, Trial]]:
-        """Yield each number of steps with its matte, rounded to 8 bits as if it had been written; encodes once.
-
-        Raises ImageError for a file that cannot be read, and where sizes differ.
-        """
-        image, gt = read_image(example.image).pixels, read_grey(example.alpha).levels
-        trimap = trimap_of(example, gt)
-        shapes = (image.shape[:2], gt.shape, trimap.shape)
-        check_sizes(dict(zip(_paths(example), shapes, strict=False)))  # a trimap that was made fits
-        encoding = matter.encode(image, trimap)
-        for steps in self.steps:
-            settings: Sampling = {"steps": steps, "seed": self.seed}
-            if self.consistent:
-                settings["truth"] = gt
-            alpha = quantise(matter.matte(encoding, **settings), 8)
-            yield steps, Trial(example.name, as_shares(alpha), gt, trimap, image)
+    image, gt = read_image(example.image).pixels, read_grey(example.alpha).levels
+    trimap = trimap_of(example, gt)
+    shapes = (image.shape[:2], gt.shape, trimap.shape)
+    check_sizes(dict(zip(_paths(example), shapes, strict=False)))  # a trimap that was made fits
+    encoding = matter.encode(image, trimap)
+    for steps in options.steps:
+        settings: Sampling = {"steps": steps, "seed": options.seed, "keep_known": options.keep_known}
+        if options.consistent:
+            settings["truth"] = gt
+        alpha = quantise(matter.matte(encoding, **settings), 8)
+        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, image)
 
 
 def save(trial: Trial, folder: Path) -> None:

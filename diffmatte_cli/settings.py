@@ -10,15 +10,16 @@ from .model.config import (
     check_attention_grids,
     check_device,
     check_precision,
+    check_seed,
     check_stable,
+    check_steps,
 )
 from .sizes import parse_memory
 from .weights import Store
 
 __all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
 __all__ += ["DEFINITIONS", "HEADINGS", "REGIONS"]
-__all__ += ["Band", "MatteOptions", "ScoreOptions", "check_choice", "check_threads"]
-__all__ += ["Band", "MatteOptions", "ScoreOptions", "check_choice", "check_threads"]
+__all__ += ["Band", "MatteOptions", "ScoreOptions", "TrialOptions", "check_choice", "check_threads"]
 
 FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
 SPACES = ("linear", "srgb")
@@ -170,6 +171,26 @@ class ScoreOptions:
         check_choice("--definition", self.definition, DEFINITIONS)
         if {"grad", "conn"} & set(self.metrics):
             require("eval", "the metrics grad and conn", otherwise="leave them out with --metrics sad,mse")
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """Hold how a model is tried on each picture: with which numbers of ``steps``, from which ``seed``.
+
+    ``consistent`` makes x_t of each step from the true alpha (Appendix A.2), which no real picture has. Without
+    ``keep_known`` x_t holds predictions where the trimap knows better, too, as in the paper's own evaluation.
+    """
+
+    steps: tuple[int, ...]
+    seed: int = 0
+    consistent: bool = False
+    keep_known: bool = True
+
+    def __post_init__(self) -> None:
+        """Check everything."""
+        check_seed(self.seed)
+        for steps in self.steps:
+            check_steps(steps)
 
 
 def check_threads(threads: int | None) -> None:

@@ -71,6 +71,12 @@ def test_consistent_sampling_gives_the_truth_to_the_sampler(model: fakes.FakeMat
     assert consistent["mean"]["sad"] < 0.1 * usual["mean"]["sad"]
 
 
+def test_raw_lets_the_sampler_go_on_with_what_it_computed(model: fakes.FakeMatter) -> None:
+    assert _json("--steps", "2")["keep_known"] is True
+    assert _json("--steps", "2", "--raw")["keep_known"] is False
+    assert [settings["keep_known"] for settings in model.settings] == [True] * 3 + [False] * 3
+
+
 def test_what_is_scored_is_what_is_written(model: fakes.FakeMatter) -> None:
     """The mattes kept, scored again as files, have the very same scores: they are rounded before they are scored."""
     found = _json("--steps", "1,3", "-o", "kept")

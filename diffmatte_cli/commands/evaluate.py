@@ -13,9 +13,9 @@ from ..errors import UsageError
 from ..evaluation import Evaluation, Scores, Trial, read_pair, score
 from ..layouts import LAYOUTS, examples
 from ..locations import location
-from ..model.config import check_attention_grids, check_seed, check_steps
+from ..model.config import check_attention_grids
 from ..pairs import Pair, pair
-from ..settings import DEFINITIONS, HEADINGS, REGIONS, MatteOptions, ScoreOptions
+from ..settings import DEFINITIONS, HEADINGS, REGIONS, MatteOptions, ScoreOptions, TrialOptions
 from ..weights import Store, resolve_model
 from . import options as opt
 from .scores import Show
@@ -92,7 +92,7 @@ FORMS = "give PRED and GT with --trimap TRIMAP, or --data DIR with --layout NAME
 # Options of the second form alone.
 OF_MODELS = {
     *("model", "weights_file", "cache_dir", "offline", "data", "layout", "steps", "limit", "consistent", "output"),
-    *("seed", "device", "threads", "precision", "memory", "attention_grids"),
+    *("seed", "keep_known", "device", "threads", "precision", "memory", "attention_grids"),
 }
 
 
@@ -112,6 +112,7 @@ def evaluate(
     consistent: ConsistentOption = False,
     output: OutputOption = None,
     seed: opt.SeedOption = 0,
+    keep_known: opt.KeepKnownOption = True,
     device: opt.OneDeviceOption = "auto",
     threads: opt.ThreadsOption = None,
     precision: opt.PrecisionOption = "fp32",
@@ -144,8 +145,8 @@ def evaluate(
             model, store, devices=device, threads=threads, precision=precision, memory=memory,
             attention_grids=attention_grids, quiet=quiet,
         )  # fmt: skip
-        run = _Run(data, layout, _numbers(steps), seed, limit, consistent, output)
-        _score_model(run, working, options, show)
+        how = TrialOptions(_numbers(steps), seed, consistent, keep_known)
+        _score_model(_Run(data, layout, how, limit, output), working, options, show)
     else:
         raise UsageError(FORMS)
 
@@ -183,15 +184,12 @@ class _Run:
 
     data: Path
     layout: str
-    steps: tuple[int, ...]
-    seed: int
+    how: TrialOptions
     limit: int | None
-    consistent: bool
     output: Path | None
 
     def __post_init__(self) -> None:
         """Check everything that needs no file but the output's place."""
-        check_seed(self.seed)
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, not {self.limit}")
         if self.output is not None and self.output.exists() and not self.output.is_dir():
@@ -199,7 +197,7 @@ class _Run:
 
     def folder(self, steps: int) -> Path | None:
         """Return where mattes of a number of steps are kept; None where they are not."""
-        if self.output is None or len(self.steps) == 1:
+        if self.output is None or len(self.how.steps) == 1:
             return self.output
         return self.output / f"steps-{steps}"
 
@@ -209,8 +207,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     parts = text.split(",")
     if not all(part.isascii() and part.isdecimal() and len(part) < 9 for part in parts) or len(set(parts)) < len(parts):
         raise UsageError(f"--steps must be numbers with commas between, each once, as in 1,5,10, not {text!r}")
-    for part in parts:
-        check_steps(int(part))
     return tuple(map(int, parts))
 
 
@@ -221,26 +217,27 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
         check_attention_grids(working.attention_grids, source.record.variant)
     chosen = examples(run.layout, run.data)[: run.limit]
 
-    from ..benchmarks import Trials, check_apart, check_headers, save
+    from ..benchmarks import check_apart, check_headers, save, trials
     from ..engines import engines
 
-    for steps in run.steps:
+    for steps in run.how.steps:
         if (folder := run.folder(steps)) is not None:
             check_apart(chosen, folder)
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
-    trials, gallery = Trials(run.steps, run.seed, run.consistent), show.gallery(options)
-    found: dict[int, dict[str, Scores]] = {steps: {} for steps in run.steps}
+    gallery = show.gallery(options)
+    found: dict[int, dict[str, Scores]] = {steps: {} for steps in run.how.steps}
     with _bar(len(chosen), working.quiet) as progress:
         for example in chosen:
-            for steps, trial in trials.of(example, engine.matter):
+            for steps, trial in trials(example, engine.matter, run.how):
                 scores = found[steps][trial.name] = _scored(trial, options, example.trimap)
                 if (folder := run.folder(steps)) is not None:
                     save(trial, folder)
             if gallery is not None:  # of the last number of steps
                 gallery.add(trial, scores)
             progress.update()
-    about = {"model": source.name, "layout": run.layout, "seed": run.seed, "consistent": run.consistent}
+    how = {name: value for name, value in vars(run.how).items() if name != "steps"}  # which stand with their scores
+    about = {"model": source.name, "layout": run.layout, **how}
     show.show({steps: Evaluation(pictures) for steps, pictures in found.items()}, gallery, about)
 
 
