@@ -61,6 +61,19 @@ def test_same_seed_same_alpha_and_noise_replaces_the_seed(matter: Matter) -> Non
     np.testing.assert_array_equal(matter.matte(image, trimap, steps=1, noise=noise), first)
 
 
+def test_a_true_alpha_takes_the_place_of_predictions(matter: Matter) -> None:
+    """The first step sees noise alone; later ones the truth, and so differ from what the sampler comes to."""
+    image, trimap = picture()
+    truth = np.random.default_rng(2).random((40, 50), np.float32)
+    usual, consistent = (list(matter.steps(image, trimap, steps=3, truth=given)) for given in (None, truth))
+    np.testing.assert_allclose(consistent[0], usual[0], rtol=0, atol=1e-4)
+    assert not np.allclose(consistent[2], usual[2], rtol=0, atol=1e-4)
+    with pytest.raises(ImageError, match="the true alpha has shape"):
+        matter.steps(image, trimap, steps=3, truth=truth[1:])
+    with pytest.raises(UsageError, match="consistent sampling has no fresh noise"):
+        matter.steps(image, trimap, steps=3, truth=truth, sampler="ddpm")
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 def test_the_encoder_runs_once_and_the_decoder_every_step(
     steps: int, matter: Matter, monkeypatch: pytest.MonkeyPatch

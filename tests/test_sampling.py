@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli.sampling import SAMPLERS, Diffusion, ddim, ddpm, normalise_variance, time_pairs
+from diffmatte_cli.sampling import SAMPLERS, Diffusion, consistent, ddim, ddpm, normalise_variance, time_pairs
 from diffmatte_cli.schedules import SCHEDULES
 
 
@@ -59,6 +59,41 @@ def test_ddim_keeps_the_noise_of_a_true_prediction() -> None:
         noise = start - signal_at_one * x_0
         expected = diffusion.add_noise(x_0, noise, torch.tensor([step.t_next], dtype=torch.float64))
         torch.testing.assert_close(step.x_next, expected, rtol=0, atol=1e-7)
+
+
+def test_consistent_sampling_forgets_every_prediction() -> None:
+    """Whatever is predicted, the next x_t is Eq. 2 of the truth with the first noise."""
+    truth, noise = (torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    diffusion, asked = Diffusion("linear", 0.2), []
+
+    def predict(x_in: Tensor, t: float) -> Tensor:
+        asked.append(x_in)
+        return torch.full_like(x_in, -3.0 * t)
+
+    steps = list(consistent(predict, noise, diffusion, 4, truth.clamp(-1, 1)))
+    assert [(step.t, step.t_next) for step in steps] == time_pairs(4)
+    for step, x_in in zip(steps, asked, strict=True):
+        expected = diffusion.add_noise(truth.clamp(-1, 1), noise, torch.tensor([step.t]))
+        torch.testing.assert_close(step.x_t, expected)
+        torch.testing.assert_close(x_in, normalise_variance(expected))
+        assert step.x_0.unique().tolist() == pytest.approx([max(-1.0, -3.0 * step.t)])
+    torch.testing.assert_close(steps[-1].x_next / 0.2, truth.clamp(-1, 1))
+
+
+def test_without_noise_the_sampler_iterates_over_its_own_predictions() -> None:
+    """It starts with an empty picture; then x_t is the last prediction, faded."""
+    diffusion, seen = Diffusion("cosine", 0.5, noise=False), []
+
+    def predict(x_in: Tensor, t: float) -> Tensor:
+        seen.append(x_in)
+        return torch.linspace(-0.9, 0.9, 16).reshape(1, 1, 4, 4) * (1 - t / 2)
+
+    start = diffusion.start(torch.randn(1, 1, 4, 4))
+    steps = list(ddim(predict, start, diffusion, 3))
+    assert (seen[0] == 0).all()
+    for before, x_in in zip(steps, seen[1:], strict=False):
+        torch.testing.assert_close(x_in, normalise_variance(before.x_0))
+    torch.testing.assert_close(steps[-1].x_next / 0.5, steps[-1].x_0)
 
 
 def test_ddpm_draws_once_a_step_after_the_prediction() -> None:
