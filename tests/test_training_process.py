@@ -23,7 +23,8 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 ACCELERATE = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
 LAUNCH = {
     "torchrun": TORCHRUN,
-    "accelerate": (*ACCELERATE, "--mixed_precision", "no", "--dynamo_backend", "no"),
+    # The precision is the configuration's, whatever the launcher says.
+    "accelerate": (*ACCELERATE, "--mixed_precision", "bf16", "--dynamo_backend", "no"),
 }
 
 

@@ -25,7 +25,10 @@ class Processes:
     def __init__(self, device: str) -> None:
         where = pick_device(device)
         self.accelerator = Accelerator(
-            cpu=where.type == "cpu", device_placement=False, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)]
+            cpu=where.type == "cpu",
+            device_placement=False,
+            mixed_precision="no",  # the configuration says it, and what is autocast
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
         self.rank: int = self.accelerator.process_index
         self.count: int = self.accelerator.num_processes
