@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from .matting import Matter, Sampling
+from .iteration import Sampling
+from .matting import Matter
 from .model.checkpoint import read_model
 from .model.config import VARIANTS, ModelConfig, grids_for
 from .model.diffmatte import DiffMatte, pad_amounts

@@ -18,7 +18,8 @@ from .settings import TrialOptions
 from .writing import write_images
 
 if TYPE_CHECKING:
-    from .matting import Matter, Sampling
+    from .iteration import Sampling
+    from .matting import Matter
 
 __all__ = ["check_apart", "check_headers", "save", "trials"]
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from .canvas import Canvas, classes_of
 from .errors import ImageError, UsageError, WeightsError
 from .hub import obtain
+from .iteration import Alpha, Predict, Sampling, check_sampling, iterate, until_stable
 from .memory import BASE, Spending, default_limit, guard_memory, plain_bytes
 from .model.checkpoint import Metadata, read_model
 from .model.config import (
@@ -22,55 +23,20 @@ from .model.config import (
     SCHEDULE_NAMES,
     check_device,
     check_precision,
-    check_stable,
-    check_steps,
     grids_for,
 )
 from .model.diffmatte import DiffMatte
 from .model.region import RegionDecoder
-from .sampling import SAMPLERS, Diffusion, Step, consistent
+from .sampling import Diffusion
 from .tiles import TiledDecoder
 from .trimap import UNKNOWN
 from .weights import ModelSource, Store, resolve_model
 
-__all__ = ["Encoding", "Matter", "Sampling", "load_file", "load_model", "pick_device"]
+__all__ = ["Encoding", "Matter", "load_file", "load_model", "pick_device"]
 
-Alpha = NDArray[np.float32]
-Predict = Callable[[Tensor, float], Tensor]
 # Rows that the encoder's first layers see at a time.
 STRIP = 512
 DTYPES = dict(zip(DTYPE_NAMES, (torch.float32, torch.float16, torch.bfloat16), strict=True))
-
-
-class Sampling(TypedDict, total=False):
-    """How alpha is sampled, by keyword.
-
-    Keys:
-        steps: T of Algorithm 2, default 10.
-        seed: of the noise, default 0.
-        noise: float32 [H, W], x_T instead of the one drawn from ``seed``.
-        draws: float32 [steps, H, W], the fresh noise of each step of ddpm likewise.
-        truth: float32 [H, W] in [0, 1], the true alpha that every x_t is made from instead of predictions (consistent
-            sampling, Fig. 9), which shows what errors of earlier steps cost; with ddim only.
-        sampler: "ddim" (default) or "ddpm".
-        schedule, input_scale: default to what the weights were trained with.
-        keep_known: True (default) holds the trimap's alpha at known pixels in every step; False computes the whole
-            picture, as the paper does.
-        whole: True computes the whole picture where only the unknown region counts; the same numbers, but for rounding.
-        until_stable: stop after a step in which no unknown pixel moved by more than so many of 255 levels.
-    """
-
-    steps: int
-    seed: int
-    noise: Alpha | None
-    draws: Alpha | None
-    truth: Alpha | None
-    sampler: str
-    schedule: str | None
-    input_scale: float | None
-    keep_known: bool
-    whole: bool
-    until_stable: float | None
 
 
 class Working(TypedDict, total=False):
@@ -166,30 +132,15 @@ class Matter:
 
         Raises UsageError for settings out of range, and what ``encode`` raises.
         """
-        steps, sampler = sampling.get("steps", 10), sampling.get("sampler", "ddim")
-        keep_known, until_stable = sampling.get("keep_known", True), sampling.get("until_stable")
+        check_sampling(sampling)
         diffusion = self._diffusion(sampling.get("schedule"), sampling.get("input_scale"))
-        _check_sampling(steps, sampler, sampling.get("truth") is not None)
-        check_stable(until_stable)
+        keep_known = sampling.get("keep_known", True)
         if keep_known and (settled := self._settled(image, trimap)) is not None:
-            return repeat(settled, int(steps))
+            return repeat(settled, int(sampling.get("steps", 10)))
         encoding = self._encoding(image, trimap)
-        generator = torch.Generator().manual_seed(int(sampling.get("seed", 0)))
-
-        def draw() -> Tensor:
-            return torch.randn((1, 1, *encoding.size), generator=generator).to(self.device)
-
-        noise, draws, truth = sampling.get("noise"), sampling.get("draws"), sampling.get("truth")
-        x_t = draw() if noise is None else _given("noise", noise, encoding.size).to(self.device)
-        x_t = diffusion.start(x_t)
-        fresh = draw if draws is None else _replay(_given("noise", draws, (int(steps), *encoding.size)).to(self.device))
         predict = self._predictor(encoding, keep_known, sampling.get("whole", False))
-        if truth is None:
-            iteration = SAMPLERS[sampler](predict, x_t, diffusion, int(steps), fresh)
-        else:
-            x_0 = 2 * _given("the true alpha", truth, encoding.size).to(self.device) - 1
-            iteration = consistent(predict, x_t, diffusion, int(steps), x_0)
-        return _until_stable(_alphas(iteration), encoding.canvas, until_stable)
+        alphas = iterate(predict, encoding.size, self.device, diffusion, sampling)
+        return until_stable(alphas, encoding.canvas.unknown, sampling.get("until_stable"))
 
     def matte(
         self,
@@ -299,16 +250,6 @@ def _silence(text: str) -> None:
     """Say nothing."""
 
 
-def _alphas(iteration: Iterator[Step]) -> Iterator[Alpha]:
-    for step in iteration:
-        alpha = ((step.x_0 + 1) / 2)[0, 0].cpu().numpy()
-        if not np.isfinite(alpha).all():
-            raise WeightsError(
-                "the model computed values that are not numbers: its weights are unusable, or --precision is too low"
-            )
-        yield alpha
-
-
 def load_model(
     model: str | Path = "tiny",
     device: str | torch.device = "cpu",
@@ -367,35 +308,3 @@ def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
         )
     if trimap.size == 0:
         raise ImageError("the photograph has no pixels")
-
-
-def _check_sampling(steps: int, sampler: str, is_consistent: bool) -> None:
-    check_steps(steps)
-    if is_consistent and sampler != "ddim":
-        raise UsageError(f"consistent sampling has no fresh noise: use the sampler ddim, not {sampler}")
-    if sampler not in SAMPLERS:
-        raise UsageError(f"there is no sampler {sampler!r}: use one of {', '.join(SAMPLERS)}")
-
-
-def _until_stable(alphas: Iterator[Alpha], canvas: Canvas, levels: float | None) -> Iterator[Alpha]:
-    """Pass on alphas until no unknown pixel moves by more than ``levels`` of 255; None never stops."""
-    if levels is None:
-        yield from alphas
-        return
-    unknown, before = canvas.unknown[0, 0].cpu().numpy(), None
-    for alpha in alphas:
-        yield alpha
-        if before is not None and np.abs(alpha - before)[unknown].max(initial=0) * 255 <= levels:
-            return
-        before = alpha
-
-
-def _given(what: str, values: Alpha, shape: tuple[int, ...]) -> Tensor:
-    if values.shape != shape:
-        raise ImageError(f"{what} has shape {list(values.shape)} but must have {list(shape)}")
-    return torch.tensor(values.copy(), dtype=torch.float32)[None, None]
-
-
-def _replay(draws: Tensor) -> Callable[[], Tensor]:
-    """Return what gives ``draws`` [1, 1, steps, H, W] one after another."""
-    return iter(draws.unbind(2)).__next__

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..matting import Alpha, Matter
+from ..iteration import Alpha
+from ..matting import Matter
 from ..metrics import mse, sad
 from ..model.diffmatte import DiffMatte
 from .data import Pair
