@@ -32,7 +32,7 @@ from .tiles import TiledDecoder
 from .trimap import UNKNOWN
 from .weights import ModelSource, Store, resolve_model
 
-__all__ = ["Encoding", "Matter", "load_file", "load_model", "pick_device"]
+__all__ = ["Encoding", "Matter", "compute_alike", "load_file", "load_model", "pick_device"]
 
 # Rows that the encoder's first layers see at a time.
 STRIP = 512
@@ -84,8 +84,7 @@ class Matter:
     ) -> None:
         self.plain, self.precision = working.get("plain", False), working.get("precision", "fp32")
         check_precision(self.precision, self.plain)
-        # The same bytes from run to run, and what the CPU gives.
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+        compute_alike()
         self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device, self.metadata = device, metadata or {}
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
@@ -282,6 +281,11 @@ def load_file(source: ModelSource, path: Path, device: torch.device, **working: 
             f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
         )
     return Matter(network, device, metadata, **working)
+
+
+def compute_alike() -> None:
+    """Let a GPU give the same bytes from run to run, and what the CPU gives."""
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
 
 def pick_device(spec: str) -> torch.device:

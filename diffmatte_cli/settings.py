@@ -19,7 +19,7 @@ from .weights import Store
 
 __all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES"]
 __all__ += ["DEFINITIONS", "HEADINGS", "REGIONS"]
-__all__ += ["Band", "MatteOptions", "ScoreOptions", "TrialOptions", "check_choice", "check_threads"]
+__all__ += ["MOST_THREADS", "Band", "MatteOptions", "ScoreOptions", "TrialOptions", "check_choice", "check_threads"]
 
 FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
 SPACES = ("linear", "srgb")
@@ -33,7 +33,7 @@ ENGINES = ("local", "ray")
 HEADINGS = {"sad": "SAD /1000", "mse": "MSE x1000", "grad": "Grad /1000", "conn": "Conn /1000"}
 REGIONS = ("unknown", "image")
 DEFINITIONS = ("matlab", "python")
-_MOST_THREADS = 512
+MOST_THREADS = 512
 # Of the band along a mask's edge.
 DEFAULT_PERCENT = 1.5
 _MOST_PIXELS = 2000
@@ -195,8 +195,8 @@ class TrialOptions:
 
 def check_threads(threads: int | None) -> None:
     """Raise UsageError for a number of CPU threads that is out of range; none given is fine."""
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"--threads must be at least 1 and at most {_MOST_THREADS}, not {threads}")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"--threads must be at least 1 and at most {MOST_THREADS}, not {threads}")
 
 
 def check_choice(option: str, value: str | None, choices: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 
 from .files import abandon
 
-__all__ = ["Stop", "stopping_on_signals"]
+__all__ = ["SIGNALS", "Stop", "stopping_on_signals"]
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 

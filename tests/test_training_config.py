@@ -37,6 +37,16 @@ def test_the_rate_warms_up_and_falls_in_stages() -> None:
         ("log_every = 1", "tensorboard = 1", "tensorboard in [run] cannot be"),
         ("warmup = 2", "layer_decay = 0.0", "layer_decay must be in (0, 1]"),
         ("warmup = 2", "learning_rate = nan", "learning_rate in [optimiser] cannot be"),
+        ("warmup = 2", "warmup = -1", "warmup must be at least 0"),
+        ("warmup = 2", "layer_decay = 0.5", "layer_decay is for the blocks of a ViT"),
+        ("warmup = 2", "milestones = [1]\n        factors = [-1]", "factors must be at least 0"),
+        ("warmup = 2", "weight_decay = inf", "weight_decay must be"),
+        ("[run]", "[loss]\n        mse = -1\n        [run]", "weights of [loss]"),
+        ("epochs = 6", "epochs = 1e300", "at most 100000000"),
+        ("epoch_steps = 1", "epoch_steps = 100000000000000000000", "at most 100000000"),
+        ("log_every = 1", "threads = 100000", "threads must be in"),
+        ("validation_steps = [1, 2]", "validation_steps = [20000]", "from 1 to 10000"),
+        ("[notes]", '[notes]\n        schedule = "cosine"', "[notes] cannot have schedule"),
         ("crop = 64", "cropp = 64", "unknown key cropp in [data]"),
         ("[run]", "[running]", "unknown table [running]"),
         ("warmup = 2", "milestones = [0.5]", "one length"),
@@ -92,6 +102,18 @@ def test_every_shipped_configuration_is_known() -> None:
     assert shipped == {"tiny.toml", "ablation.toml", *(f"paper/{name}.toml" for name in PAPER)}
     for name in shipped:
         read_config(TRAINING / name)
+
+
+def test_times_of_an_epoch_are_rounded_once() -> None:
+    """Though 0.55 x 100 is a hair above 55."""
+    config = OptimiserConfig(learning_rate=1.0, epochs=1, epoch_steps=100, warmup=0, milestones=(0.55,), factors=(0.5,))
+    assert [learning_rate(config, step) for step in (54, 55)] == [1, 0.5]
+    assert config.step_of(float("inf")) == 100
+
+
+def test_late_crops_alone_leave_the_batch(config_file: Path) -> None:
+    config = read_config(config_file, ["data.late_start=2", "data.late_crop=96"])
+    assert [(config.stage(step).crop, config.stage(step).batch) for step in (1, 2)] == [(64, 2), (96, 2)]
 
 
 def test_a_change_on_the_command_line_is_a_change_of_the_file(config_file: Path) -> None:

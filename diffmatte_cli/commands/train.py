@@ -1,6 +1,5 @@
 """``diffmatte train``: train a model from a configuration file."""
 
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..console import say
-from ..errors import UsageError
+from ..errors import DiffmatteError, UsageError
 from ..extras import require
+from ..stopping import stopping_on_signals
 from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
     from ..training.config import DataConfig
     from ..training.loop import Outcome
+    from ..training.processes import Processes
 
 __all__ = ["train"]
 
@@ -50,7 +51,6 @@ def train(
         raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
     require("train", "training")
     from ..training.config import read_config
-    from ..training.data import check_materials
     from ..training.loop import CHECKPOINT, Trainer
     from ..training.processes import Processes
 
@@ -78,15 +78,15 @@ def train(
         if not quiet:
             say("; ".join(report))
     _make_folder(output)
-    if processes.is_main:
-        check_materials(settings.data, output / "checked.json", progress=not quiet)
-    processes.wait()
-    trainer.stopping = stopper = _Stopper(max_minutes)
-    outcome = trainer.run()
+    _check_data(settings.data, output, processes, quiet)
+    ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
+    with stopping_on_signals() as stop:
+        trainer.stopping = lambda: stop.event.is_set() or time.monotonic() > ends
+        outcome = trainer.run()
     if not quiet:
         _report(outcome)
-    if stopper.signals:
-        raise SystemExit(128 + stopper.signals[0])
+    if stop.signal:
+        raise SystemExit(128 + stop.signal)
 
 
 def _check_folders(config: Path, data: "DataConfig") -> None:
@@ -95,29 +95,25 @@ def _check_folders(config: Path, data: "DataConfig") -> None:
             raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
 
 
+def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet: bool) -> None:
+    """Look through the data in the first process; where it finds something the others end without a word."""
+    from ..training.data import check_materials
+
+    problem: DiffmatteError | None = None
+    if processes.is_main:
+        try:
+            check_materials(data, output / "checked.json", progress=not quiet)
+        except DiffmatteError as error:
+            problem = error
+    if processes.any(problem is not None):
+        raise problem or SystemExit(1)
+
+
 def _make_folder(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {output}: {error.strerror}") from error
-
-
-class _Stopper:
-    """Answer whether a run shall end: its time is up, or a signal came."""
-
-    def __init__(self, max_minutes: float | None) -> None:
-        self.ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
-        self.signals: list[int] = []
-        for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _: object) -> None:
-        self.signals.append(number)
-        if len(self.signals) > 1:  # do not wait for the step at hand
-            raise SystemExit(128 + number)
-
-    def __call__(self) -> bool:
-        return bool(self.signals) or time.monotonic() > self.ends
 
 
 def _report(outcome: "Outcome") -> None:

@@ -17,6 +17,7 @@ from .config import SCHEDULE_NAMES, VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
 
 __all__ = [
+    "RESERVED",
     "WIDEST_DECODER",
     "Metadata",
     "assemble",
@@ -30,6 +31,8 @@ __all__ = [
 Metadata = dict[str, str]
 Tensors = dict[str, Tensor]
 FORMAT = "diffmatte"
+# What a file says of itself, beside free notes.
+RESERVED = frozenset({"format", "variant", "decoder_width", "schedule", "input_scale", "noise"})
 # Five times the widest of Table 6c.
 WIDEST_DECODER = 256
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -44,13 +47,13 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp3
     """
     config = model.config
     metadata = {
+        **notes,
         "format": FORMAT,
         "variant": config.variant,
         "decoder_width": str(config.decoder_width),
         "schedule": config.schedule,
         "input_scale": str(config.input_scale),
         **({} if config.noise else {"noise": "none"}),
-        **notes,
     }
     tensors = {key: _stored(value, DTYPES[dtype]) for key, value in model.state_dict().items()}
     if not all(is_finite(tensor) for tensor in tensors.values()):

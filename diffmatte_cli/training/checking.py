@@ -151,7 +151,9 @@ def _upright_size(picture: Image.Image) -> tuple[int, int]:
 
 def _levels(path: Path, picture: Image.Image, opacity: str) -> tuple[int, int]:
     """Return the lowest and the highest opacity of a picture, of 255."""
-    if opacity != "grey" and picture.has_transparency_data:
+    # OpenCV, which reads samples, knows no transparent grey or colour beside channels and palettes.
+    has_alpha = picture.has_transparency_data and picture.mode in ("RGBA", "LA", "PA", "P")
+    if opacity != "grey" and has_alpha:
         levels = np.asarray(picture.convert("RGBA").getchannel("A"))
     elif opacity == "alpha":
         raise TrainingError(f"{path} has no alpha channel: name the folder of alphas, or remove it")

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
-from ..model.checkpoint import WIDEST_DECODER
-from ..model.config import SCHEDULE_NAMES, VARIANTS, ModelConfig
+from ..model.config import VARIANTS, ModelConfig
 from .losses import LossWeights
-from .objective import ALIGNMENTS
+from .rules import rules
 
 __all__ = [
-    "RECIPES",
     "DataConfig",
     "InitialConfig",
     "OptimiserConfig",
@@ -25,15 +23,12 @@ __all__ = [
     "read_config",
 ]
 
-# How samples are made: by drawing, and as Appendix C has it.
-RECIPES = ("drawn", "paper")
-
 
 @dataclass(frozen=True)
 class DataConfig:
     """What samples are composed from. Folders are relative to the working directory.
 
-    From epoch ``late_start`` on, crops are of ``late_crop`` pixels, ``late_batch`` a step.
+    From epoch ``late_start`` on, crops are of ``late_crop`` pixels, ``late_batch`` a step; 0 for no change.
     """
 
     recipe: str = "drawn"
@@ -45,8 +40,8 @@ class DataConfig:
     crop: int = 192
     batch: int = 8
     late_start: float = math.inf
-    late_crop: int = 192
-    late_batch: int = 8
+    late_crop: int = 0
+    late_batch: int = 0
     workers: int = 1
     validation: str = ""
     validation_limit: int = 4
@@ -54,7 +49,7 @@ class DataConfig:
     @property
     def batches(self) -> tuple[int, ...]:
         """Samples a step: all numbers that occur."""
-        return (self.batch,) if math.isinf(self.late_start) else (self.batch, self.late_batch)
+        return (self.batch, self.late_batch or self.batch)
 
 
 @dataclass(frozen=True)
@@ -80,6 +75,10 @@ class OptimiserConfig:
     def steps(self) -> int:
         """Steps of the whole run."""
         return round(self.epochs * self.epoch_steps)
+
+    def step_of(self, epoch: float) -> int:
+        """Return the first step of an epoch, of the whole run's at most."""
+        return round(min(epoch, self.epochs) * self.epoch_steps)
 
 
 @dataclass(frozen=True)
@@ -146,15 +145,15 @@ class TrainConfig:
     def stage(self, step: int) -> Stage:
         """Return what ``step``, counted from 0, is made of."""
         data = self.data
-        late = min(data.late_start * self.optimiser.epoch_steps, self.optimiser.steps)
+        late = self.optimiser.step_of(data.late_start)
         if step < late:
             return Stage(data.crop, data.batch, step * data.batch)
-        begin = math.ceil(late)
-        return Stage(data.late_crop, data.late_batch, begin * data.batch + (step - begin) * data.late_batch)
+        batch = data.late_batch or data.batch
+        return Stage(data.late_crop or data.crop, batch, late * data.batch + (step - late) * batch)
 
     def alignment(self, step: int) -> str:
         """Return how the samples of ``step`` are aligned."""
-        begins = self.self_align.start * self.optimiser.epoch_steps
+        begins = self.optimiser.step_of(self.self_align.start)
         return self.self_align.alignment if step >= begins else "none"
 
 
@@ -187,7 +186,9 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
         run=_record(path, RunConfig, "run", tables),
         notes={key: str(value) for key, value in tables.get("notes", {}).items()},
     )
-    _check(path, config)
+    for holds, sentence in rules(config):
+        if not holds:
+            raise UsageError(f"{path}: {sentence}")
     return config
 
 
@@ -239,54 +240,3 @@ def _is(value: Any, kind: Any) -> bool:
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
     return isinstance(value, int | float if kind is float else kind) and value == value  # not NaN
-
-
-def _check(path: Path, config: TrainConfig) -> None:
-    data, optimiser, run = config.data, config.optimiser, config.run
-    rules = [
-        (config.model.schedule in SCHEDULE_NAMES, f"schedule must be one of {', '.join(SCHEDULE_NAMES)}"),
-        (0 < config.model.input_scale <= 1, "input_scale must be in (0, 1]"),
-        (2 <= config.model.decoder_width <= WIDEST_DECODER, f"decoder_width must be in [2, {WIDEST_DECODER}]"),
-        (data.recipe in RECIPES, f"recipe must be one of {', '.join(RECIPES)}"),
-        (
-            data.recipe != "paper" or (data.foregrounds and data.backgrounds and not data.mattes),
-            'recipe = "paper" needs foregrounds and backgrounds, and no mattes',
-        ),
-        (
-            data.recipe != "drawn" or not (data.foregrounds or data.alphas),
-            'foregrounds and alphas are for recipe = "paper": name pictures with alpha as mattes',
-        ),
-        (data.crop >= 64 and data.crop % 32 == 0, "crop must be a multiple of 32, at least 64"),
-        (data.batch >= 1 and data.workers >= 0, "batch must be at least 1 and workers at least 0"),
-        (data.late_start >= 0, "late_start must be at least 0, in epochs"),
-        (
-            data.late_crop >= 64 and data.late_crop % 32 == 0 and data.late_batch >= 1,
-            "late_crop must be a multiple of 32, at least 64, and late_batch at least 1",
-        ),
-        (0 <= data.procedural_share <= 1, "procedural_share must be in [0, 1]"),
-        (
-            optimiser.epoch_steps >= 1 and math.isfinite(optimiser.epochs) and optimiser.steps >= 1,
-            "epochs of epoch_steps steps must give at least one step",
-        ),
-        (0 < optimiser.learning_rate < math.inf, "learning_rate must be positive"),
-        (0 < optimiser.layer_decay <= 1, "layer_decay must be in (0, 1]"),
-        (optimiser.weight_decay >= 0, "weight_decay must be at least 0"),
-        (len(optimiser.milestones) == len(optimiser.factors), "milestones and factors must be of one length"),
-        (list(optimiser.milestones) == sorted(optimiser.milestones), "milestones must rise"),
-        (config.self_align.alignment in ALIGNMENTS, f"alignment must be one of {', '.join(ALIGNMENTS)}"),
-        (min((config.self_align.start, *optimiser.milestones)) >= 0, "milestones and start must be at least 0"),
-        (0 <= optimiser.ema_decay < 1, "ema_decay must be in [0, 1)"),
-        (0 <= run.seed < 2**32 and run.threads >= 0, "seed must be in [0, 2**32) and threads at least 0"),
-        (min(run.validation_steps, default=0) >= 1, "validation_steps must list numbers of at least 1"),
-        (optimiser.clip_norm > 0 and run.checkpoint_minutes > 0, "clip_norm and checkpoint_minutes must be positive"),
-        (data.validation_limit >= 1 and run.previews >= 0, "validation_limit must be at least 1 and previews 0"),
-        (run.precision in ("fp32", "bf16"), "precision must be fp32 or bf16"),
-        (min(run.log_every, run.validate_every) >= 1, "log_every and validate_every must be at least 1"),
-        (
-            run.accumulate >= 1 and not any(batch % run.accumulate for batch in data.batches),
-            "accumulate must be at least 1 and divide batch and late_batch",
-        ),
-    ]
-    for holds, sentence in rules:
-        if not holds:
-            raise UsageError(f"{path}: {sentence}")

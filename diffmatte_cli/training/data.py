@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import TrainingError
 from ..images import read_grey, read_image
 from ..priors import colour_priors
+from ..stopping import SIGNALS
 from ..trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
 from .composition import Layers, compose
@@ -40,7 +41,6 @@ __all__ = [
     "read_validation",
 ]
 
-ENDINGS = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 # (seed, index, crop) -> one sample's layers.
 Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
@@ -125,12 +125,14 @@ def batches(
     with _ignored_endings():
         made = iter(loader)
     for batch in made:
+        if isinstance(batch, Exception):
+            raise batch
         yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
 
 
 def _ignore_endings(_: int = 0) -> None:
     """Ignore what ends a run in order, as a worker: its parent still needs it, and sends it home in the end."""
-    for number in ENDINGS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -140,7 +142,7 @@ def _ignored_endings() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in ENDINGS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     _ignore_endings()
     try:
         yield
@@ -149,8 +151,12 @@ def _ignored_endings() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class _MicroBatches(Dataset["Stack | Batch"]):
-    """A process's micro-batches for the steps that are left."""
+class _MicroBatches(Dataset["Stack | Batch | Exception"]):
+    """A process's micro-batches for the steps that are left.
+
+    What goes wrong is returned, to be raised by the parent: raised in a worker it would be a traceback's text, and its
+    frames would keep the workers from being sent home.
+    """
 
     def __init__(self, config: TrainConfig, source: Compose, first: int, share: Share, finished: bool) -> None:
         self.config, self.source, self.first, self.share, self.finished = config, source, first, share, finished
@@ -158,7 +164,13 @@ class _MicroBatches(Dataset["Stack | Batch"]):
     def __len__(self) -> int:
         return (self.config.optimiser.steps - self.first) * self.share.parts
 
-    def __getitem__(self, item: int) -> Stack | Batch:
+    def __getitem__(self, item: int) -> Stack | Batch | Exception:
+        try:
+            return self._made(item)
+        except Exception as error:
+            return error
+
+    def _made(self, item: int) -> Stack | Batch:
         config, (step, part) = self.config, divmod(item, self.share.parts)
         stage = config.stage(self.first + step)
         with _one_thread():

@@ -11,7 +11,7 @@ __all__ = ["parameter_groups"]
 
 # Tables of positions are matrices only in form.
 TABLES = ("pos_embed", "rel_pos_h", "rel_pos_w", "relative_position_bias_table")
-BLOCK = re.compile(r"encoder\.blocks\.(\d+)\.")
+BLOCK = re.compile(r"encoder\.blocks\.(\d+)\.(?!residual\.)")
 ENTRANCE = ("encoder.patch_embed.", "encoder.pos_embed")
 
 
@@ -20,7 +20,8 @@ def parameter_groups(model: DiffMatte, weight_decay: float, layer_decay: float) 
 
     Matrices decay; vectors and tables of positions do not. The encoder of a ViT learns the slower the nearer to the
     picture: with D blocks and ``layer_decay`` L in (0, 1], block i of 0 to D - 1 has the scale L ** (D - i), patch
-    embedding and positions L ** (D + 1), the decoder 1. Every scale is 1 for other encoders. Groups come in the order
+    embedding and positions L ** (D + 1), the decoder and the convolutions at the ends of blocks 1, since no pretrained
+    network has these. Every scale is 1 for other encoders. Groups come in the order
     of their first parameters.
     """
     blocks = getattr(model.encoder, "blocks", ())

@@ -23,11 +23,13 @@ class Log:
         self.folder, self.began = folder, time.monotonic()
         self.board = _board(folder, step) if tensorboard else None
         for path in (folder / "losses.csv", folder / "validation.csv"):
-            if path.exists():
-                head, *rows = path.read_text().splitlines()
-                kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= step]
+            head, *rows = (path.read_text().splitlines() if path.exists() else []) or [""]
+            kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= step]
+            if kept and step:
                 with staged_file(path) as temporary:
                     temporary.write_text("".join(f"{row}\n" for row in (head, *kept)))
+            else:
+                path.unlink(missing_ok=True)
 
     def losses(self, step: int, rate: float, norm: float, terms: dict[str, float]) -> None:
         """Append one row of loss terms; ``norm`` is the gradient's before clipping."""
@@ -64,7 +66,7 @@ class Log:
         path = self.folder / name
         fresh = not path.exists()
         with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, row)
+            writer = csv.DictWriter(file, row, lineterminator="\n")
             if fresh:
                 writer.writeheader()
             writer.writerow(row)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..errors import TrainingError, UsageError
 from ..files import staged_file
+from ..matting import compute_alike
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..sampling import Diffusion
@@ -48,7 +49,7 @@ class Outcome:
 
 def learning_rate(config: OptimiserConfig, step: int) -> float:
     """Return the rate of ``step``: a linear warm-up, then one stage after another."""
-    passed = sum(step >= epoch * config.epoch_steps for epoch in config.milestones)
+    passed = sum(step >= config.step_of(epoch) for epoch in config.milestones)
     stage = 1.0 if passed == 0 else config.factors[passed - 1]
     return config.learning_rate * stage * min(1.0, (step + 1) / max(config.warmup, 1))
 
@@ -70,6 +71,7 @@ class Trainer:
     def __post_init__(self) -> None:
         config, device = self.config, self.processes.device
         self.share = self.processes.share(config)
+        compute_alike()
         torch.manual_seed(config.run.seed)
         if config.run.threads:
             torch.set_num_threads(config.run.threads)
@@ -112,8 +114,10 @@ class Trainer:
             config = state["config"]
         except Exception as error:  # torch raises nearly every kind on damaged files
             raise TrainingError(f"{path} is damaged ({type(error).__name__}): start the run again") from error
-        if config != self.config.plain():
-            raise UsageError(f"{path} was made with another configuration: use that one, or another folder")
+        if changed := _differences(config, self.config.plain()):
+            raise UsageError(
+                f"{path} was made with another configuration ({', '.join(changed)}): use that one, or another folder"
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -129,18 +133,20 @@ class Trainer:
         saved = time.monotonic()
         if pairs and self.step == 0:
             validate(self, pairs, log)
-        for parts in self._bar(zip(*[source] * config.run.accumulate, strict=True), steps):
+        stopped = self.processes.any(self.stopping())
+        for parts in () if stopped else self._bar(zip(*[source] * config.run.accumulate, strict=True), steps):
             terms, norm = self._train(objective, parts)
             self.step += 1
             if self.step % config.run.log_every == 0 or self.step == steps:
                 self._tell(terms, norm, log)
-            if pairs and (self.step % config.run.validate_every == 0 or self.step == steps):
+            validates = bool(pairs) and (self.step % config.run.validate_every == 0 or self.step == steps)
+            if is_main and (validates or time.monotonic() - saved > 60 * config.run.checkpoint_minutes):
+                self._save()
+                saved = time.monotonic()
+            if validates:
                 validate(self, pairs, log)
             if self.processes.any(self.stopping()):
                 break
-            if is_main and time.monotonic() - saved > 60 * config.run.checkpoint_minutes:
-                self._save()
-                saved = time.monotonic()
         if log is not None:
             self._save()
             log.close()
@@ -218,10 +224,25 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
         }
         with staged_file(self.folder / CHECKPOINT) as path:
-            torch.save(state, path)
+            try:
+                torch.save(state, path)
+            except RuntimeError as error:  # how a full disk reads there
+                raise OSError(f"{error}; make room, or choose another place") from error
         progress = {"steps": f"{self.step} of {self.config.optimiser.steps}", "date": date.today().isoformat()}
         with staged_file(self.folder / WEIGHTS) as path:
             write_model(path, self.average, self.config.notes | progress, "fp16")
+
+
+def _differences(theirs: dict[str, Any], ours: dict[str, Any], within: str = "") -> list[str]:
+    """Name the keys in which two nested tables differ."""
+    found = []
+    for key in sorted(theirs.keys() | ours.keys()):
+        one, other = theirs.get(key), ours.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += _differences(one, other, f"{within}{key}.")
+        elif one != other:
+            found.append(f"{within}{key}")
+    return found
 
 
 def _training_mode(model: DiffMatte, frozen_batch_norm: bool) -> None:

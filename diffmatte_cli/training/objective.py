@@ -73,7 +73,7 @@ def draw(alignment: str, size: int, seed: int, step: int, indices: list[int], dr
 
 
 def _generator(*entropy: int) -> torch.Generator:
-    """Return a generator whose numbers have nothing in common with those of other ``entropy``."""
+    """Return a generator of ``entropy``; of its seed torch uses 32 bits, which a few samples in millions share."""
     (state,) = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import InitProcessGroupKwargs, broadcast
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -70,6 +70,12 @@ class Processes:
     def any(self, flag: bool) -> bool:
         """Tell whether the flag is up in any process."""
         return bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
+
+    def copy_first(self, module: nn.Module) -> None:
+        """Give a module the first process's buffers in all."""
+        if self.count > 1:
+            for buffer in module.buffers():
+                broadcast(buffer, 0)
 
     def wait(self) -> None:
         """Wait until all processes come to this place."""

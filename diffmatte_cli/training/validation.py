@@ -20,19 +20,27 @@ __all__ = ["validate"]
 
 
 def validate(trainer: "Trainer", pairs: list[Pair], log: Log | None) -> None:
-    """Score the averaged weights at each of the configuration's numbers of sampling steps, and show pictures."""
+    """Score the averaged weights at each of the configuration's numbers of sampling steps, and show pictures.
+
+    A run that is to stop ends it without scores.
+    """
     processes, run = trainer.processes, trainer.config.run
     # A model of its own: spectral norm, once folded in a copy, would be gone from the original as well.
+    processes.copy_first(trainer.average)  # whose batch normalisation each process has seen otherwise
     model = DiffMatte(trainer.config.model)
     model.load_state_dict(trainer.average.state_dict())
     matter = Matter(model.eval(), processes.device)
     sums = torch.zeros(len(run.validation_steps), 2)
     for number in range(processes.rank, len(pairs), processes.count):
+        if trainer.stopping():
+            break
         _, image, trimap, truth = pairs[number]
         alphas = [matter.matte(image, trimap, steps=steps, seed=number) for steps in run.validation_steps]
         sums += torch.tensor([(sad(alpha, truth, trimap), mse(alpha, truth, trimap)) for alpha in alphas])
         if log is not None and number // processes.count < run.previews:
             log.preview(trainer.step, pairs[number][0], _sheet(pairs[number], alphas[-1]))
+    if processes.any(trainer.stopping()):
+        return
     means = processes.sum(sums.to(processes.device)) / len(pairs)
     if log is not None:
         for steps, (mean_sad, mean_mse) in zip(run.validation_steps, means.tolist(), strict=True):
