@@ -18,7 +18,7 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
 from diffmatte_cli.cli import app
-from diffmatte_cli.errors import TrainingError
+from diffmatte_cli.errors import OutputError, TrainingError, UsageError
 from diffmatte_cli.matting import load_model
 from diffmatte_cli.sampling import Diffusion
 from diffmatte_cli.training import loop
@@ -76,9 +76,55 @@ def test_the_time_limit_ends_a_run_that_can_go_on(config_file: Path, tmp_path: P
     command = ["train", str(config_file), "-o", str(run), "--device", "cpu"]
     first = CliRunner().invoke(app, [*command, "--max-minutes", "0"])
     assert first.exit_code == 0
-    assert "stopped at step 1 of 6" in first.stderr
+    assert "stopped at step 0 of 6" in first.stderr
     second = CliRunner().invoke(app, [*command, "--resume"])
     assert "done, 6 steps" in second.stderr
+
+
+def test_a_run_that_is_to_stop_does_not_wait_for_all_of_a_validation(config_file: Path, tmp_path: Path) -> None:
+    """Asked between pictures; what was trained is saved before."""
+    asked, run = [], _folder(tmp_path / "run")
+
+    def stopping() -> bool:
+        asked.append((run / CHECKPOINT).exists())
+        return trainer.step == 3
+
+    changes = ["data.validation=drawn", "data.validation_limit=3", "run.validate_every=3", "run.validation_steps=[1]"]
+    trainer = Trainer(read_config(config_file, changes), run, stopping=stopping, progress=False)
+    assert trainer.run().step == 3
+    assert [row["step"] for row in _rows(run / "validation.csv")] == ["0"]
+    assert asked[-1]
+
+
+def test_another_configuration_is_told_by_its_keys(config_file: Path, tmp_path: Path) -> None:
+    run = _folder(tmp_path / "run")
+    Trainer(read_config(config_file), run, stopping=lambda: True, progress=False).run()
+    other = Trainer(read_config(config_file, ["run.seed=4", "data.crop=96"]), run, progress=False)
+    with pytest.raises(UsageError, match=r"another configuration \(data\.crop, run\.seed\)"):
+        other.resume()
+
+
+def test_logs_are_those_of_the_run_alone(config_file: Path, tmp_path: Path) -> None:
+    """Whatever a run that was killed before its first checkpoint, or while it wrote, has left."""
+    run = _folder(tmp_path / "run")
+    (run / "losses.csv").write_text("")
+    (run / "validation.csv").write_text("step,steps,sad,mse\n0,1,9,9\n0,2,9,")
+    Trainer(read_config(config_file), run, progress=False).run()
+    assert [row["step"] for row in _rows(run / "losses.csv")] == list("123456")
+    assert [row["step"] for row in _rows(run / "validation.csv")] == ["0", "0", "3", "3", "6", "6"]
+    assert b"\r" not in (run / "losses.csv").read_bytes()
+
+
+def test_a_full_disk_is_told(config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", refuse)
+    run = _folder(tmp_path / "run")
+    with pytest.raises(OutputError, match=r"cannot write .*make room"):
+        Trainer(read_config(config_file), run, stopping=lambda: True, progress=False).run()
+    assert not list(run.glob("*.pt"))
+    assert not list(run.glob(".*"))
 
 
 def test_training_starts_from_given_weights(config_file: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -123,11 +123,14 @@ def batches(
         worker_init_fn=_ignore_endings,
     )
     with _ignored_endings():
-        made = iter(loader)
-    for batch in made:
-        if isinstance(batch, Exception):
-            raise batch
-        yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
+        made: Any = iter(loader)
+    try:
+        for batch in made:
+            if isinstance(batch, Exception):
+                raise batch
+            yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
+    finally:
+        made = None  # sends the workers home, however long a traceback holds on to this frame
 
 
 def _ignore_endings(_: int = 0) -> None:
