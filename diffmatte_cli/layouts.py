@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .errors import UsageError
+from .errors import UsageError, listed
 from .locations import folders_in, is_folder, pictures_in
 from .settings import check_choice
 
@@ -25,7 +25,6 @@ __all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "trimap_of"]
 WIDEST_KERNEL = 30
 
 _EACH = "*"
-_NAMED_AT_MOST = 3
 # Left by archives of macOS and, closed to most, at the top of a disk.
 _NO_PART = ("__MACOSX", "lost+found")
 
@@ -147,7 +146,7 @@ def examples(layout: str, folder: Path) -> list[Example]:
     """Return the pictures of a test set in the folder DIR, by name.
 
     Raises:
-        UsageError: an unknown layout, no such folder, folders or partners that are missing, two files by one name.
+        UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
     """
     check_choice("--layout", layout, tuple(LAYOUTS))
     if not is_folder(folder):
@@ -155,7 +154,12 @@ def examples(layout: str, folder: Path) -> list[Example]:
     places = _fitting(LAYOUTS[layout], folder)
     if not places:
         raise UsageError(_misfit(layout, folder))
-    return [example for place in places for example in _paired(LAYOUTS[layout], place)]
+    named: dict[str, Example] = {}
+    for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
+        if (other := named.setdefault(example.name, example)) is not example:
+            both = f"{other.image} and {example.image}"
+            raise UsageError(f"{both} would both be called {example.name}: rename one")
+    return list(named.values())
 
 
 def trimap_of(example: Example, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
@@ -199,7 +203,7 @@ def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
         for below in layout.below:
             if below == _EACH:
                 each = [_place(layout, base, f"{base.name}_") for base in _folders(top)]
-                places = [place for place in each if "picture" in place.found] or each
+                places = [place for place in each if place.found] or each
             else:
                 places = [_place(layout, base) for base in (_descend(top, below),) if base is not None]
             if places:
@@ -234,18 +238,28 @@ def _misfit(name: str, folder: Path) -> str:
     """Say what was looked for and is not there, what is expected, and which layout fits instead."""
     layout = LAYOUTS[name]
     nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
-    place = next(place for place in nearest if place.missing)
-    fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
-    if fg is not None and "picture" not in place.found:
-        lacks = f"{place.base} holds {fg} and no {layout.folders[0].image}"
-        text = f"the composites of {layout.title} are not made yet: {lacks}; {layout.making}"
+    uncomposed = [
+        f"{place.base} holds {fg} and no {layout.folders[0].image}" for place, fg in _foregrounds(layout, nearest)
+    ]
+    if uncomposed:
+        text = f"the composites of {layout.title} are not made yet: {listed(uncomposed)}; {layout.making}"
     else:
-        lacks = f"{place.base} holds no folder {' and no '.join(place.missing)}"
-        text = f"{folder} does not have the layout {name}: {lacks}"
+        lacking = [
+            f"{place.base} holds no folder {' and no '.join(place.missing)}" for place in nearest if place.missing
+        ]
+        text = f"{folder} does not have the layout {name}: {listed(lacking)}"
     # Where trimaps lie, a layout without any is the worse guess.
     others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
     fits = f" (--layout {max(others, key=others.__getitem__)} fits)" if others else ""
     return f"{text}; {_expected(layout)}{fits}"
+
+
+def _foregrounds(layout: Layout, places: Iterable[_Place]) -> Iterator[tuple[_Place, str]]:
+    """Yield the places without composites that hold what these are made of, and its name."""
+    for place in places:
+        fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
+        if fg is not None and "picture" not in place.found:
+            yield place, fg
 
 
 def _expected(layout: Layout) -> str:
@@ -262,7 +276,7 @@ def _paired(layout: Layout, place: _Place) -> list[Example]:
     lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
     if any(lacking.values()):
         texts = (
-            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {_listed(names)}"
+            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
             for part, names in lacking.items()
             if names
         )
@@ -296,8 +310,3 @@ def _foreground(name: str, found: Mapping[str, Path]) -> str | None:
         if name in found:
             return name
     return None
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED_AT_MOST
-    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UsageError
+from .errors import UsageError, listed
 from .locations import pictures_in
 from .sequences import remarked, unmarked
 
@@ -49,7 +49,7 @@ def _match(pictures: dict[str, dict[str, Path]], folder: Path) -> list[Pair]:
         raise UsageError(f"the folder {folder} holds no pictures")
     missing = [f"{name} ({role})" for name in names for role, found in pictures.items() if name not in found]
     if missing:
-        raise UsageError(f"no partner for: {', '.join(missing)}")
+        raise UsageError(f"no partner for: {listed(missing)}")
     return [Pair(name, *(found[name] for found in pictures.values())) for name in names]
 
 

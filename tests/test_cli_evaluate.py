@@ -151,6 +151,13 @@ def test_missing_partners_are_listed() -> None:
     assert "no partner for: a (ground truth), b (trimap)" in _error(_run("pred", "gt", "--trimap", "trimap"), 2)
 
 
+def test_of_many_missing_partners_three_are_named() -> None:
+    for number in range(5):
+        _save(f"pred/c{number}.png", 0.5)
+    line = _error(_run("pred", "gt", "--region", "image"), 2)
+    assert "no partner for: c0 (ground truth), c1 (ground truth), c2 (ground truth), and 2 more\n" in line
+
+
 def test_missing_paths_and_mixed_kinds() -> None:
     assert "the prediction none does not exist" in _error(_run("none", "gt", "--trimap", "trimap"), 2)
     assert "three files or three folders" in _error(_run("pred", "gt/a.png", "--trimap", "trimap"), 2)

@@ -235,6 +235,19 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
             "fur/merged: a_0; fur/alpha: a_0; fur/trimap: a_0; hair/merged: b_0; hair/trimap: b_0",
             "{0} does not have the layout simd: {0}/hair holds no folder alpha; expected",
         ),
+        (  # a class is never passed by because its composites are missing
+            "simd",
+            "fur/merged: a_0; fur/alpha: a_0; fur/trimap: a_0; hair/alpha: b_0; net/trimap: c_0; net/alpha: c_0;"
+            " smoke/alpha: d_0; smoke/trimap: d_0",
+            "{0} does not have the layout simd: {0}/hair holds no folder merged and no trimap, {0}/net holds no folder"
+            " merged, {0}/smoke holds no folder merged; expected",
+        ),
+        (
+            "simd",
+            "fur/merged: a_0; fur/alpha: a_0; fur/trimap: a_0; hair/fg: b_0; hair/alpha: b_0; net/fg: c; net/alpha: c",
+            "the composites of the Semantic Image Matting Dataset are not made yet: {0}/hair holds fg and no merged,"
+            " {0}/net holds fg and no merged; generate_testset.py",
+        ),
         (
             "composition-1k",
             "Test_set/Adobe-licensed images/fg: a; Test_set/Adobe-licensed images/alpha: a;"
@@ -251,21 +264,27 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
         (
             "simd",
             "fur/fg: a.jpg; fur/alpha: a.jpg; net/fg: b.jpg; net/alpha: b.jpg",
-            "the composites of the Semantic Image Matting Dataset are not made yet: {0}/fur holds fg and no merged;"
-            " generate_testset.py",
+            "the composites of the Semantic Image Matting Dataset are not made yet: {0}/fur holds fg and no merged,"
+            " {0}/net holds fg and no merged; generate_testset.py",
         ),
         ("plain", "image: notes.txt; alpha: a; trimap: a", "the folder {0}/image holds no pictures; expected"),
         ("plain", "image: a b; alpha: a; trimap: a b", "no alpha in {0}/alpha for 1 of 2 pictures: b; expected"),
         (
             "plain",
             "image: a b c d e; alpha: a; trimap: b",
-            "no alpha in {0}/alpha for 4 of 5 pictures: b, c, d and 1 more;"
-            " no trimap in {0}/trimap for 4 of 5 pictures: a, c, d and 1 more; expected",
+            "no alpha in {0}/alpha for 4 of 5 pictures: b, c, d, and 1 more;"
+            " no trimap in {0}/trimap for 4 of 5 pictures: a, c, d, and 1 more; expected",
         ),
         (
             "composition-1k",  # one alpha short: that of the foreground a is not taken for the composite a_1_0
             "merged: a_0 a_1 a_1_0; alpha_copy: a_0 a_1; trimaps: a_0 a_1 a_1_0",
             "no alpha in {0}/alpha_copy for 1 of 3 pictures: a_1_0; expected",
+        ),
+        (
+            "simd",
+            "fur/merged: long_a_0; fur/alpha: long_a_0; fur/trimap: long_a_0; fur_long/merged: a_0;"
+            " fur_long/alpha: a_0; fur_long/trimap: a_0",
+            "{0}/fur/merged/long_a_0.png and {0}/fur_long/merged/a_0.png would both be called fur_long_a_0: rename one",
         ),
         ("aim-500", "original: a.jpg a.png; mask: a; trimap: a", "{0}/original/a.jpg and {0}/original/a.png go by"),
     ],
