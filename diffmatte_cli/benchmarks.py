@@ -1,20 +1,24 @@
 """Run a model over a test set whose true mattes are known."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from .colour import as_shares, quantise
 from .encoding import Result
-from .errors import UsageError
+from .errors import ImageError, UsageError
 from .evaluation import Trial, check_sizes
-from .images import read_grey, read_image
-from .layouts import Example, trimap_of
+from .images import Photo, read_grey, read_image
+from .layouts import Example, made_trimap
 from .locations import place
 from .opening import tolerant_pillow
 from .settings import TrialOptions
+from .trimap import fit_to_photo, parse_trimap
 from .writing import write_images
 
 if TYPE_CHECKING:
@@ -29,17 +33,26 @@ def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterato
 
     Raises ImageError for a file that cannot be read, and where sizes differ.
     """
-    image, gt = read_image(example.image).pixels, read_grey(example.alpha).levels
-    trimap = trimap_of(example, gt)
-    shapes = (image.shape[:2], gt.shape, trimap.shape)
-    check_sizes(dict(zip(_paths(example), shapes, strict=False)))  # a trimap that was made fits
-    encoding = matter.encode(image, trimap)
+    photo = read_image(example.image)
+    levels = {path: _laid_on(photo, path) for path in _paths(example)[1:]}
+    check_sizes({example.image: photo.pixels.shape[:2]} | {path: found.shape for path, found in levels.items()})
+    gt = levels[example.alpha]
+    trimap = made_trimap(example.name, gt) if example.trimap is None else parse_trimap(levels[example.trimap])
+    encoding = matter.encode(photo.pixels, trimap)
     for steps in options.steps:
         settings: Sampling = {"steps": steps, "seed": options.seed, "keep_known": options.keep_known}
         if options.consistent:
             settings["truth"] = gt
         alpha = quantise(matter.matte(encoding, **settings), 8)
-        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, image)
+        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
+
+
+def _laid_on(photo: Photo, path: Path) -> NDArray[np.float32]:
+    """Read the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes them fit."""
+    grey = read_grey(path)
+    with suppress(ImageError):
+        return fit_to_photo(grey, photo)
+    return grey.levels  # and those who compare sizes name the files
 
 
 def save(trial: Trial, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """How published matting test sets lie on disk, as data; finds each picture with its alpha and trimap.
 
-Standard library only, until a trimap is asked for.
+Standard library only, until a trimap is made.
 """
 
 import random
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "trimap_of"]
+__all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "made_trimap"]
 
 # Distinctions-646 comes without trimaps, and no two papers share theirs. The usual way is to erode what is known by a
 # kernel of random size from 1 to this many pixels (ViTMatte; for training also DiffMatte, Appendix C).
@@ -162,20 +162,15 @@ def examples(layout: str, folder: Path) -> list[Example]:
     return list(named.values())
 
 
-def trimap_of(example: Example, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
-    """Return an example's trimap [H, W] in {0, 128, 255}: its file's, or one made of its alpha [H, W] in [0, 1].
+def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
+    """Make an example's trimap [H, W] in {0, 128, 255} of its alpha [H, W] in [0, 1].
 
-    One that is made has all between 0 and 1 unknown, and around it a band on either side whose widths depend on the
-    example's name only. Raises ImageError for a file that cannot be read.
+    All between 0 and 1 is unknown, and around it a band on either side whose widths depend on the example's name only.
     """
-    from .images import read_grey
     from .masks import trimap_from_alpha
-    from .trimap import parse_trimap
 
-    if example.trimap is not None:
-        return parse_trimap(read_grey(example.trimap).levels)
     # Of all draws this one alone is promised to stay the same in every version of Python.
-    draw = random.Random(example.name).random
+    draw = random.Random(name).random
     inside, outside = ((1 + int(draw() * WIDEST_KERNEL)) // 2 for _ in range(2))
     return trimap_from_alpha(alpha, inside, outside)
 

@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from diffmatte_cli.commands import evaluate as command
 from diffmatte_cli.evaluation import Evaluation, as_csv
+from diffmatte_cli.orientation import orient
 
 pytest_plugins = ["cli_fixtures"]
 NAMES = ("ape", "bat", "cat")
@@ -143,6 +144,23 @@ def test_sizes_that_differ_are_named_before_a_model_is_loaded(part: str, model: 
 def test_turned_sizes_are_named_when_they_are_reached(model: fakes.FakeMatter) -> None:
     Image.new("L", (fakes.HEIGHT, fakes.WIDTH)).save("set/alpha/cat.png")
     assert f"cat.png is {fakes.HEIGHT}x{fakes.WIDTH}" in _error(fakes.run(*GIVEN), 1)
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("stored", [("alpha", "trimap"), ("alpha",), ("trimap",), ()])
+def test_alphas_and_trimaps_of_the_stored_pixels_are_turned_along(
+    orientation: int, stored: tuple[str, ...], model: fakes.FakeMatter
+) -> None:
+    """A photograph stored on its side gives the scores of one stored upright, whatever lies beside it."""
+    expected = _json()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    back = {5: 5, 6: 8, 7: 7, 8: 6}[orientation]
+    for part in ("image", *stored):
+        for path in Path("set", part).iterdir():
+            turned = Image.fromarray(orient(np.asarray(Image.open(path)), back))
+            turned.save(path, **({"exif": exif} if part == "image" else {}))
+    assert _json() == expected
 
 
 def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> None:

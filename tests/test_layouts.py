@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
 
-from diffmatte_cli.errors import ImageError, UsageError
-from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, trimap_of
+from diffmatte_cli.errors import UsageError
+from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, made_trimap
 from diffmatte_cli.locations import location
 from diffmatte_cli.masks import trimap_from_alpha
 
@@ -308,30 +307,16 @@ def test_layouts_load_nothing_heavy() -> None:
     assert result.stdout.strip() == "none"
 
 
-def test_a_trimap_on_disk_is_parsed(tmp_path: Path) -> None:
-    path = tmp_path / "t.png"
-    Image.fromarray(np.array([[0, 20, 100, 128, 240, 255]], np.uint8)).save(path)
-    made = trimap_of(Example("t", path, path, path), np.full((1, 6), 0.5, np.float32))
-    assert made.dtype == np.uint8
-    assert made.tolist() == [[0, 0, 128, 128, 255, 255]]
-    with pytest.raises(ImageError, match=r"gone\.png"):
-        trimap_of(Example("t", path, path, tmp_path / "gone.png"), np.zeros((1, 6), np.float32))
-
-
-def _made(name: str, alpha: np.ndarray) -> np.ndarray:
-    return trimap_of(Example(name, Path("i.png"), Path("a.png"), None), alpha)
-
-
 @given(ALPHAS, st.text(max_size=9))
 def test_a_made_trimap_is_true_and_always_the_same(alpha: np.ndarray, name: str) -> None:
-    trimap = _made(name, alpha)
+    trimap = made_trimap(name, alpha)
     assert trimap.shape == alpha.shape
     assert trimap.dtype == np.uint8
     assert set(np.unique(trimap)) <= {0, 128, 255}
     assert (trimap[(alpha > 0) & (alpha < 1)] == 128).all()
     assert (alpha[trimap == 255] == 1).all()
     assert (alpha[trimap == 0] == 0).all()
-    np.testing.assert_array_equal(trimap, _made(name, alpha))
+    np.testing.assert_array_equal(trimap, made_trimap(name, alpha))
 
 
 @given(ALPHAS, st.integers(0, 9), st.integers(0, 9))
@@ -350,7 +335,7 @@ def test_an_edge_gets_exactly_the_widths_asked_for(inside: int, outside: int) ->
 
 def test_widths_are_drawn_by_name_from_the_whole_range() -> None:
     alpha = np.repeat(np.float32([[0, 1]]), 40, axis=1)
-    rows = [_made(f"name_{number}", alpha)[0] == 128 for number in range(500)]
+    rows = [made_trimap(f"name_{number}", alpha)[0] == 128 for number in range(500)]
     widths = [(int(row[40:].sum()), int(row[:40].sum())) for row in rows]
     for side in zip(*widths, strict=True):
         assert set(side) == set(range(WIDEST_KERNEL // 2 + 1))
