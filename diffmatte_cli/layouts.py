@@ -38,6 +38,11 @@ class Example:
     alpha: Path
     trimap: Path | None
 
+    @property
+    def files(self) -> list[Path]:
+        """The picture, its alpha and, where there is one, its trimap."""
+        return [path for path in (self.image, self.alpha, self.trimap) if path is not None]
+
 
 @dataclass(frozen=True)
 class Folders:

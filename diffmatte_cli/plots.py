@@ -3,8 +3,9 @@
 Drawn by matplotlib, the extra ``eval``, in its own style whatever the user's is; the same scores give the same bytes.
 """
 
+import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .console import printable
-from .errors import OutputError
 from .evaluation import Evaluation, Scores, Trial
-from .files import staged_file
 from .settings import HEADINGS, ScoreOptions
 from .trimap import UNKNOWN
+from .writing import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "places"]
 
 # Longest side in pixels of what is kept of a picture.
 SIDE = 900
@@ -35,6 +35,7 @@ MOST_BARS = 60
 DPI, FINE = 100, 250
 PANEL = 3.0
 GAP = 0.15  # inches, for what stands below each row of panels
+WORST, PICTURES, STEPS = "worst.png", "pictures.png", "steps.png"
 TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt": "truth", "error": "error"}
 
 
@@ -86,19 +87,24 @@ class Gallery:
         """
         import matplotlib
 
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
         *_, last = evaluations.values()
         with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks
             for exhibit in self.worst:
-                _save(_panels([exhibit]), folder / f"{exhibit.name}_error.png", FINE)
-            _save(_panels(self.worst), folder / "worst.png")
-            _save(_pictures(last, self.by), folder / "pictures.png")
+                _save(_panels([exhibit]), folder / _error_map(exhibit.name), FINE)
+            _save(_panels(self.worst), folder / WORST)
+            _save(_pictures(last, self.by), folder / PICTURES)
             if len(evaluations) > 1:
-                _save(_curves(evaluations), folder / "steps.png")
+                _save(_curves(evaluations), folder / STEPS)
+
+
+def _error_map(name: str) -> str:
+    return f"{name}_error.png"
+
+
+def places(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return every file that may be drawn in a folder for pictures of these names."""
+    return [folder / name for name in (WORST, PICTURES, STEPS, *map(_error_map, names))]
 
 
 def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
@@ -124,8 +130,9 @@ def _figure(width: float, heights: list[float], columns: int, row_gap: float = 0
 
 
 def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
-    with staged_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    write_file(path, content.getvalue())
 
 
 def _panels(exhibits: list[_Exhibit]) -> "Figure":

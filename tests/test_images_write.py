@@ -177,9 +177,9 @@ def test_a_folder_is_not_replaced_by_a_file_nor_the_other_way_round(tmp_path: Pa
     (tmp_path / "steps").write_text("kept")
     with pytest.raises(OutputError, match=r"x\.png: it is there already and is no file"):
         _write(tmp_path / "x.png")
-    with pytest.raises(OutputError, match="steps: it is there already and is no folder"):
-        with files.staged_folder(tmp_path / "steps"):
-            pass
+    no_folder = pytest.raises(OutputError, match="steps: it is there already and is no folder")
+    with no_folder, files.staged_folder(tmp_path / "steps"):
+        pass
     assert (tmp_path / "steps").read_text() == "kept"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["steps", "x.png"]
 
