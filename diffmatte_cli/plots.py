@@ -34,7 +34,10 @@ MOST_BARS = 60
 # Pixels an inch, of most plots and of one picture's own; a panel's width in inches.
 DPI, FINE = 100, 250
 PANEL = 3.0
-GAP = 0.15  # inches, for what stands below each row of panels
+GAP, CAPTION = 0.15, 0.25  # inches, around each row of panels, and for what stands below the last
+# A panel's height by its width, from and to; a picture that is longer has blank sides. A sheet's height in inches.
+LEAST, MOST, SHEET = 0.5, 4.0, 200.0
+LONGEST = 40  # letters of a name
 WORST, PICTURES, STEPS = "worst.png", "pictures.png", "steps.png"
 TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt": "truth", "error": "error"}
 
@@ -116,16 +119,24 @@ def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
 
 
 def _plain(text: str) -> str:
-    """Return a text for a plot as it is: neither control characters nor formulas."""
-    return printable(text).replace("$", r"\$")
+    """Return a name for a plot: without control characters, formulas or, where it is long, its middle."""
+    text = printable(text)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]}…{text[1 - LONGEST // 2 :]}"
+    return text.replace("$", r"\$")
 
 
-def _figure(width: float, heights: list[float], columns: int, row_gap: float = 0.04) -> "tuple[Figure, Any]":
-    """Return a figure of a width and with rows of heights in inches, and its axes [rows, columns]."""
+def _figure(
+    width: float, heights: list[float], columns: int, row_gap: float = 0.04, below: float = 0.0
+) -> "tuple[Figure, Any]":
+    """Return a figure in inches, with rows of heights and a margin ``below`` them, and its axes [rows, columns]."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, sum(heights)), layout=ConstrainedLayoutEngine(h_pad=row_gap))
+    height = sum(heights) + below
+    share = below / height
+    layout = ConstrainedLayoutEngine(h_pad=row_gap, rect=(0, share, 1, 1 - share))
+    figure = Figure(figsize=(width, height), layout=layout)
     return figure, figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
 
 
@@ -139,16 +150,24 @@ def _panels(exhibits: list[_Exhibit]) -> "Figure":
     """Draw pictures below each other, with a column for each kind of panel and one scale for the errors."""
     titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
     shapes = [exhibit.panels["gt"].shape for exhibit in exhibits]
-    heights = [PANEL * height / width + 0.4 for height, width in shapes]
-    figure, axes = _figure(PANEL * len(titles) + 1, heights, len(titles), GAP)
+    heights = [PANEL * min(max(height / width, LEAST), MOST) + 0.4 for height, width in shapes]
+    reduced = min(1.0, SHEET / sum(heights))
+    figure, axes = _figure(PANEL * len(titles) + 1, [reduced * height for height in heights], len(titles), GAP, CAPTION)
     shown: Any = None
     for row, exhibit in zip(axes, exhibits, strict=True):
         for place, name in zip(row, titles, strict=True):
             place.set_axis_off()
             shown = _show(place, name, exhibit.panels[name])
         figures = ", ".join(f"{HEADINGS[metric]} {value:.2f}" for metric, value in exhibit.scores.items())
-        row[0].text(
-            0, -0.03, f"{_plain(exhibit.name)}: {figures}", va="top", transform=row[0].transAxes, in_layout=False
+        row[0].annotate(
+            f"{_plain(exhibit.name)}: {figures}",
+            (0, 0),
+            (0, -4),
+            va="top",
+            xycoords="axes fraction",
+            textcoords="offset points",
+            annotation_clip=False,
+            in_layout=False,
         )
     for place, title in zip(axes[0], titles.values(), strict=True):
         place.set_title(title)
