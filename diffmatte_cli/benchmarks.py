@@ -1,27 +1,30 @@
 """Run a model over a test set whose true mattes are known."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from .colour import as_shares, quantise
 from .encoding import Result
-from .errors import UsageError
+from .errors import ImageError
 from .evaluation import Trial, check_sizes
-from .images import read_grey, read_image
-from .layouts import Example, trimap_of
-from .locations import place
+from .images import Photo, read_grey, read_image
+from .layouts import Example, made_trimap
 from .opening import tolerant_pillow
 from .settings import TrialOptions
+from .trimap import fit_to_photo, parse_trimap
 from .writing import write_images
 
 if TYPE_CHECKING:
     from .iteration import Sampling
     from .matting import Matter
 
-__all__ = ["check_apart", "check_headers", "save", "trials"]
+__all__ = ["check_headers", "kept_at", "save", "trials"]
 
 
 def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterator[tuple[int, Trial]]:
@@ -29,47 +32,45 @@ def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterato
 
     Raises ImageError for a file that cannot be read, and where sizes differ.
     """
-    image, gt = read_image(example.image).pixels, read_grey(example.alpha).levels
-    trimap = trimap_of(example, gt)
-    shapes = (image.shape[:2], gt.shape, trimap.shape)
-    check_sizes(dict(zip(_paths(example), shapes, strict=False)))  # a trimap that was made fits
-    encoding = matter.encode(image, trimap)
+    photo = read_image(example.image)
+    levels = {path: _laid_on(photo, path) for path in example.files[1:]}
+    check_sizes({example.image: photo.pixels.shape[:2]} | {path: found.shape for path, found in levels.items()})
+    gt = levels[example.alpha]
+    trimap = made_trimap(example.name, gt) if example.trimap is None else parse_trimap(levels[example.trimap])
+    encoding = matter.encode(photo.pixels, trimap)
     for steps in options.steps:
         settings: Sampling = {"steps": steps, "seed": options.seed, "keep_known": options.keep_known}
         if options.consistent:
             settings["truth"] = gt
         alpha = quantise(matter.matte(encoding, **settings), 8)
-        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, image)
+        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
+
+
+def _laid_on(photo: Photo, path: Path) -> NDArray[np.float32]:
+    """Read the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes them fit."""
+    grey = read_grey(path)
+    with suppress(ImageError):
+        return fit_to_photo(grey, photo)
+    return grey.levels  # and those who compare sizes name the files
 
 
 def save(trial: Trial, folder: Path) -> None:
     """Write a predicted alpha as NAME.png of 8 bits; raises OutputError."""
-    write_images([Result(_kept(trial, folder), trial.pred)])
+    write_images([Result(kept_at(folder, trial.name), trial.pred)])
 
 
-def _kept(of: Example | Trial, folder: Path) -> Path:
-    return folder / f"{of.name}.png"
-
-
-def check_apart(examples: Sequence[Example], folder: Path) -> None:
-    """Raise UsageError where the mattes kept in a folder would replace files of the test set."""
-    files = {place(path) for example in examples for path in _paths(example)}
-    for example in examples:
-        if place(_kept(example, folder)) in files:
-            raise UsageError(f"--output {folder} would replace {example.name}.png of the test set: name another folder")
+def kept_at(folder: Path, name: str) -> Path:
+    """Return where a picture's matte is kept."""
+    return folder / f"{name}.png"
 
 
 def check_headers(examples: Sequence[Example]) -> None:
     """Raise ImageError for the first example whose files have different sizes, as far as their headers tell."""
     for example in examples:
-        sizes = {path: size for path in _paths(example) if (size := _header_size(path)) is not None}
+        sizes = {path: size for path in example.files if (size := _header_size(path)) is not None}
         # Sides may be swapped by an orientation, which is known once the picture is read.
         if len({tuple(sorted(size)) for size in sizes.values()}) > 1:
             check_sizes(sizes)
-
-
-def _paths(example: Example) -> list[Path]:
-    return [path for path in (example.image, example.alpha, example.trimap) if path is not None]
 
 
 def _header_size(path: Path) -> tuple[int, int] | None:

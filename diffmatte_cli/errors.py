@@ -30,6 +30,7 @@ __all__ = [
     "WeightsError",
     "described",
     "is_shortage",
+    "listed",
 ]
 
 
@@ -52,6 +53,12 @@ def described(error: BaseException) -> str:
     if is_shortage(error):
         return "not enough memory: close other programs, take a smaller picture, or train with a smaller batch"
     return f"unexpected {type(error).__name__}: {error}"
+
+
+def listed(names: Sequence[str], most: int = 3, separator: str = ", ") -> str:
+    """Join up to ``most`` names, and say how many more there are."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return separator.join([*names[:most], *more])
 
 
 class UsageError(DiffmatteError):

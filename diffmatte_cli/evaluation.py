@@ -64,7 +64,7 @@ def read_pair(pair: Pair) -> Trial:
     from .images import read_grey
     from .trimap import UNKNOWN, parse_trimap
 
-    levels = {path: read_grey(path).levels for path in (pair.pred, pair.gt, pair.trimap) if path is not None}
+    levels = {path: read_grey(path).levels for path in pair.files}
     check_sizes({path: found.shape for path, found in levels.items()})
     pred, gt = levels[pair.pred], levels[pair.gt]
     trimap = np.full(gt.shape, UNKNOWN, np.uint8) if pair.trimap is None else parse_trimap(levels[pair.trimap])
@@ -97,7 +97,7 @@ def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
     """Return a row for each picture and a last one called mean, for each number of steps; None has no such column."""
     with_steps = None not in evaluations
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     for number, (steps, found) in enumerate(evaluations.items()):
         if number == 0:
             writer.writerow(["name", *["steps"] * with_steps, *found.mean])

@@ -69,7 +69,8 @@ def staged_file(
     out of the folder ``within``.
 
     Raises:
-        OutputError: the folder or the disk refuses, or, without ``overwrite``, there is a file by now.
+        OutputError: the folder or the disk refuses, there is something else than a file, or, without ``overwrite``,
+            a file by now.
     """
     target = _real_target(path, within)
     with _making(target.parent) as temporary:
@@ -78,6 +79,8 @@ def staged_file(
             final = target if name_by is None else target.with_name(name_by(temporary))
             if not overwrite and os.path.lexists(final):
                 raise OutputError(f"cannot write {path}: it exists by now, and is kept")
+            if final.exists() and not final.is_file():  # a pipe or a device would become a file
+                raise OutputError(f"cannot write {path}: it is there already and is no file: name another")
             os.replace(temporary, final)
         except OSError as error:
             raise refusal(path, error) from error
@@ -93,7 +96,7 @@ def staged_folder(
     replaced unless ``keep`` names something in it that is worth keeping.
 
     Raises:
-        OutputError: the folder or the disk refuses, a link leads out of ``within``, or something is kept.
+        OutputError: the folder or the disk refuses, a link leads out of ``within``, something is kept, or is no folder.
     """
     target = _real_target(path, within)
     made_parent = not target.parent.exists()
@@ -101,6 +104,8 @@ def staged_folder(
         with _making(target.parent) as temporary:
             temporary.mkdir(parents=made_parent)
             yield temporary
+            if target.exists() and not target.is_dir():
+                raise OutputError(f"cannot write {path}: it is there already and is no folder: name another")
             if target.is_dir() and (precious := keep(target)):
                 raise OutputError(f"cannot replace {path}: it holds other files by now ({precious})")
             _swap_in(temporary, target)

@@ -29,6 +29,7 @@ _PLANAR, _APART, _COMPRESSION, _NONE = 284, 2, 259, 1  # a TIFF's tags, and valu
 _EXTRA_SAMPLES, _ASSOCIATED = 338, 1
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
+_OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white: up to so many times it, it is white
 
 
 @dataclass(frozen=True)
@@ -236,16 +237,15 @@ def _levels(image: Image.Image) -> NDArray[np.float32]:
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.float32) / np.float32(65535)
     if image.mode in _USUAL_WHITES:
-        return _wide_levels(np.asarray(image).astype(np.float64), _USUAL_WHITES[image.mode])
+        return _wide_levels(np.asarray(image).astype(np.float64), image.mode)
     grey = image if image.mode == "L" else image.convert("RGB").convert("L")
     return np.asarray(grey).astype(np.float32) / np.float32(255)
 
 
-def _wide_levels(values: NDArray[np.float64], whites: tuple[float, ...]) -> NDArray[np.float32]:
-    """Scale values whose white is written nowhere by the smallest usual white that holds them all."""
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+def _wide_levels(values: NDArray[np.float64], mode: str) -> NDArray[np.float32]:
+    """Scale values whose white is written nowhere by the smallest usual white of their mode that fits them all."""
     peak = float(values.max(initial=0.0))
-    white = next((usual for usual in whites if peak <= usual), peak)
+    white = next((usual for usual in _USUAL_WHITES[mode] if peak <= usual * _OVERSHOOT[mode]), peak)
     return np.clip(values / white, 0, 1).astype(np.float32)
 
 

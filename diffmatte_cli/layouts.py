@@ -1,6 +1,6 @@
 """How published matting test sets lie on disk, as data; finds each picture with its alpha and trimap.
 
-Standard library only, until a trimap is asked for.
+Standard library only, until a trimap is made.
 """
 
 import random
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from .errors import UsageError
+from .errors import UsageError, listed
 from .locations import folders_in, is_folder, pictures_in
 from .settings import check_choice
 
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "trimap_of"]
+__all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "made_trimap"]
 
 # Distinctions-646 comes without trimaps, and no two papers share theirs. The usual way is to erode what is known by a
 # kernel of random size from 1 to this many pixels (ViTMatte; for training also DiffMatte, Appendix C).
 WIDEST_KERNEL = 30
 
 _EACH = "*"
-_NAMED_AT_MOST = 3
 # Left by archives of macOS and, closed to most, at the top of a disk.
 _NO_PART = ("__MACOSX", "lost+found")
 
@@ -38,6 +37,11 @@ class Example:
     image: Path
     alpha: Path
     trimap: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """The picture, its alpha and, where there is one, its trimap."""
+        return [path for path in (self.image, self.alpha, self.trimap) if path is not None]
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def examples(layout: str, folder: Path) -> list[Example]:
     """Return the pictures of a test set in the folder DIR, by name.
 
     Raises:
-        UsageError: an unknown layout, no such folder, folders or partners that are missing, two files by one name.
+        UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
     """
     check_choice("--layout", layout, tuple(LAYOUTS))
     if not is_folder(folder):
@@ -155,23 +159,23 @@ def examples(layout: str, folder: Path) -> list[Example]:
     places = _fitting(LAYOUTS[layout], folder)
     if not places:
         raise UsageError(_misfit(layout, folder))
-    return [example for place in places for example in _paired(LAYOUTS[layout], place)]
+    named: dict[str, Example] = {}
+    for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
+        if (other := named.setdefault(example.name, example)) is not example:
+            both = f"{other.image} and {example.image}"
+            raise UsageError(f"{both} would both be called {example.name}: rename one")
+    return list(named.values())
 
 
-def trimap_of(example: Example, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
-    """Return an example's trimap [H, W] in {0, 128, 255}: its file's, or one made of its alpha [H, W] in [0, 1].
+def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
+    """Make an example's trimap [H, W] in {0, 128, 255} of its alpha [H, W] in [0, 1].
 
-    One that is made has all between 0 and 1 unknown, and around it a band on either side whose widths depend on the
-    example's name only. Raises ImageError for a file that cannot be read.
+    All between 0 and 1 is unknown, and around it a band on either side whose widths depend on the example's name only.
     """
-    from .images import read_grey
     from .masks import trimap_from_alpha
-    from .trimap import parse_trimap
 
-    if example.trimap is not None:
-        return parse_trimap(read_grey(example.trimap).levels)
     # Of all draws this one alone is promised to stay the same in every version of Python.
-    draw = random.Random(example.name).random
+    draw = random.Random(name).random
     inside, outside = ((1 + int(draw() * WIDEST_KERNEL)) // 2 for _ in range(2))
     return trimap_from_alpha(alpha, inside, outside)
 
@@ -199,7 +203,7 @@ def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
         for below in layout.below:
             if below == _EACH:
                 each = [_place(layout, base, f"{base.name}_") for base in _folders(top)]
-                places = [place for place in each if "picture" in place.found] or each
+                places = [place for place in each if place.found] or each
             else:
                 places = [_place(layout, base) for base in (_descend(top, below),) if base is not None]
             if places:
@@ -234,18 +238,28 @@ def _misfit(name: str, folder: Path) -> str:
     """Say what was looked for and is not there, what is expected, and which layout fits instead."""
     layout = LAYOUTS[name]
     nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
-    place = next(place for place in nearest if place.missing)
-    fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
-    if fg is not None and "picture" not in place.found:
-        lacks = f"{place.base} holds {fg} and no {layout.folders[0].image}"
-        text = f"the composites of {layout.title} are not made yet: {lacks}; {layout.making}"
+    uncomposed = [
+        f"{place.base} holds {fg} and no {layout.folders[0].image}" for place, fg in _foregrounds(layout, nearest)
+    ]
+    if uncomposed:
+        text = f"the composites of {layout.title} are not made yet: {listed(uncomposed)}; {layout.making}"
     else:
-        lacks = f"{place.base} holds no folder {' and no '.join(place.missing)}"
-        text = f"{folder} does not have the layout {name}: {lacks}"
+        lacking = [
+            f"{place.base} holds no folder {' and no '.join(place.missing)}" for place in nearest if place.missing
+        ]
+        text = f"{folder} does not have the layout {name}: {listed(lacking)}"
     # Where trimaps lie, a layout without any is the worse guess.
     others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
     fits = f" (--layout {max(others, key=others.__getitem__)} fits)" if others else ""
     return f"{text}; {_expected(layout)}{fits}"
+
+
+def _foregrounds(layout: Layout, places: Iterable[_Place]) -> Iterator[tuple[_Place, str]]:
+    """Yield the places without composites that hold what these are made of, and its name."""
+    for place in places:
+        fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
+        if fg is not None and "picture" not in place.found:
+            yield place, fg
 
 
 def _expected(layout: Layout) -> str:
@@ -262,7 +276,7 @@ def _paired(layout: Layout, place: _Place) -> list[Example]:
     lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
     if any(lacking.values()):
         texts = (
-            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {_listed(names)}"
+            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
             for part, names in lacking.items()
             if names
         )
@@ -296,8 +310,3 @@ def _foreground(name: str, found: Mapping[str, Path]) -> str | None:
         if name in found:
             return name
     return None
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED_AT_MOST
-    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -59,8 +59,9 @@ def conn(pred: Alpha, gt: Alpha, trimap: NDArray[np.uint8], definition: str = "m
 
     At each tenth of opacity, pixels where both alphas reach it make areas (4-connected); a pixel is connected up to
     the last level before the first at which it is not in the largest one. Each alpha's excess over that level, from
-    0.15 on, is how far it is from connected. "python" also takes all that is outside these areas for one of them, and
-    computes in double precision, so that 153/255 does not reach 0.6. Needs SciPy, the extra ``eval``.
+    0.15 on, is how far it is from connected. Of areas equally large the first is taken, by columns in "matlab", by rows
+    in "python". That also takes all that is outside these areas for one of them, and computes in double precision,
+    so that 153/255 does not reach 0.6. Needs SciPy, the extra ``eval``.
     """
     unknown = trimap == UNKNOWN
     if not unknown.any():
@@ -144,7 +145,9 @@ def _connected_up_to(both: Real, unknown: NDArray[np.bool_], with_rest: bool) ->
     left = np.flatnonzero(unknown)
     which = np.arange(left.size)
     for lower, level in pairwise(levels):
-        inside = _largest(both >= level, with_rest).ravel()[left]
+        mask = both >= level
+        # The first of several is the one whose first pixel is, and MATLAB goes down the columns.
+        inside = (_largest(mask, with_rest) if with_rest else _largest(mask.T, with_rest).T).ravel()[left]
         found[which[~inside]] = lower
         left, which = left[inside], which[inside]
         if not left.size:

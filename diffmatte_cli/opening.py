@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError
@@ -47,6 +48,7 @@ def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, Orientatio
             has_more = is_deep(image)
             stored, description = stored_orientation(image.getexif), described(image.getexif)
             image.load()
+            _check_numbers(name, image)
             yield image, _orientation_after_loading(image, stored, description, has_more)
     except (ImageError, MemoryError):
         raise
@@ -89,6 +91,13 @@ def tolerant_pillow() -> Iterator[None]:
 def _check_size(name: str, size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
         raise _too_large(name)
+
+
+def _check_numbers(name: str, image: Image.Image) -> None:
+    if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+        raise ImageError(
+            f"cannot read {name}: some pixels are not numbers, or infinite: save it with levels from 0 to 1"
+        )
 
 
 def _too_large(name: str) -> ImageError:

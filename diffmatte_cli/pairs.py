@@ -1,11 +1,10 @@
 """Pair predictions with their truth and trimaps by name, for scoring. Standard library only."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import UsageError
-from .locations import pictures_in
+from .errors import UsageError, listed
+from .locations import STREAM, is_folder, kind, pictures_in
 from .sequences import remarked, unmarked
 
 __all__ = ["Pair", "pair"]
@@ -20,6 +19,11 @@ class Pair:
     gt: Path
     trimap: Path | None = None
 
+    @property
+    def files(self) -> list[Path]:
+        """The prediction, the ground truth and, where there is one, the trimap."""
+        return [path for path in (self.pred, self.gt, self.trimap) if path is not None]
+
 
 def pair(pred: Path, gt: Path, trimap: Path | None = None) -> list[Pair]:
     """Pair predictions, ground truths and, where they are given, trimaps: files, or folders matched by name.
@@ -31,9 +35,9 @@ def pair(pred: Path, gt: Path, trimap: Path | None = None) -> list[Pair]:
     """
     paths = {"prediction": pred, "ground truth": gt} | ({"trimap": trimap} if trimap is not None else {})
     for role, path in paths.items():
-        if not os.path.exists(path):
+        if path == STREAM or kind(path) in (None, "dead link"):
             raise UsageError(f"the {role} {path} does not exist")
-    folders = [os.path.isdir(path) for path in paths.values()]
+    folders = [is_folder(path) for path in paths.values()]
     if not any(folders):
         return [Pair(_key(pred), pred, gt, trimap)]
     if not all(folders):
@@ -49,7 +53,7 @@ def _match(pictures: dict[str, dict[str, Path]], folder: Path) -> list[Pair]:
         raise UsageError(f"the folder {folder} holds no pictures")
     missing = [f"{name} ({role})" for name in names for role, found in pictures.items() if name not in found]
     if missing:
-        raise UsageError(f"no partner for: {', '.join(missing)}")
+        raise UsageError(f"no partner for: {listed(missing)}")
     return [Pair(name, *(found[name] for found in pictures.values())) for name in names]
 
 

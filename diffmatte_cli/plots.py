@@ -3,8 +3,9 @@
 Drawn by matplotlib, the extra ``eval``, in its own style whatever the user's is; the same scores give the same bytes.
 """
 
+import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .console import printable
-from .errors import OutputError
 from .evaluation import Evaluation, Scores, Trial
-from .files import staged_file
 from .settings import HEADINGS, ScoreOptions
 from .trimap import UNKNOWN
+from .writing import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Gallery"]
+__all__ = ["Gallery", "places"]
 
 # Longest side in pixels of what is kept of a picture.
 SIDE = 900
@@ -34,7 +34,11 @@ MOST_BARS = 60
 # Pixels an inch, of most plots and of one picture's own; a panel's width in inches.
 DPI, FINE = 100, 250
 PANEL = 3.0
-GAP = 0.15  # inches, for what stands below each row of panels
+GAP, CAPTION = 0.15, 0.25  # inches, around each row of panels, and for what stands below the last
+# A panel's height by its width, from and to; a picture that is longer has blank sides. A sheet's height in inches.
+LEAST, MOST, SHEET = 0.5, 4.0, 200.0
+LONGEST = 40  # letters of a name
+WORST, PICTURES, STEPS = "worst.png", "pictures.png", "steps.png"
 TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt": "truth", "error": "error"}
 
 
@@ -86,19 +90,24 @@ class Gallery:
         """
         import matplotlib
 
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
         *_, last = evaluations.values()
         with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks
             for exhibit in self.worst:
-                _save(_panels([exhibit]), folder / f"{exhibit.name}_error.png", FINE)
-            _save(_panels(self.worst), folder / "worst.png")
-            _save(_pictures(last, self.by), folder / "pictures.png")
+                _save(_panels([exhibit]), folder / _error_map(exhibit.name), FINE)
+            _save(_panels(self.worst), folder / WORST)
+            _save(_pictures(last, self.by), folder / PICTURES)
             if len(evaluations) > 1:
-                _save(_curves(evaluations), folder / "steps.png")
+                _save(_curves(evaluations), folder / STEPS)
+
+
+def _error_map(name: str) -> str:
+    return f"{name}_error.png"
+
+
+def places(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return every file that may be drawn in a folder for pictures of these names."""
+    return [folder / name for name in (WORST, PICTURES, STEPS, *map(_error_map, names))]
 
 
 def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
@@ -110,38 +119,55 @@ def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
 
 
 def _plain(text: str) -> str:
-    """Return a text for a plot as it is: neither control characters nor formulas."""
-    return printable(text).replace("$", r"\$")
+    """Return a name for a plot: without control characters, formulas or, where it is long, its middle."""
+    text = printable(text)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]}…{text[1 - LONGEST // 2 :]}"
+    return text.replace("$", r"\$")
 
 
-def _figure(width: float, heights: list[float], columns: int, row_gap: float = 0.04) -> "tuple[Figure, Any]":
-    """Return a figure of a width and with rows of heights in inches, and its axes [rows, columns]."""
+def _figure(
+    width: float, heights: list[float], columns: int, row_gap: float = 0.04, below: float = 0.0
+) -> "tuple[Figure, Any]":
+    """Return a figure in inches, with rows of heights and a margin ``below`` them, and its axes [rows, columns]."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, sum(heights)), layout=ConstrainedLayoutEngine(h_pad=row_gap))
+    height = sum(heights) + below
+    share = below / height
+    layout = ConstrainedLayoutEngine(h_pad=row_gap, rect=(0, share, 1, 1 - share))
+    figure = Figure(figsize=(width, height), layout=layout)
     return figure, figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
 
 
 def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
-    with staged_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    write_file(path, content.getvalue())
 
 
 def _panels(exhibits: list[_Exhibit]) -> "Figure":
     """Draw pictures below each other, with a column for each kind of panel and one scale for the errors."""
     titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
     shapes = [exhibit.panels["gt"].shape for exhibit in exhibits]
-    heights = [PANEL * height / width + 0.4 for height, width in shapes]
-    figure, axes = _figure(PANEL * len(titles) + 1, heights, len(titles), GAP)
+    heights = [PANEL * min(max(height / width, LEAST), MOST) + 0.4 for height, width in shapes]
+    reduced = min(1.0, SHEET / sum(heights))
+    figure, axes = _figure(PANEL * len(titles) + 1, [reduced * height for height in heights], len(titles), GAP, CAPTION)
     shown: Any = None
     for row, exhibit in zip(axes, exhibits, strict=True):
         for place, name in zip(row, titles, strict=True):
             place.set_axis_off()
             shown = _show(place, name, exhibit.panels[name])
         figures = ", ".join(f"{HEADINGS[metric]} {value:.2f}" for metric, value in exhibit.scores.items())
-        row[0].text(
-            0, -0.03, f"{_plain(exhibit.name)}: {figures}", va="top", transform=row[0].transAxes, in_layout=False
+        row[0].annotate(
+            f"{_plain(exhibit.name)}: {figures}",
+            (0, 0),
+            (0, -4),
+            va="top",
+            xycoords="axes fraction",
+            textcoords="offset points",
+            annotation_clip=False,
+            in_layout=False,
         )
     for place, title in zip(axes[0], titles.values(), strict=True):
         place.set_title(title)

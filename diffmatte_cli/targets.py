@@ -51,7 +51,7 @@ class Targets:
             return
         self._taken[where] = owner
         if key in self.inputs:
-            yield f"the result {path} would replace the input {self.inputs[key]}: name another with --output"
+            yield f"the result {path} would replace the input {self.inputs[key]}: name another"
         elif inside is None:
             yield from self._in_store(path) if is_remote(path) else self._on_disk(path)
 

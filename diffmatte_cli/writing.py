@@ -1,8 +1,8 @@
 """Write pictures: each all at once, with the receipt of how it was made."""
 
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .encoding import Result, encoded
@@ -11,7 +11,7 @@ from .files import staged_file
 from .locations import STREAM, is_inside
 from .remotes import is_remote, putting
 
-__all__ = ["write_images"]
+__all__ = ["write_file", "write_images"]
 
 
 def write_images(results: Sequence[Result]) -> None:
@@ -28,12 +28,27 @@ def write_images(results: Sequence[Result]) -> None:
             content = encoded(result)
             if result.path == STREAM:
                 _write_to_stdout(content)
-            elif is_remote(result.path):
-                stack.enter_context(putting(result.path, content, overwrite=result.overwrite))
             else:
-                _make_folder(result.path, result.within)
-                staged = staged_file(result.path, within=result.within, overwrite=result.overwrite)
-                stack.enter_context(staged).write_bytes(content)
+                stack.enter_context(_putting(content, result.path, result.within, result.overwrite))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write one file all at once, or send it to a URL; folders that are missing are made. Raises OutputError."""
+    with _putting(content, path):
+        pass
+
+
+@contextmanager
+def _putting(content: bytes, path: Path, within: Path | None = None, overwrite: bool = True) -> Iterator[None]:
+    """Put a file, complete under a temporary name, in its place when the block ends well."""
+    if is_remote(path):
+        with putting(path, content, overwrite=overwrite):
+            yield
+        return
+    _make_folder(path, within)
+    with staged_file(path, within=within, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
+        yield
 
 
 def _write_to_stdout(content: bytes) -> None:

@@ -5,10 +5,13 @@ import os
 from pathlib import Path
 
 import fakes
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import Result
+
+from diffmatte_cli.errors import OutputError
 
 SHAPE = (20, 30)
 
@@ -132,8 +135,99 @@ def test_csv_ends_with_the_mean() -> None:
     Path("scores.csv").write_text("old")
     assert "mean of 2" in _run(*arguments, "scores.csv").stdout
     assert Path("scores.csv").read_text() == printed
-    for target in ("none/scores.csv", "pred"):
-        assert f"--csv {target} must be a file in a folder that is there" in _error(_run(*arguments, target), 2)
+    assert b"\r" not in Path("scores.csv").read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--csv", "none/scores.csv"], "the folder of the result none/scores.csv does not exist: make it first"),
+        (["--csv", "pred"], "the result pred is an existing folder: name a file"),
+        (["--csv", "pipe"], "the result pipe is there already and is no file: name another"),
+        (["--csv", "gt/a.png"], "the result gt/a.png would replace the input gt/a.png: name another"),
+        (["--csv", "linked/b.png"], "the result linked/b.png would replace the input trimap/b.png: name another"),
+        (["--plots", "gt"], "--plots gt also holds inputs: name another folder"),
+        (["--plots", "linked"], "--plots linked also holds inputs: name another folder"),
+        (["--plots", "gt/a.png"], "--plots gt/a.png is no folder: name one"),
+        (["--plots", "-"], "--plots - is no folder: name one"),
+        (["--plots", "pipe/plots"], "the folder of the result pipe/plots/worst.png cannot be made: "),
+        (["--plots", "to"], "the result to/a_error.png of --plots would lie outside the folder to"),
+        (["--csv", "plots", "--plots", "plots"], "which is also the place of the result of --plots"),
+        (["--csv", "memory://there"], "the result memory://there is an existing folder: name a file"),
+    ],
+)
+def test_places_that_cannot_be_end_before_a_picture_is_read(arguments: list[str], says: str) -> None:
+    os.mkfifo("pipe")
+    Path("linked").symlink_to("trimap")
+    Path("to").mkdir()
+    Path("to/a_error.png").symlink_to("../pred/a_alpha.png")
+    fsspec.filesystem("memory").pipe("/there/x.csv", b"x")
+    Path("gt/b.png").write_text("no picture")  # which would be told otherwise
+    before = {path: path.stat() for path in Path().rglob("*") if not path.is_dir()}
+    error = _run("pred", "gt", "--trimap", "trimap", *arguments)
+    assert (error.exit_code, error.stdout) == (2, "")
+    assert says in error.stderr
+    after = {path: path.stat() for path in Path().rglob("*") if not path.is_dir()}
+    assert [(path, at.st_ino, at.st_mtime_ns) for path, at in after.items()] == [
+        (path, at.st_ino, at.st_mtime_ns) for path, at in before.items()
+    ]
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--csv", "s.csv"], 1), (["--plots", "plots"], 2)])
+def test_read_only_folders_are_told_before_a_picture_is_read(
+    arguments: list[str], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "read-only" in _error(_run("pred", "gt", "--trimap", "trimap", *arguments), code)
+
+
+@pytest.mark.parametrize("arguments", [["--csv", "s.csv"], ["--plots", "plots"], ["--csv", "memory://s.csv"]])
+def test_scores_are_printed_even_if_a_file_fails(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, _: bytes) -> None:
+        raise OutputError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("diffmatte_cli.writing.write_file", refuse)
+    monkeypatch.setattr("diffmatte_cli.plots.write_file", refuse)
+    result = _run("pred", "gt", "--trimap", "trimap", "--json", *arguments)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["mean"]["sad"] == pytest.approx(0.03)
+    assert "No space left on device" in result.stderr
+
+
+def test_everything_may_be_a_url() -> None:
+    store = fsspec.filesystem("memory")
+    for path in Path().rglob("*.png"):
+        store.pipe(f"/scored/{path}", path.read_bytes())
+    url = "memory://scored"
+    given = (f"{url}/pred", f"{url}/gt", "--trimap", f"{url}/trimap")
+    assert _json(*given) == _json("pred", "gt", "--trimap", "trimap")
+    assert _run(*given, "--csv", f"{url}/s.csv", "--plots", f"{url}/plots").exit_code == 0
+    assert store.cat("/scored/s.csv").startswith(b"name,sad,mse,grad,conn\na,")
+    assert store.cat("/scored/plots/worst.png").startswith(b"\x89PNG")
+    assert not Path("memory:").exists()
+    assert "would replace the input" in _error(_run(*given, "--csv", f"{url}/gt/a.png"), 2)
+    assert "also holds inputs" in _error(_run(*given, "--plots", f"{url}/gt"), 2)
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_empty_paths_are_refused(place: int) -> None:
+    arguments = ["pred", "gt", "--trimap", "trimap", "--csv", "s.csv", "--plots", "plots"]
+    arguments[(0, 1, 3, 5, 7, 7)[place]] = ""
+    if place == 5:
+        arguments = ["--data", "set", "--layout", "plain", "-o", ""]
+    assert "a path is empty" in _error(_run(*arguments), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--worst", "3"], "--worst is the number of mattes that --plots draws: give --plots DIR, or leave it out"),
+        (["--definition", "python", "--metrics", "sad,mse"], "--definition is of grad and conn: name one of them"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(arguments: list[str], says: str) -> None:
+    assert says in _error(_run("pred", "gt", "--trimap", "trimap", *arguments), 2)
 
 
 def test_without_the_extra_two_metrics_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +245,16 @@ def test_missing_partners_are_listed() -> None:
     assert "no partner for: a (ground truth), b (trimap)" in _error(_run("pred", "gt", "--trimap", "trimap"), 2)
 
 
+def test_of_many_missing_partners_three_are_named() -> None:
+    for number in range(5):
+        _save(f"pred/c{number}.png", 0.5)
+    line = _error(_run("pred", "gt", "--region", "image"), 2)
+    assert "no partner for: c0 (ground truth), c1 (ground truth), c2 (ground truth), and 2 more\n" in line
+
+
 def test_missing_paths_and_mixed_kinds() -> None:
-    assert "the prediction none does not exist" in _error(_run("none", "gt", "--trimap", "trimap"), 2)
+    for name in ("none", "-", "memory://none"):
+        assert f"the prediction {name} does not exist" in _error(_run(name, "gt", "--trimap", "trimap"), 2)
     assert "three files or three folders" in _error(_run("pred", "gt/a.png", "--trimap", "trimap"), 2)
     assert "two files or two folders" in _error(_run("pred", "gt/a.png", "--region", "image"), 2)
     assert "Missing option '--trimap'" in _error(_run("pred", "gt"), 2)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fakes
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ from typer.testing import Result
 
 from diffmatte_cli.commands import evaluate as command
 from diffmatte_cli.evaluation import Evaluation, as_csv
+from diffmatte_cli.orientation import orient
 
 pytest_plugins = ["cli_fixtures"]
 NAMES = ("ape", "bat", "cat")
@@ -88,11 +90,31 @@ def test_what_is_scored_is_what_is_written(model: fakes.FakeMatter) -> None:
     assert Path("one/cat.png").read_bytes() == Path("kept/steps-3/cat.png").read_bytes()
 
 
+def test_mattes_may_be_kept_at_a_url(model: fakes.FakeMatter) -> None:
+    _json("--steps", "1,2", "-o", "memory://kept")
+    found = fsspec.filesystem("memory").find("/kept")
+    assert found == [f"/kept/steps-{steps}/{name}.png" for steps in (1, 2) for name in NAMES]
+    assert not Path("memory:").exists()
+
+
+def test_mattes_never_follow_a_link_into_the_test_set(model: fakes.FakeMatter) -> None:
+    Path("kept").mkdir()
+    Path("kept/steps-2").symlink_to("../set/alpha")
+    line = _error(fakes.run(*GIVEN, "-o", "kept", "--steps", "1,2"), 2)
+    assert "--output kept also holds inputs: name another folder" in line
+    Path("kept/ape.png").symlink_to("../set/alpha/ape.png")
+    assert "kept/ape.png of --output would lie outside the folder kept" in _error(fakes.run(*GIVEN, "-o", "kept"), 2)
+
+
 @pytest.mark.parametrize("folder", ["set/alpha", "set/image", "link"])
 def test_the_test_set_is_never_replaced(folder: str, model: fakes.FakeMatter) -> None:
     Path("link").symlink_to("set/trimap")
     before = {path: path.read_bytes() for path in Path("set").rglob("*.png")}
-    assert f"--output {folder} would replace ape.png of the test set" in _error(fakes.run(*GIVEN, "-o", folder), 2)
+    for arguments in ([], ["--steps", "1,2"]):
+        line = _error(fakes.run(*GIVEN, "-o", folder, *arguments), 2)
+        assert f"--output {folder} also holds inputs: name another folder" in line
+    assert f"--plots {folder} also holds inputs" in _error(fakes.run(*GIVEN, "--plots", folder), 2)
+    assert "would replace the input set/" in _error(fakes.run(*GIVEN, "--csv", f"{folder}/ape.png"), 2)
     assert {path: path.read_bytes() for path in Path("set").rglob("*.png")} == before
 
 
@@ -145,6 +167,23 @@ def test_turned_sizes_are_named_when_they_are_reached(model: fakes.FakeMatter) -
     assert f"cat.png is {fakes.HEIGHT}x{fakes.WIDTH}" in _error(fakes.run(*GIVEN), 1)
 
 
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize("stored", [("alpha", "trimap"), ("alpha",), ("trimap",), ()])
+def test_alphas_and_trimaps_of_the_stored_pixels_are_turned_along(
+    orientation: int, stored: tuple[str, ...], model: fakes.FakeMatter
+) -> None:
+    """A photograph stored on its side gives the scores of one stored upright, whatever lies beside it."""
+    expected = _json()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    back = {5: 5, 6: 8, 7: 7, 8: 6}[orientation]
+    for part in ("image", *stored):
+        for path in Path("set", part).iterdir():
+            turned = Image.fromarray(orient(np.asarray(Image.open(path)), back))
+            turned.save(path, **({"exif": exif} if part == "image" else {}))
+    assert _json() == expected
+
+
 def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> None:
     Path("set/image/cat.png").write_bytes(b"no picture")
     line = _error(fakes.run(*GIVEN, "--csv", "scores.csv", "--plots", "plots"), 1)
@@ -168,8 +207,10 @@ def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> No
         (["--definition", "julia"], "--definition must be one of matlab, python"),
         (["--worst", "0"], "--worst must be from 1"),
         (["--json", "--csv", "-"], "both want standard output"),
-        (["--plots", "set/alpha/cat.png"], "is a file: name a folder"),
-        (["-o", "set/alpha/cat.png"], "is a file: name a folder"),
+        (["--plots", "set/alpha/cat.png"], "is no folder: name one"),
+        (["-o", "set/alpha/cat.png"], "is no folder: name one"),
+        (["-o", "-"], "is no folder: name one"),
+        (["-o", "kept", "--csv", "kept"], "which is also the place of the result of --output"),
         (["--device", "abacus"], "unknown device"),
         (["--model", "none"], "no model named"),
     ],

@@ -147,6 +147,33 @@ def test_what_only_the_extra_reads_says_so(content: bytes, words: str, monkeypat
             decode(content, Path("x"))
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 0.5, 1.001], [0, 0.5, 1]),
+        ([-0.2, 0.5, 2], [0, 0.5, 1]),
+        ([0, 51, 255.1], [0, 0.2, 1]),
+        ([0, 13107, 65535], [0, 0.2, 1]),
+        ([0, 1e5, 2e5], [0, 0.5, 1]),
+    ],
+)
+def test_floats_a_little_beyond_white_do_not_move_it(
+    values: list[float], expected: list[float], tmp_path: Path
+) -> None:
+    path = _saved(tmp_path / "x.tif", Image.fromarray(np.float32([values])))
+    np.testing.assert_allclose(read_grey(path).levels, [expected], atol=1e-6)
+
+
+@pytest.mark.parametrize("reader", [read_image, read_grey])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_floats_that_are_no_numbers_are_refused(reader: object, value: float, tmp_path: Path) -> None:
+    levels = np.full((HEIGHT, WIDTH), 0.5, np.float32)
+    levels[0, 0] = value
+    path = _saved(tmp_path / "x.tif", Image.fromarray(levels))
+    with pytest.raises(ImageError, match=r"cannot read .*x\.tif: some pixels are not numbers, or infinite"):
+        reader(path)  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_shallow_grey_reaches_full_white(bits: int, tmp_path: Path) -> None:
     path = tmp_path / "shallow.png"

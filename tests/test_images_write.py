@@ -155,6 +155,35 @@ def test_missing_and_read_only_folders(tmp_path: Path) -> None:
         _write(tmp_path / ("n" * 300 + ".png"))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a POSIX system")
+@pytest.mark.parametrize("linked", [False, True])
+def test_pipes_are_never_replaced(linked: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    path = tmp_path / "pipe.png"
+    if linked:
+        path = tmp_path / "link.png"
+        path.symlink_to("pipe.png")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OutputError, match=rf"cannot write .*{path.name}: it is there already and is no file"):
+        _write(path)
+    with pytest.raises(OutputError, match="is no folder"), files.staged_folder(path):
+        pass
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_is_not_replaced_by_a_file_nor_the_other_way_round(tmp_path: Path) -> None:
+    (tmp_path / "x.png").mkdir()
+    (tmp_path / "steps").write_text("kept")
+    with pytest.raises(OutputError, match=r"x\.png: it is there already and is no file"):
+        _write(tmp_path / "x.png")
+    no_folder = pytest.raises(OutputError, match="steps: it is there already and is no folder")
+    with no_folder, files.staged_folder(tmp_path / "steps"):
+        pass
+    assert (tmp_path / "steps").read_text() == "kept"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["steps", "x.png"]
+
+
 def test_too_wide_for_the_format(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"16383.*16384x1"):
         write_images([Result(tmp_path / "x.webp", np.ones((1, 16384), np.float32))])

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
 
-from diffmatte_cli.errors import ImageError, UsageError
-from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, trimap_of
+from diffmatte_cli.errors import UsageError
+from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, made_trimap
 from diffmatte_cli.locations import location
 from diffmatte_cli.masks import trimap_from_alpha
 
@@ -235,6 +234,19 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
             "fur/merged: a_0; fur/alpha: a_0; fur/trimap: a_0; hair/merged: b_0; hair/trimap: b_0",
             "{0} does not have the layout simd: {0}/hair holds no folder alpha; expected",
         ),
+        (  # a class is never passed by because its composites are missing
+            "simd",
+            "fur/merged: a_0; fur/alpha: a_0; fur/trimap: a_0; hair/alpha: b_0; net/trimap: c_0; net/alpha: c_0;"
+            " smoke/alpha: d_0; smoke/trimap: d_0",
+            "{0} does not have the layout simd: {0}/hair holds no folder merged and no trimap, {0}/net holds no folder"
+            " merged, {0}/smoke holds no folder merged; expected",
+        ),
+        (
+            "simd",
+            "fur/merged: a_0; fur/alpha: a_0; fur/trimap: a_0; hair/fg: b_0; hair/alpha: b_0; net/fg: c; net/alpha: c",
+            "the composites of the Semantic Image Matting Dataset are not made yet: {0}/hair holds fg and no merged,"
+            " {0}/net holds fg and no merged; generate_testset.py",
+        ),
         (
             "composition-1k",
             "Test_set/Adobe-licensed images/fg: a; Test_set/Adobe-licensed images/alpha: a;"
@@ -251,21 +263,27 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
         (
             "simd",
             "fur/fg: a.jpg; fur/alpha: a.jpg; net/fg: b.jpg; net/alpha: b.jpg",
-            "the composites of the Semantic Image Matting Dataset are not made yet: {0}/fur holds fg and no merged;"
-            " generate_testset.py",
+            "the composites of the Semantic Image Matting Dataset are not made yet: {0}/fur holds fg and no merged,"
+            " {0}/net holds fg and no merged; generate_testset.py",
         ),
         ("plain", "image: notes.txt; alpha: a; trimap: a", "the folder {0}/image holds no pictures; expected"),
         ("plain", "image: a b; alpha: a; trimap: a b", "no alpha in {0}/alpha for 1 of 2 pictures: b; expected"),
         (
             "plain",
             "image: a b c d e; alpha: a; trimap: b",
-            "no alpha in {0}/alpha for 4 of 5 pictures: b, c, d and 1 more;"
-            " no trimap in {0}/trimap for 4 of 5 pictures: a, c, d and 1 more; expected",
+            "no alpha in {0}/alpha for 4 of 5 pictures: b, c, d, and 1 more;"
+            " no trimap in {0}/trimap for 4 of 5 pictures: a, c, d, and 1 more; expected",
         ),
         (
             "composition-1k",  # one alpha short: that of the foreground a is not taken for the composite a_1_0
             "merged: a_0 a_1 a_1_0; alpha_copy: a_0 a_1; trimaps: a_0 a_1 a_1_0",
             "no alpha in {0}/alpha_copy for 1 of 3 pictures: a_1_0; expected",
+        ),
+        (
+            "simd",
+            "fur/merged: long_a_0; fur/alpha: long_a_0; fur/trimap: long_a_0; fur_long/merged: a_0;"
+            " fur_long/alpha: a_0; fur_long/trimap: a_0",
+            "{0}/fur/merged/long_a_0.png and {0}/fur_long/merged/a_0.png would both be called fur_long_a_0: rename one",
         ),
         ("aim-500", "original: a.jpg a.png; mask: a; trimap: a", "{0}/original/a.jpg and {0}/original/a.png go by"),
     ],
@@ -289,30 +307,16 @@ def test_layouts_load_nothing_heavy() -> None:
     assert result.stdout.strip() == "none"
 
 
-def test_a_trimap_on_disk_is_parsed(tmp_path: Path) -> None:
-    path = tmp_path / "t.png"
-    Image.fromarray(np.array([[0, 20, 100, 128, 240, 255]], np.uint8)).save(path)
-    made = trimap_of(Example("t", path, path, path), np.full((1, 6), 0.5, np.float32))
-    assert made.dtype == np.uint8
-    assert made.tolist() == [[0, 0, 128, 128, 255, 255]]
-    with pytest.raises(ImageError, match=r"gone\.png"):
-        trimap_of(Example("t", path, path, tmp_path / "gone.png"), np.zeros((1, 6), np.float32))
-
-
-def _made(name: str, alpha: np.ndarray) -> np.ndarray:
-    return trimap_of(Example(name, Path("i.png"), Path("a.png"), None), alpha)
-
-
 @given(ALPHAS, st.text(max_size=9))
 def test_a_made_trimap_is_true_and_always_the_same(alpha: np.ndarray, name: str) -> None:
-    trimap = _made(name, alpha)
+    trimap = made_trimap(name, alpha)
     assert trimap.shape == alpha.shape
     assert trimap.dtype == np.uint8
     assert set(np.unique(trimap)) <= {0, 128, 255}
     assert (trimap[(alpha > 0) & (alpha < 1)] == 128).all()
     assert (alpha[trimap == 255] == 1).all()
     assert (alpha[trimap == 0] == 0).all()
-    np.testing.assert_array_equal(trimap, _made(name, alpha))
+    np.testing.assert_array_equal(trimap, made_trimap(name, alpha))
 
 
 @given(ALPHAS, st.integers(0, 9), st.integers(0, 9))
@@ -331,7 +335,7 @@ def test_an_edge_gets_exactly_the_widths_asked_for(inside: int, outside: int) ->
 
 def test_widths_are_drawn_by_name_from_the_whole_range() -> None:
     alpha = np.repeat(np.float32([[0, 1]]), 40, axis=1)
-    rows = [_made(f"name_{number}", alpha)[0] == 128 for number in range(500)]
+    rows = [made_trimap(f"name_{number}", alpha)[0] == 128 for number in range(500)]
     widths = [(int(row[40:].sum()), int(row[:40].sum())) for row in rows]
     for side in zip(*widths, strict=True):
         assert set(side) == set(range(WIDEST_KERNEL // 2 + 1))

@@ -142,6 +142,21 @@ def test_connectivity_in_closed_form(pred: list[int], gt: list[int], expected: f
     assert conn(*alphas, _all_unknown((1, 5))) * 1000 == pytest.approx(expected, abs=1e-6)
 
 
+def test_of_equal_areas_matlab_keeps_the_first_by_columns() -> None:
+    """Below the diagonal is 0.92, kept and so less than 0.15 above its level; above it 0.95, which is cut off."""
+    pred, gt = np.float32([[0, 0.95], [0.92, 0]]), np.float32([[0, 1], [1, 0]])
+    assert conn(pred, gt, _all_unknown((2, 2))) * 1000 == pytest.approx(0.05, abs=1e-6)
+    assert conn(pred.T, gt.T, _all_unknown((2, 2))) * 1000 == pytest.approx(0.08, abs=1e-6)
+
+
+@pytest.mark.parametrize(("definition", "cut_off"), [("matlab", 0.95), ("python", 0.92)])
+def test_of_equal_areas_the_port_keeps_the_first_by_rows(definition: str, cut_off: float) -> None:
+    """Two triangles of six pixels, as above; the diagonal is smaller, or the port would keep that."""
+    below, above = np.tri(4, k=-1, dtype=np.float32), np.tri(4, k=-1, dtype=np.float32).T
+    found = conn(0.92 * below + 0.95 * above, below + above, _all_unknown((4, 4)), definition)
+    assert found * 1000 == pytest.approx(6 * (1 - cut_off), abs=1e-6)
+
+
 def test_diagonal_neighbours_are_apart() -> None:
     """Of two areas that touch at a corner, the smaller is not connected."""
     gt = np.zeros((4, 4), np.float32)

@@ -24,14 +24,21 @@ from .tally import bar
 __all__ = ["evaluate"]
 
 PredArgument = Annotated[
-    Path | None, typer.Argument(metavar="PRED", help="A predicted alpha, or a folder of them.", show_default=False)
+    Path | None,
+    typer.Argument(metavar="PRED", parser=location, help="A predicted alpha, or a folder of them.", show_default=False),
 ]
 GtArgument = Annotated[
-    Path | None, typer.Argument(metavar="GT", help="The true alpha, or a folder of them.", show_default=False)
+    Path | None,
+    typer.Argument(metavar="GT", parser=location, help="The true alpha, or a folder of them.", show_default=False),
 ]
 TrimapOption = Annotated[
     Path | None,
-    typer.Option("--trimap", metavar="TRIMAP", help="The trimap, or a folder of them; its unknown pixels count."),
+    typer.Option(
+        "--trimap",
+        metavar="TRIMAP",
+        parser=location,
+        help="The trimap, or a folder of them; its unknown pixels count.",
+    ),
 ]
 DataOption = Annotated[
     Path | None,
@@ -56,7 +63,13 @@ ConsistentOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="DIR", help="Keep the model's mattes: NAME.png, below steps-N of several."),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        parser=location,
+        help="Keep the model's mattes: NAME.png, below steps-N of several.",
+    ),
 ]
 MetricsOption = Annotated[str, typer.Option("--metrics", metavar=",".join(HEADINGS), help="What to compute.")]
 RegionOption = Annotated[
@@ -83,7 +96,10 @@ CsvOption = Annotated[
 PlotsOption = Annotated[
     Path | None,
     typer.Option(
-        "--plots", metavar="DIR", help="Draw the worst pictures' errors and all pictures' scores, PNG (extra eval)."
+        "--plots",
+        metavar="DIR",
+        parser=location,
+        help="Draw the worst pictures' errors and all pictures' scores, PNG (extra eval).",
     ),
 ]
 WorstOption = Annotated[int, typer.Option("--worst", metavar="N", help="How many of the worst --plots draws.")]
@@ -135,6 +151,7 @@ def evaluate(
     _check_form(context)
     options = ScoreOptions(tuple(metrics.split(",")), region, definition)
     show = Show(as_json, csv, plots, worst)
+    _check_use(context, options, show)
     if pred is not None and gt is not None:
         if trimap is None and region == REGIONS[0]:
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
@@ -159,13 +176,22 @@ def _check_form(context: typer.Context) -> None:
         raise UsageError(f"--{of_models[0].replace('_', '-')} does not go with PRED, GT and --trimap: {FORMS}")
 
 
+def _check_use(context: typer.Context, options: ScoreOptions, show: Show) -> None:
+    """Refuse options that would change nothing."""
+    if _is_given(context, "worst") and show.plots is None:
+        raise UsageError("--worst is the number of mattes that --plots draws: give --plots DIR, or leave it out")
+    if _is_given(context, "definition") and not {"grad", "conn"} & set(options.metrics):
+        raise UsageError("--definition is of grad and conn: name one of them in --metrics, or leave it out")
+
+
 def _is_given(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
 def _score_files(pairs: Sequence[Pair], options: ScoreOptions, show: Show, quiet: bool) -> None:
-    """Score predictions that lie on disk, one at a time."""
+    """Score predictions that are there, one at a time."""
+    show.check_places(pairs, None)
     gallery = show.gallery(options)
     found: dict[str, Scores] = {}
     with _bar(len(pairs), quiet) as progress:
@@ -189,11 +215,9 @@ class _Run:
     output: Path | None
 
     def __post_init__(self) -> None:
-        """Check everything that needs no file but the output's place."""
+        """Check what needs no file."""
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"--limit must be at least 1, not {self.limit}")
-        if self.output is not None and self.output.exists() and not self.output.is_dir():
-            raise UsageError(f"--output {self.output} is a file: name a folder")
 
     def folder(self, steps: int) -> Path | None:
         """Return where mattes of a number of steps are kept; None where they are not."""
@@ -212,17 +236,17 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: Show) -> None:
     """Matte a test set with each number of steps and score it, one picture at a time."""
+    from ..benchmarks import check_headers, kept_at, save, trials
+
+    chosen = examples(run.layout, run.data)[: run.limit]
+    folders = [folder for steps in run.how.steps if (folder := run.folder(steps)) is not None]
+    show.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
     source = resolve_model(working.model, working.store)
     if source.record is not None and working.attention_grids is not None:
         check_attention_grids(working.attention_grids, source.record.variant)
-    chosen = examples(run.layout, run.data)[: run.limit]
 
-    from ..benchmarks import check_apart, check_headers, save, trials
     from ..engines import engines
 
-    for steps in run.how.steps:
-        if (folder := run.folder(steps)) is not None:
-            check_apart(chosen, folder)
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
     gallery = show.gallery(options)

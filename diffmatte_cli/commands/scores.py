@@ -1,17 +1,19 @@
 """Show scores: tables for people, JSON and CSV for programs, plots where they are asked for."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from ..errors import PlanError, UsageError
 from ..evaluation import Evaluation, Scores, as_csv, as_json
 from ..extras import require
-from ..files import staged_file
-from ..locations import STREAM
+from ..layouts import Example
+from ..locations import STREAM, identity, kind
+from ..pairs import Pair
 from ..settings import HEADINGS, ScoreOptions
+from ..targets import Targets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,14 +36,40 @@ class Show:
         """Refuse what cannot be."""
         if self.as_json and self.csv == STREAM:
             raise UsageError("--json and --csv - both want standard output: name a file for --csv")
-        if self.csv is not None and (self.csv.is_dir() or not self.csv.parent.is_dir()):
-            raise UsageError(f"--csv {self.csv} must be a file in a folder that is there")
         if self.plots is not None:
             require("eval", "--plots")
-            if self.plots.exists() and not self.plots.is_dir():
-                raise UsageError(f"--plots {self.plots} is a file: name a folder")
         if not 1 <= self.worst <= 100:
             raise UsageError(f"--worst must be from 1 to 100 pictures, not {self.worst}")
+
+    def check_places(self, entries: Sequence[Pair | Example], output: Path | None, kept: Iterable[Path] = ()) -> None:
+        """Refuse places where what comes out would replace an input, be taken for one, or cannot be written.
+
+        Mattes are ``kept`` in the folder ``output`` or below. Raises PlanError, or OutputError for a CSV in a folder
+        that is read-only.
+        """
+        targets = Targets(None, (path for entry in entries for path in entry.files))
+        problems = [] if self.csv is None else list(targets.add(self.csv, "the scores"))
+        drawn = self._drawn(entry.name for entry in entries)
+        for option, folder, paths in (("--plots", self.plots, drawn), ("--output", output, list(kept))):
+            targets.folder = folder
+            if folder is None:
+                continue
+            if folder == STREAM or kind(folder) not in (None, "folder"):
+                problems.append(f"{option} {folder} is no folder: name one")
+            elif {*map(identity, {folder, *(path.parent for path in paths)})} & targets.places.keys():
+                # Results among inputs would be taken for such themselves.
+                problems.append(f"{option} {folder} also holds inputs: name another folder")
+            else:
+                problems += [problem for path in paths for problem in targets.add(path, option)]
+        if problems := [*problems, *targets.nested()]:
+            raise PlanError(problems)
+
+    def _drawn(self, names: Iterable[str]) -> list[Path]:
+        if self.plots is None:
+            return []
+        from ..plots import places
+
+        return places(self.plots, names)
 
     def gallery(self, options: ScoreOptions) -> "Gallery | None":
         """Return what collects the worst mattes, if they are to be drawn."""
@@ -56,17 +84,19 @@ class Show:
     ) -> None:
         """Write everything: the evaluations are by number of steps, or one under None; ``about`` goes into JSON.
 
-        Scores come first, so that a failing plot does not lose them.
+        Scores are printed first, so that a disk that refuses does not lose them.
         """
-        if self.csv is not None and self.csv != STREAM:
-            with staged_file(self.csv) as temporary:
-                temporary.write_text(as_csv(evaluations), encoding="utf-8", errors="surrogateescape", newline="")
         if self.as_json:
             sys.stdout.write(as_json(_record(evaluations, about)))
         elif self.csv == STREAM:
             sys.stdout.write(as_csv(evaluations))
         else:
             _print_table(evaluations)
+        sys.stdout.flush()
+        if self.csv is not None and self.csv != STREAM:
+            from ..writing import write_file
+
+            write_file(self.csv, as_csv(evaluations).encode("utf-8", "surrogateescape"))
         if gallery is not None and self.plots is not None:
             gallery.draw(self.plots, evaluations)
 

@@ -1,20 +1,17 @@
 """Sets of foregrounds and backgrounds, as Adobe Image Matting and Distinctions-646 come with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ..errors import TrainingError
+from ..errors import TrainingError, listed
 from .noise import Bytes
 from .pictures import find_pictures, read_pixels
 
 __all__ = ["Foreground", "Sets", "listed", "read_foreground", "read_sets"]
-
-# Names that an error lists before it counts the rest.
-NAMES_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def read_sets(foregrounds: Path, alphas: Path | None, backgrounds: Path) -> Sets
         if lonely := [stem for stem in ours if stem not in theirs]:
             raise TrainingError(
                 f"{here} has {len(lonely)} of {len(ours)} pictures without one of the same name in {there}: "
-                f"{listed(lonely, NAMES_TOLD)}; add what is missing, or remove these"
+                f"{listed(lonely)}; add what is missing, or remove these"
             )
     return Sets(tuple(Foreground(path, covers[stem]) for stem, path in fronts.items()), behind)
 
@@ -81,19 +78,11 @@ def _rgb(pixels: Bytes) -> Bytes:
     return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
-def listed(names: Sequence[str], most: int, separator: str = ", ") -> str:
-    """Join up to ``most`` names, and say how many more there are."""
-    more = [f"and {len(names) - most} more"] if len(names) > most else []
-    return separator.join([*names[:most], *more])
-
-
 def _by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, list[Path]] = {}
     for path in paths:
         found.setdefault(path.stem, []).append(path)
     twice = [" and ".join(str(path.relative_to(folder)) for path in same) for same in found.values() if len(same) > 1]
     if twice:
-        raise TrainingError(
-            f"{folder} has several pictures of one name: {listed(twice, NAMES_TOLD)}; leave one of each"
-        )
+        raise TrainingError(f"{folder} has several pictures of one name: {listed(twice)}; leave one of each")
     return {stem: same[0] for stem, same in found.items()}
