@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import WeightsError, listed
 from .config import SCHEDULE_NAMES, VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
 
@@ -36,8 +36,6 @@ RESERVED = frozenset({"format", "variant", "decoder_width", "schedule", "input_s
 # Five times the widest of Table 6c.
 WIDEST_DECODER = 256
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-# Keys that an error message names before it only counts.
-MOST_NAMED = 3
 
 
 def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp32") -> None:
@@ -206,7 +204,7 @@ def differences(expected: Tensors, found: Tensors, named: Callable[[str], str] =
         ],
         "of another type": [f"{named(key)} {_kind(found[key])}" for key in retyped],
     }
-    return [f"{len(keys)} {word} ({_listed(keys)})" for word, keys in findings.items() if keys]
+    return [f"{len(keys)} {word} ({listed(keys)})" for word, keys in findings.items() if keys]
 
 
 def _is_alike(expected: Tensor, found: Tensor) -> bool:
@@ -220,11 +218,6 @@ def _kind(tensor: Tensor) -> str:
     if tensor.is_meta:
         return "without numbers"
     return str(tensor.dtype if tensor.layout == torch.strided else tensor.layout)
-
-
-def _listed(keys: list[str]) -> str:
-    rest = len(keys) - MOST_NAMED
-    return ", ".join(keys[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _fits(variant: str, decoder_width: int, tensors: Tensors) -> bool:

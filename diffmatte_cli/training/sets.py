@@ -11,7 +11,7 @@ from ..errors import TrainingError, listed
 from .noise import Bytes
 from .pictures import find_pictures, read_pixels
 
-__all__ = ["Foreground", "Sets", "listed", "read_foreground", "read_sets"]
+__all__ = ["Foreground", "Sets", "read_foreground", "read_sets"]
 
 
 @dataclass(frozen=True)
