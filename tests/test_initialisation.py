@@ -324,7 +324,7 @@ FAILURES: dict[str, tuple[Callable[[State], Any], str]] = {
     "many missing": (
         lambda s: {key: value for key, value in s.items() if "blocks.11." not in key},
         "does not fit a small ViT, which small begins with: 12 missing (blocks.11.attn.proj.bias,"
-        " blocks.11.attn.proj.weight, blocks.11.attn.qkv.bias and 9 more): choose another file",
+        " blocks.11.attn.proj.weight, blocks.11.attn.qkv.bias, and 9 more): choose another file",
     ),
     "unexpected": (
         lambda s: s | {"blocks.0.ls1.gamma": torch.ones(32)},
