@@ -194,7 +194,20 @@ def test_stochastic_depth_rises_over_the_blocks_and_ends_with_training() -> None
     update = encoder.layers[3].blocks[1]._drop(torch.ones(4000, 1, 1, 1), 0)
     assert update.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert update.mean() == pytest.approx(1, abs=0.05)
-    assert torch.equal(encoder.eval().layers[3].blocks[1]._drop(update), update)
+    assert torch.equal(encoder.eval().layers[3].blocks[1]._drop(update, 0), update)
+
+
+def test_stochastic_depth_goes_by_each_samples_own_numbers() -> None:
+    """A sample's feature does not depend on who else is in the batch."""
+    encoder, x = SwinEncoder(6, 96).train(), torch.randn(3, 6, 64, 64)
+    draws = torch.rand(3, encoder.drops, generator=torch.Generator().manual_seed(1))
+    features = []
+    for chosen in (slice(0, 3), slice(1, 2)):
+        encoder.use_drops(draws[chosen])
+        features.append(encoder(x[chosen]))
+    torch.testing.assert_close(features[0][1:2], features[1])
+    encoder.use_drops(1 - draws[1:2])
+    assert not torch.allclose(encoder(x[1:2]), features[1])
 
 
 def test_an_absent_region_gives_a_token_all_the_same() -> None:
