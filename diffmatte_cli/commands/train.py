@@ -74,9 +74,9 @@ def train(
     elif init is not None:
         trainer.start_from(init)
     elif settings.initial.encoder:
-        report = trainer.initialise()
-        if not quiet:
-            say("; ".join(report))
+        for line in trainer.initialise():
+            if not quiet:
+                say(line)
     _make_folder(output)
     _check_data(settings.data, output, processes, quiet)
     ends = float("inf") if max_minutes is None else time.monotonic() + 60 * max_minutes
