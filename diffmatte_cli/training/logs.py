@@ -16,15 +16,17 @@ __all__ = ["Log"]
 class Log:
     """``losses.csv`` and ``validation.csv`` in a run's folder; rows after the resumed step are dropped.
 
+    So are those of a validation at that step, which is made again.
+
     With ``tensorboard`` the same numbers, and previews, are written for TensorBoard as well.
     """
 
     def __init__(self, folder: Path, step: int, tensorboard: bool) -> None:
         self.folder, self.began = folder, time.monotonic()
         self.board = _board(folder, step) if tensorboard else None
-        for path in (folder / "losses.csv", folder / "validation.csv"):
+        for path, last in ((folder / "losses.csv", step), (folder / "validation.csv", step - 1)):
             head, *rows = (path.read_text().splitlines() if path.exists() else []) or [""]
-            kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= step]
+            kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= last]
             if kept and step:
                 with staged_file(path) as temporary:
                     temporary.write_text("".join(f"{row}\n" for row in (head, *kept)))

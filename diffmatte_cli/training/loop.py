@@ -131,7 +131,7 @@ class Trainer:
         objective = self.processes.wrap(self.objective)
         log = Log(self.folder, self.step, config.run.tensorboard) if is_main else None
         saved = time.monotonic()
-        if pairs and self.step == 0:
+        if pairs and self._validates():  # before the first step, or where a resumed run had not come to it
             validate(self, pairs, log)
         stopped = self.processes.any(self.stopping())
         for parts in () if stopped else self._bar(zip(*[source] * config.run.accumulate, strict=True), steps):
@@ -139,7 +139,7 @@ class Trainer:
             self.step += 1
             if self.step % config.run.log_every == 0 or self.step == steps:
                 self._tell(terms, norm, log)
-            validates = bool(pairs) and (self.step % config.run.validate_every == 0 or self.step == steps)
+            validates = bool(pairs) and self._validates()
             if is_main and (validates or time.monotonic() - saved > 60 * config.run.checkpoint_minutes):
                 self._save()
                 saved = time.monotonic()
@@ -152,6 +152,9 @@ class Trainer:
             log.close()
         self.processes.wait()
         return Outcome(self.step, steps, self.folder / WEIGHTS)
+
+    def _validates(self) -> bool:
+        return self.step % self.config.run.validate_every == 0 or self.step == self.config.optimiser.steps
 
     def _bar(self, source: Iterable[tuple[Batch, ...]], steps: int) -> Iterable[tuple[Batch, ...]]:
         shown = self.progress and self.processes.is_main
