@@ -211,4 +211,5 @@ def _resized(picture: NDArray[Level], shape: tuple[int, int], method: int) -> ND
 
 
 def _any_method(rng: np.random.Generator) -> int:
-    return INTERPOLATIONS[int(rng.integers(len(INTERPOLATIONS)))]
+    chosen: int = INTERPOLATIONS[int(rng.integers(len(INTERPOLATIONS)))]
+    return chosen
