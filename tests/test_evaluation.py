@@ -126,6 +126,14 @@ def test_the_table_has_a_row_for_each_number_of_steps(model: fakes.FakeMatter) -
     assert "mean of 3" in result.stdout
 
 
+def test_the_table_of_one_number_of_steps_has_a_row_for_each_picture(model: fakes.FakeMatter) -> None:
+    found = _json("--steps", "3")
+    rows = [line.replace("│", " ").split() for line in fakes.run(*GIVEN, "--steps", "3").stdout.splitlines()]
+    for picture in found["pictures"]:
+        assert [picture["name"], *(f"{picture[metric]:.3f}" for metric in METRICS)] in rows
+    assert ["mean", "of", "3", *(f"{found['mean'][metric]:.3f}" for metric in METRICS)] in rows
+
+
 def test_csv_has_the_steps_and_a_mean_of_each(model: fakes.FakeMatter) -> None:
     found = _json("--steps", "2,1", "--csv", "scores.csv", "--metrics", "mse,sad")
     rows = list(csv.reader(io.StringIO(Path("scores.csv").read_text())))

@@ -14,7 +14,7 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 import cv2
 
 from diffmatte_cli.model.config import VARIANTS
-from diffmatte_cli.training.camera import Camera, Tint, draw_camera, draw_tint, pack
+from diffmatte_cli.training.camera import AS_IS, NO_CAMERA, Camera, Tint, draw_camera, draw_tint, pack
 from diffmatte_cli.training.composition import MARGIN, compose
 from diffmatte_cli.training.config import DataConfig, OptimiserConfig, RunConfig, TrainConfig
 from diffmatte_cli.training.data import Batch, Share, batches, read_validation
@@ -30,18 +30,6 @@ from diffmatte_cli.training.shapes import glass
 from diffmatte_cli.training.trimaps import make_trimap
 
 CPU = torch.device("cpu")
-AS_IS = Tint(saturation=1.0, contrast=1.0, brightness=0.0, red=1.0, blue=1.0)
-NO_CAMERA = Camera(
-    linear=0.0,
-    spill=0.0,
-    gamma=1.0,
-    sharpness=0.0,
-    read_noise=0.0,
-    shot_noise=0.0,
-    noise_width=0.0,
-    quality=0.0,
-    subsampled=0.0,
-)
 
 
 @pytest.fixture(scope="module")

@@ -113,8 +113,8 @@ def _print_table(evaluations: Mapping[int | None, Evaluation]) -> None:
 
     # Wide enough for any name where nobody reads on a screen; a terminal's own width otherwise.
     width = None if sys.stdout.isatty() else 200
-    found = evaluations.get(None)
-    Console(highlight=False, width=width).print(_steps_table(evaluations) if found is None else _table(found))
+    *_, found = evaluations.values()
+    Console(highlight=False, width=width).print(_table(found) if len(evaluations) == 1 else _steps_table(evaluations))
 
 
 def _table(found: Evaluation) -> "Table":

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .noise import Floats
 
-__all__ = ["NEUTRAL", "Camera", "Tint", "draw_camera", "draw_tint", "pack", "unpack"]
+__all__ = ["AS_IS", "NEUTRAL", "NO_CAMERA", "Camera", "Tint", "draw_camera", "draw_tint", "pack", "unpack"]
 
 # A number of one sample, or a batch's numbers [B, 1, 1, 1].
 Number = TypeVar("Number", float, Tensor)
@@ -78,8 +78,8 @@ def pack(front: "Tint[float]", back: "Tint[float]", camera: "Camera[float]") -> 
     return np.array([*astuple(front), *astuple(back), *astuple(camera)], np.float32)
 
 
-_AS_IS = Tint(saturation=1.0, contrast=1.0, brightness=0.0, red=1.0, blue=1.0)
-_NO_CAMERA = Camera(
+AS_IS = Tint(saturation=1.0, contrast=1.0, brightness=0.0, red=1.0, blue=1.0)
+NO_CAMERA = Camera(
     linear=0.0,
     spill=0.0,
     gamma=1.0,
@@ -91,7 +91,7 @@ _NO_CAMERA = Camera(
     subsampled=0.0,
 )
 # The settings that leave Eq. 1 as it is, but for rounding to whole levels.
-NEUTRAL = pack(_AS_IS, _AS_IS, _NO_CAMERA)
+NEUTRAL = pack(AS_IS, AS_IS, NO_CAMERA)
 
 
 def unpack(settings: Tensor) -> "tuple[Tint[Tensor], Tint[Tensor], Camera[Tensor]]":

@@ -25,8 +25,8 @@ def validate(trainer: "Trainer", pairs: list[Pair], log: Log | None) -> None:
     A run that is to stop ends it without scores.
     """
     processes, run = trainer.processes, trainer.config.run
-    # A model of its own: spectral norm, once folded in a copy, would be gone from the original as well.
     processes.copy_first(trainer.average)  # whose batch normalisation each process has seen otherwise
+    # A model of its own: spectral norm, once folded in a copy, would be gone from the original as well.
     model = DiffMatte(trainer.config.model)
     model.load_state_dict(trainer.average.state_dict())
     matter = Matter(model.eval(), processes.device)
