@@ -170,7 +170,7 @@ class ScoreOptions:
         check_choice("--region", self.region, REGIONS)
         check_choice("--definition", self.definition, DEFINITIONS)
         if {"grad", "conn"} & set(self.metrics):
-            require("eval", "the metrics grad and conn", otherwise="leave them out with --metrics sad,mse")
+            require("eval", "scoring by grad and conn", otherwise="leave them out with --metrics sad,mse")
 
 
 @dataclass(frozen=True)
