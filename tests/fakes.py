@@ -21,11 +21,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import diffmatte_cli
-from diffmatte_cli.cli import app, main
+from diffmatte_cli.commands.app import app, main
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.extras import is_installed
-from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.weights import Copy, ModelSource, Store
+from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.weights.store import Copy, ModelSource, Store
 
 HEIGHT, WIDTH = 24, 32
 NEEDS_VFX = pytest.mark.skipif(not is_installed("vfx"), reason="needs the extra vfx (OpenImageIO)")
@@ -73,7 +73,7 @@ class FakeMatter:
 
 
 def fake_matting(matter: FakeMatter) -> ModuleType:
-    """Make a module to stand in ``sys.modules`` for ``diffmatte_cli.matting``."""
+    """Make a module to stand in ``sys.modules`` for ``diffmatte_cli.inference.matter``."""
 
     def pick_device(spec: str) -> str:
         if spec not in ("auto", "cpu", "cuda:0", "cuda:1"):
@@ -84,7 +84,7 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
         matter.working.append(working)
         return replace(matter, device=device)
 
-    module = ModuleType("diffmatte_cli.matting")
+    module = ModuleType("diffmatte_cli.inference.matter")
     module.__dict__.update(pick_device=pick_device, load_file=load_file, Matter=FakeMatter)
     return module
 
@@ -172,5 +172,7 @@ def terminal() -> Iterator[tuple[int, Callable[[], bytes]]]:
 
 
 if __name__ == "__main__":
-    sys.modules["diffmatte_cli.matting"] = fake_matting(FakeMatter(pause=float(sys.argv.pop(1)), remembers=False))
+    sys.modules["diffmatte_cli.inference.matter"] = fake_matting(
+        FakeMatter(pause=float(sys.argv.pop(1)), remembers=False)
+    )
     main()

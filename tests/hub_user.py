@@ -9,7 +9,7 @@ import fakes
 import numpy as np
 from hub_server import Hub
 
-from diffmatte_cli.weights import PACKAGE
+from diffmatte_cli.weights.store import PACKAGE
 
 WEIGHTS = (PACKAGE / "bundled" / "tiny.safetensors").read_bytes()
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()

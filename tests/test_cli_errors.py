@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffmatte_cli import engines
+from diffmatte_cli.batch import engines
 from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
 
 pytest_plugins = ["cli_fixtures"]

@@ -17,8 +17,8 @@ import fakes
 import pytest
 from skipping import skip_without
 
-from diffmatte_cli.connecting import QUIET
-from diffmatte_cli.records import PACKAGE
+from diffmatte_cli.batch.ray.connecting import QUIET
+from diffmatte_cli.weights.records import PACKAGE
 
 pytestmark = [
     skip_without(importlib.util.find_spec("ray"), "needs the [ray] extra"),

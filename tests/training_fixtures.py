@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffmatte_cli.training.composition import compose
-from diffmatte_cli.training.mattes import PROCEDURAL
-from diffmatte_cli.training.noise import smooth_noise
-from diffmatte_cli.training.pictures import Assets, find_pictures
+from diffmatte_cli.training.synthesis.composition import compose
+from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
+from diffmatte_cli.training.synthesis.noise import smooth_noise
+from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
 
 
 @pytest.fixture(scope="session")

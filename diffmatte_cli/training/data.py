@@ -17,17 +17,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
-from ..images import read_grey, read_image
-from ..priors import colour_priors
+from ..imaging.read import read_grey, read_image
+from ..priors.colours import colour_priors
 from ..stopping import SIGNALS
-from ..trimap import parse_trimap
+from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
-from .composition import Layers, compose
 from .config import DataConfig, TrainConfig
-from .finishing import Stack, finish, stack
-from .pictures import Assets, find_pictures
-from .recipe import compose_paper
-from .sets import Sets, read_sets
+from .synthesis.composition import Layers, compose
+from .synthesis.finishing import Stack, finish, stack
+from .synthesis.pictures import Assets, find_pictures
+from .synthesis.recipe import compose_paper
+from .synthesis.sets import Sets, read_sets
 
 __all__ = [
     "Batch",

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, WeightsError
-from ..hub import fetch
 from ..model.checkpoint import differences, is_finite
 from ..model.config import VARIANTS, ModelConfig
 from ..model.diffmatte import DiffMatte
-from ..model.resnet import SpectralNorm
+from ..model.encoders.resnet import SpectralNorm
 from ..model.tensors import read_state_dict
-from ..weights import Store
+from ..weights.hub import fetch
+from ..weights.store import Store
 from .pretrained import LAYOUTS, NETWORKS, Layout, reason
 
 __all__ = ["Report", "initialise_encoder"]

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..diffusion.samplers import Diffusion
 from ..errors import TrainingError, UsageError
-from ..files import staged_file
-from ..matting import compute_alike
+from ..inference.matter import compute_alike
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
-from ..sampling import Diffusion
+from ..storage.atomic import staged_file
 from .config import OptimiserConfig, TrainConfig
 from .data import Batch, batches, composer, read_validation
 from .groups import parameter_groups

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..model.swin import WINDOW
+from ..model.encoders.swin import WINDOW
 
 __all__ = ["LAYOUTS", "NETWORKS", "Layout", "Widening", "reason"]
 
@@ -51,7 +51,7 @@ class Widening:
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of checkpoint for the encoders of one module of ``diffmatte_cli.model``.
+    """One kind of checkpoint for the encoders of one module of ``diffmatte_cli.model.encoders``.
 
     ``recognised`` tells it by the file's tensors. ``renamed`` are patterns of theirs and what to put there, one
     after another. ``fresh`` are tensors that only ours has, ``unused`` those that only the file may have, both

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..model.checkpoint import RESERVED, WIDEST_DECODER
 from ..model.config import MOST_STEPS as MOST_SAMPLING_STEPS
 from ..model.config import SCHEDULE_NAMES
-from ..settings import MOST_THREADS
+from ..planning.settings import MOST_THREADS
 from .objective import ALIGNMENTS
 
 if TYPE_CHECKING:
