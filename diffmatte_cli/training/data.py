@@ -27,6 +27,7 @@ from .config import DataConfig, TrainConfig
 from .finishing import Stack, finish, stack
 from .pictures import Assets, find_pictures
 from .recipe import compose_paper
+from .rules import MADE
 from .sets import Sets, read_sets
 
 __all__ = [
@@ -45,7 +46,7 @@ __all__ = [
 Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
 # Validation pictures that are made: drawn, or of rendered subjects, of which every twelfth is held out.
-DRAWN, RENDERED = "drawn", "rendered"
+DRAWN, RENDERED = MADE
 HELD_OUT = 12
 # They come from this seed, which no run can have, and are so large.
 MADE_SEED, MADE_SIZE = 2**32, 320
@@ -110,7 +111,7 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
     mattes = materials.mattes + materials.rendered if isinstance(materials, Assets) else ()
     sources = list_sources(materials.backgrounds, foregrounds, mattes)
-    if config.validation not in ("", DRAWN, RENDERED):
+    if config.validation not in ("", *MADE):
         sources += list_validation(Path(config.validation))
     check_data(sources, remembered, progress)
 

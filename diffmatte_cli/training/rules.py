@@ -14,10 +14,12 @@ from .objective import ALIGNMENTS
 if TYPE_CHECKING:
     from .config import TrainConfig
 
-__all__ = ["RECIPES", "rules"]
+__all__ = ["MADE", "RECIPES", "rules"]
 
 # How samples are made: by drawing, and as Appendix C has it.
 RECIPES = ("drawn", "paper")
+# Validation pictures that need no folder of their own.
+MADE = ("drawn", "rendered")
 # Many times the longest row of the paper.
 MOST_STEPS = 10**8
 
