@@ -33,7 +33,7 @@ BASE = 450 * 2**20
 # Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
 CELL, REACH = 32, 2
 # Bytes a pixel while encoding, for 384 channels of the feature, by encoder.
-ENCODING = {"tiny": 150, "resnet": 64, "vit": 150, "swin": 220}
+ENCODING = {"tiny": 150, "resnet": 64, "vit": 150, "swin": 220, "efficientnet": 150}
 # Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
 CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),

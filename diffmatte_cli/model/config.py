@@ -74,6 +74,7 @@ class ModelConfig:
 # The published variants' values are those of the released configurations: their checkpoints fit no others.
 _ROWS = (
     ModelConfig("tiny", "tiny", 192, 16, priors=True, decoder_width=16),
+    ModelConfig("lite", "efficientnet", 192, 16, priors=True, decoder_width=16),
     ModelConfig("res34", "resnet", 512, 32),
     ModelConfig("swint", "swin", 768, 32),
     ModelConfig("vits", "vit", 384, 16, {"heads": 6, "image_size": 512}, trimap_as_value=True),

@@ -6,6 +6,7 @@ the camera's traces are left to ``finishing``, which works on whole batches.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,9 +73,9 @@ def _scene(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Floats,
         second, cover = draw_foreground(rng, assets, texture[::-1], size)
         front, alpha = _join([(front, alpha), (second, cover)], front)
     hard = rng.random()
-    if hard < 0.1:
+    if hard < 0.13:
         front = _matched(rng, front, back, alpha)
-    elif hard < 0.18:
+    elif hard < 0.25:
         back = _echoed(rng, front, back)
     front, alpha = _optics(rng, front, alpha)
     return front, back, alpha
@@ -91,8 +92,10 @@ def _patches(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Float
 
 def draw_foreground(rng: np.random.Generator, assets: Assets, texture: Floats, size: int) -> tuple[Floats, Floats]:
     """Return straight colours [S, S, 3] and alpha [S, S] of one foreground, both in [0, 1]."""
+    if assets.rendered and rng.random() < assets.rendered_share:
+        return _cutout(rng, assets.rendered, texture, size, recoloured=0.25, own_size=True)
     if assets.mattes and rng.random() >= assets.procedural_share:
-        return _cutout(rng, assets, texture, size)
+        return _cutout(rng, assets.mattes, texture, size)
     shares = np.array([share for _, share in PROCEDURAL])
     make = PROCEDURAL[int(rng.choice(len(PROCEDURAL), p=shares / shares.sum()))][0]
     mattes = make(rng, size)
@@ -111,10 +114,17 @@ def draw_background(rng: np.random.Generator, patch: Floats) -> Floats:
     return _blur(patch, rng.uniform(0.5, 2.5) if choice < 0.5 else log_uniform(rng, 2.5, 25))
 
 
-def _cutout(rng: np.random.Generator, assets: Assets, texture: Floats, size: int) -> tuple[Floats, Floats]:
-    """Place one of the pictures with alpha; half of them take on new colours."""
-    colours, alpha = place_cutout(rng, assets.mattes[int(rng.integers(len(assets.mattes)))], size)
-    if rng.random() < 0.5:
+def _cutout(
+    rng: np.random.Generator,
+    paths: tuple[Path, ...],
+    texture: Floats,
+    size: int,
+    recoloured: float = 0.5,
+    own_size: bool = False,
+) -> tuple[Floats, Floats]:
+    """Place one of the pictures with alpha; a share of them takes on new colours."""
+    colours, alpha = place_cutout(rng, paths[int(rng.integers(len(paths)))], size, own_size)
+    if rng.random() < recoloured:
         light = colours.mean(axis=2)
         usual = float((light * alpha).sum() / max(float(alpha.sum()), 1e-3))
         shade = np.clip(0.4 + 0.6 * light / max(usual, 0.05), 0.3, 2).astype(np.float32)

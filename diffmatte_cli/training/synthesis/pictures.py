@@ -23,12 +23,15 @@ CACHED_PICTURES = 384
 class Assets:
     """Files to compose from: opaque photographs, and pictures with alpha (or grey level as density).
 
-    Without photographs scenery is drawn in their place, without mattes every foreground is drawn.
+    Without photographs scenery is drawn in their place, without mattes every foreground is drawn, but for the
+    ``rendered_share`` of those that show one of ``rendered``.
     """
 
     backgrounds: tuple[Path, ...]
     mattes: tuple[Path, ...]
     procedural_share: float = 0.6
+    rendered: tuple[Path, ...] = ()
+    rendered_share: float = 0.0
 
 
 def find_pictures(folder: Path) -> tuple[Path, ...]:
@@ -51,14 +54,16 @@ def cut_patch(rng: np.random.Generator, path: Path, size: int) -> Floats:
     return np.asarray(patch / np.float32(255), np.float32)
 
 
-def place_cutout(rng: np.random.Generator, path: Path, size: int) -> tuple[Floats, Floats]:
+def place_cutout(rng: np.random.Generator, path: Path, size: int, own_size: bool = False) -> tuple[Floats, Floats]:
     """Place a picture with alpha, scaled and turned, so that a part of its edge is near the middle.
 
+    Its longest side becomes 0.7 to 3 times ``size``; with ``own_size`` it is up to a tenth larger than it is.
     Returns straight colours [S, S, 3] and alpha [S, S], in [0, 1].
     """
     rgba = _read_cutout(path)
     height, width = rgba.shape[:2]
-    scale = size / max(height, width) * log_uniform(rng, 0.7, 3)
+    whole = size / max(height, width)
+    scale = log_uniform(rng, min(whole, 0.5), 1.1) if own_size else whole * log_uniform(rng, 0.7, 3)
     if scale < 0.6:
         rgba = cv2.resize(rgba, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         (height, width), scale = rgba.shape[:2], 1.0

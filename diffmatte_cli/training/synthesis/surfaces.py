@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .noise import Floats, clouds, smooth_noise
+from .noise import Floats, clouds, log_uniform, smooth_noise
 
 __all__ = ["Coat", "Matte", "draw_coat", "paint"]
 
@@ -72,6 +72,8 @@ def draw_coat(rng: np.random.Generator, texture: Floats, matte: Matte) -> Coat:
         spots = clouds(rng, size, rng.uniform(30, 200), 3) - np.float32(rng.uniform(0.4, 0.6))
         share = np.clip(8 * spots + np.float32(0.5), 0, 1) * np.float32(rng.uniform(0.5, 1))
         base = base + share[..., None] * (_natural(rng) - base)
+    if rng.random() < (0.12 if matte.fine else 0.3):
+        base = _printed(rng, base)
     slope = 1 + np.linspace(-1, 1, size, dtype=np.float32)[:, None] * np.float32(rng.normal(0, 0.18))
     slope = slope * (1 + np.float32(rng.normal(0, 0.2)) * (smooth_noise(rng, size, size / 2) - np.float32(0.5)))
     base = base * slope[..., None]
@@ -86,6 +88,23 @@ def paint(coat: Coat, matte: Matte) -> Floats:
         second = base[0, 0]
     mixed = base + matte.tone[..., None] * (second - base)
     return np.asarray(np.clip(mixed * matte.shade[..., None], 0, 1), np.float32)
+
+
+def _printed(rng: np.random.Generator, base: Floats) -> Floats:
+    """Print stripes or patches with hard edges on a surface, in one colour that may differ as much as it likes."""
+    size = len(base)
+    if rng.random() < 0.5:
+        angle, period = rng.uniform(0, np.pi), log_uniform(rng, 8, 120)
+        rows, columns = np.mgrid[:size, :size].astype(np.float32)
+        along = (columns * np.cos(angle) + rows * np.sin(angle)) / period + rng.uniform(0, 1)
+        wave = np.abs(along % 1 - 0.5) - rng.uniform(0.1, 0.4)
+        share = np.clip(wave * period * rng.uniform(0.5, 2) + 0.5, 0, 1)
+    else:
+        patches = clouds(rng, size, log_uniform(rng, 10, 120), 2) - np.float32(rng.uniform(0.45, 0.6))
+        share = np.clip(patches * rng.uniform(20, 80) + 0.5, 0, 1)
+    colour = rng.beta(0.6, 0.6, 3).astype(np.float32)
+    share = share.astype(np.float32)[..., None] * np.float32(rng.uniform(0.6, 1))
+    return np.asarray(base + share * (colour - base), np.float32)
 
 
 def _greyer(picture: Floats, share: float) -> Floats:

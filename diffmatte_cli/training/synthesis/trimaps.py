@@ -3,24 +3,26 @@
 import cv2
 import numpy as np
 
-from .noise import Bytes, Floats, smooth_noise
+from .noise import Bytes, Floats, log_uniform, smooth_noise
 
 __all__ = ["erode_known", "make_trimap"]
 
 # The trimaps of published test sets: what is known within 5 / 255, eroded by an ellipse this wide.
 USUAL_WIDTH = 25
+# The widest kernel, and the share of trimaps that are drawn by hand.
+WIDEST, BY_HAND = 121, 0.17
 
 
 def make_trimap(rng: np.random.Generator, alpha: Floats) -> Bytes:
     """Make a trimap, [S, S] in {0, 128, 255}, of alpha [S, S] in [0, 1].
 
-    Mostly by eroding what is known: by 25 pixels as test sets do, by 1 to 30 pixels (Appendix C), at times
-    by up to 60. One in eight is drawn by hand: a wobbling brush or a polygon along the edge. What is known is
-    within 5 / 255 of the truth.
+    Mostly by eroding what is known: by 25 pixels as test sets do, by 1 to 30 pixels (Appendix C), one in seven
+    by up to 120, as bands around rough masks are. One in six is drawn by hand: a wobbling brush or a polygon along the
+    edge. What is known is within 5 / 255 of the truth.
     """
     sure = [(alpha > 249.5 / 255).astype(np.uint8), (alpha < 5.5 / 255).astype(np.uint8)]
     choice = rng.random()
-    if choice < 0.12:
+    if choice < BY_HAND:
         sure = [_by_hand(rng, mask) for mask in sure]
     return erode_known(sure[0], sure[1], _sides(rng, choice))
 
@@ -36,10 +38,12 @@ def erode_known(opaque: Bytes, empty: Bytes, sides: tuple[int, int]) -> Bytes:
 
 def _sides(rng: np.random.Generator, choice: float) -> tuple[int, int]:
     """Return the kernels' sides for the known foreground and the known background, in pixels."""
-    if choice > 0.6:
+    if choice > 0.65:
         return USUAL_WIDTH, USUAL_WIDTH
-    widest = 61 if choice > 0.5 else 31
-    first, second = rng.integers(1, widest, 2).tolist()
+    if choice > 0.5:
+        first, second = (round(log_uniform(rng, 25, WIDEST)) for _ in range(2))
+    else:
+        first, second = rng.integers(1, 31, 2).tolist()
     return first, first if rng.random() < 0.5 else second
 
 
@@ -51,4 +55,4 @@ def _by_hand(rng: np.random.Generator, mask: Bytes) -> Bytes:
     if rng.random() < 0.4:
         # Straight pieces: the wobble in steps, as from corner to corner.
         wobble = cv2.resize(cv2.resize(wobble, (9, 9)), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(depth > wobble * rng.uniform(5, 45), np.uint8)
+    return np.asarray(depth > wobble * log_uniform(rng, 5, 70), np.uint8)
