@@ -1,10 +1,20 @@
-"""Places that several tests read."""
+"""Fixtures of more than one room."""
 
+import hashlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from support import ROOT, fakes
+from support.hub_server import REPO, REVISION, serving
+from support.hub_user import LARGE, TABLE, WEIGHTS, Place
 
-SHARED = Path(__file__).parents[2] / "shared"
+from diffmatte_cli.commands import matte as command
+
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +37,37 @@ def photographs() -> Path:
     if not (SHARED / "data" / "real" / "am2k").is_dir():
         pytest.skip("the real photographs are not beside the project")
     return SHARED / "data" / "real" / "am2k"
+
+
+@pytest.fixture
+def cat_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a photograph, its trimap, and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DIFFMATTE_MODEL", raising=False)
+    pixels = np.random.default_rng(0).integers(0, 256, (fakes.HEIGHT, fakes.WIDTH, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save("cat.png")
+    Image.fromarray(fakes.cat_trimap()).save("cat_trimap.png")
+    return tmp_path
+
+
+@pytest.fixture
+def matter(monkeypatch: pytest.MonkeyPatch) -> fakes.FakeMatter:
+    """Put a fake in the model's place."""
+    fake = fakes.FakeMatter()
+    monkeypatch.setitem(sys.modules, "diffmatte_cli.inference.matter", fakes.fake_matting(fake))
+    monkeypatch.setattr(command, "resolve_model", fakes.fake_resolve_model)
+    return fake
+
+
+@pytest.fixture
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Put a user beside a local Hub that has two models."""
+    folder = tmp_path_factory.mktemp("user")
+    files = {"ours": WEIGHTS, "large": LARGE}
+    tables = [
+        TABLE.format(name=n, repo=REPO, revision=REVISION, sha256=hashlib.sha256(c).hexdigest(), size=len(c))
+        for n, c in files.items()
+    ]
+    (folder / "weights.toml").write_text("".join(tables))
+    with serving({f"{name}.safetensors": content for name, content in files.items()}) as hub:
+        yield Place(hub, folder / "home", folder / "weights.toml")

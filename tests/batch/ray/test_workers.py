@@ -1,0 +1,320 @@
+"""What runs on a cluster's machines, without a cluster: errors, retries, and two jobs side by side."""
+
+import pickle
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from support import fakes
+
+from diffmatte_cli.batch.ray import clusters, connecting, workers
+from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
+from diffmatte_cli.batch.ray.workers import Desk, Outcome, Room, Setup, Worker
+from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
+from diffmatte_cli.planning.jobs import Job, Request, plan
+from diffmatte_cli.planning.settings import MatteOptions
+from diffmatte_cli.storage.paths import location
+from diffmatte_cli.weights.store import Store
+
+DIED = "a worker died and was replaced: what it had in hand is done again"
+
+
+@pytest.fixture
+def jobs(cat_folder: Path) -> list[Job]:
+    """Plan the matting of three photographs."""
+    fakes.make_photos("abc")
+    return plan(Request(("photos",), "trimaps", "out", overwrite=False))
+
+
+@pytest.fixture
+def make_worker(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
+    """Return what makes a worker with a fake model and a desk in this process."""
+    monkeypatch.setattr(workers, "resolve_model", fakes.fake_resolve_model)
+
+    def make(desk: Desk, **changes: Any) -> Worker:
+        def ask(method: str, *arguments: Any) -> Any:
+            return getattr(desk, method)(*arguments)
+
+        setup = Setup(MatteOptions(devices="cpu"), "tiny".ljust(64, "0"), True, None, 1, ask)
+        return Worker(replace(setup, **changes))
+
+    return make
+
+
+def _done(worker: Worker, *jobs: Job) -> list[Outcome]:
+    block = {"index": list(range(len(jobs))), "job": [pickle.dumps(job) for job in jobs]}
+    done = worker(block)
+    assert done["index"] == block["index"]
+    return [pickle.loads(outcome) for outcome in done["ended"]]
+
+
+def test_a_block_of_jobs(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
+    Path("photos/b.png").write_bytes(b"no picture")
+    desk = Desk()
+    first, second, third = _done(make_worker(desk), *jobs)
+    assert first.result is not None
+    assert (first.result.status, first.result.width, third.error) == ("done", fakes.WIDTH, None)
+    assert isinstance(second.error, ImageError)
+    assert str(second.error).startswith("cannot read photos/b.png: ")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
+    assert desk.in_hand() == 0
+
+
+def test_what_a_dead_worker_has_written_is_done_and_not_in_the_way(
+    make_worker: Callable[..., Worker], jobs: list[Job], matter: fakes.FakeMatter
+) -> None:
+    (first,) = _done(make_worker(Desk()), jobs[0])
+    (again,) = _done(make_worker(Desk()), jobs[0])
+    assert again.error is None
+    assert first.result is not None
+    assert again.result is not None
+    assert replace(again.result, engine="", seconds=0) == replace(first.result, engine="", seconds=0)
+    assert len(matter.encoded) == 1
+    (other,) = _done(make_worker(Desk(), options=MatteOptions(devices="cpu", sampler="ddpm")), jobs[0])
+    assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and is kept"
+
+
+def test_a_job_that_kills_workers_is_given_up(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
+    desk = Desk()
+    for _ in range(workers.MOST_TRIES):
+        desk.begin(0, again=True)
+    (outcome,) = _done(make_worker(desk), jobs[0])
+    assert isinstance(outcome.error, ResourceError)
+    assert "3 workers died while doing it" in str(outcome.error)
+    assert outcome.notes[0] == (DIED, True)
+    assert desk.in_hand() == 0
+    desk.begin(0)
+    (outcome,) = _done(make_worker(desk), jobs[0])
+    assert outcome.error is None
+
+
+def test_a_death_is_told_once_by_who_does_the_work_again(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
+    desk = Desk()
+    for index in range(2):
+        desk.begin(index)
+    outcomes = _done(make_worker(desk), *jobs)
+    assert [(outcome.error, (DIED, True) in outcome.notes) for outcome in outcomes] == [
+        (None, True),
+        (None, False),
+        (None, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"weights": "f" * 64}, WeightsError, "are others than yours"),
+        ({"version": "0.0.0"}, UsageError, "and 0.0.0 here: install one"),
+        ({"folder": "/nowhere/at/all"}, UsageError, "use a folder that all machines share, or URLs"),
+        ({"options": MatteOptions(model="none")}, UsageError, "there is no model named 'none'"),
+    ],
+)
+def test_machines_that_are_not_like_the_drivers(
+    changes: dict[str, Any], error: type, words: str, make_worker: Callable[..., Worker], jobs: list[Job]
+) -> None:
+    (outcome,) = _done(make_worker(Desk(), **changes), jobs[0])
+    assert type(outcome.error) is error
+    assert words in str(outcome.error)
+
+
+def test_errors_of_other_kinds_come_back_as_sentences(
+    make_worker: Callable[..., Worker], jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OddError(Exception):
+        def __reduce__(self) -> Any:
+            raise TypeError("not to be sent")
+
+    def failing(*_: object) -> None:
+        raise OddError("odd")
+
+    monkeypatch.setattr(fakes.FakeMatter, "encode", failing)
+    (outcome,) = _done(make_worker(Desk()), jobs[0])
+    assert type(outcome.error) is DiffmatteError
+    assert str(outcome.error) == "unexpected OddError: odd"
+
+
+def test_nothing_is_begun_after_the_stop(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
+    desk = Desk()
+    desk.stop()
+    outcomes = _done(make_worker(desk), *jobs)
+    assert [(outcome.result, outcome.error) for outcome in outcomes] == [(None, None)] * 3
+    assert not Path("out").exists()
+
+
+def test_warnings_and_messages_come_along(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
+    Path("trimaps/a.png").write_bytes(Path("photos/a.png").read_bytes())
+    (outcome,) = _done(make_worker(Desk()), jobs[0])
+    assert any(text.startswith("photos/a.png: ") and is_warning for text, is_warning in outcome.notes)
+
+
+def test_two_side_by_side_or_one_alone() -> None:
+    room = Room()
+    inside, leave = ({name: threading.Event() for name in "abcd"} for _ in range(2))
+    beside: dict[str, int] = {}
+
+    def stay(name: str, alone: bool) -> None:
+        with room.entered(alone):
+            beside[name] = room.inside
+            inside[name].set()
+            assert leave[name].wait(30)
+
+    threads = {name: threading.Thread(target=stay, args=(name, name == "c")) for name in "abcd"}
+    for name in "ab":
+        threads[name].start()
+        assert inside[name].wait(30)
+    threads["c"].start()
+    for name in "ab":
+        assert not inside["c"].is_set()
+        leave[name].set()
+        threads[name].join()
+    assert inside["c"].wait(30)
+    threads["d"].start()
+    assert not inside["d"].is_set()
+    leave["c"].set()
+    assert inside["d"].wait(30)
+    leave["d"].set()
+    for name in "cd":
+        threads[name].join()
+    assert beside == {"a": 1, "b": 2, "c": 1, "d": 1}
+
+
+@pytest.mark.parametrize(
+    ("jobs_in_all", "together"), [(1, 1), (MOST_ALONE, 1), (MOST_ALONE + 1, 2), (10**6, MOST_TOGETHER)]
+)
+def test_blocks_are_small(jobs_in_all: int, together: int) -> None:
+    assert jobs_together(jobs_in_all) == together
+
+
+def test_without_ray_one_sentence_says_what_to_install(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
+    with pytest.raises(UsageError, match=r"--engine ray needs an extra: pip install 'diffmatte\[ray\]'"):
+        check_cluster(MatteOptions(engine="ray"), jobs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"devices": "cuda:0"}, "--device is auto, cpu or cuda, not cuda:0"),
+        ({"ray_address": "127.0.0.1:1"}, "no Ray cluster answers at 127.0.0.1:1: "),
+        ({"ray_address": "ray://head:10001"}, "must be HOST:PORT"),
+        ({"ray_address": "head"}, "must be HOST:PORT"),
+    ],
+)
+def test_what_the_engine_refuses(
+    changes: dict[str, Any], words: str, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: True)
+    with pytest.raises(UsageError) as caught:
+        check_cluster(MatteOptions(engine="ray", **changes), jobs)
+    assert words in str(caught.value)
+    (stream,) = plan(Request(("-",), "cat_trimap.png", "x.png"))
+    with pytest.raises(UsageError, match="standard input and output"):
+        check_cluster(MatteOptions(engine="ray"), [stream])
+    with pytest.raises(UsageError, match="goes with --engine ray"):
+        MatteOptions(ray_address="head:6379")
+
+
+def test_what_ray_raises_is_told_in_a_sentence() -> None:
+    cause = RuntimeError("RPC error: InvalidAuthToken: Authentication token is missing or incorrect")
+    error = ConnectionError("Failed to connect to Ray cluster at head:6379\nmore")
+    assert (
+        connecting._refusal(error, "head:6379") == "Ray does not start: Failed to connect to Ray cluster at head:6379"
+    )
+    error.__cause__ = cause
+    assert connecting._refusal(error, "head:6379").startswith("the Ray cluster at head:6379 asks for a token: set ")
+
+
+def _crew(nodes: list[dict[str, float]], **options: Any) -> str:
+    class Ray:
+        """Play the part of the module, with a machine that is gone among the others."""
+
+        @staticmethod
+        def nodes() -> list[dict[str, Any]]:
+            gone = {"Alive": False, "Resources": {"GPU": 9.0, "CPU": 900.0}}
+            return [gone, *({"Alive": True, "Resources": node} for node in nodes)]
+
+    return str(clusters._crew(Ray, MatteOptions(**options), 9))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "words"),
+    [
+        ([{"CPU": 8.0}, {"CPU": 4.0}], {}, "3 workers with 4 CPU cores each"),
+        ([{"CPU": 8.0}, {"CPU": 3.0}], {"threads": 2}, "5 workers with 2 CPU cores each"),
+        ([{"CPU": 2.0}], {}, "1 worker with 2 CPU cores"),
+        ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0}], {}, "3 workers with a GPU each"),
+        ([{"CPU": 8.0, "GPU": 2.0}], {"devices": "cpu"}, "2 workers with 4 CPU cores each"),
+        ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 3.0, "GPU": 1.0}], {"threads": 4}, "2 workers with a GPU each"),
+        ([{"CPU": 2.0, "GPU": 4.0}, {"CPU": 16.0}], {}, "2 workers with a GPU each"),
+        ([{"CPU": 64.0}], {}, "9 workers with 4 CPU cores each"),
+    ],
+)
+def test_as_many_workers_as_there_is_room_for(
+    nodes: list[dict[str, float]], options: dict[str, Any], words: str
+) -> None:
+    assert _crew(nodes, **options) == words
+
+
+def test_a_cluster_that_has_no_room() -> None:
+    with pytest.raises(UsageError, match="no machine of the Ray cluster has a GPU"):
+        _crew([{"CPU": 8.0}], devices="cuda")
+    with pytest.raises(UsageError, match="no machine of the Ray cluster has 3 CPU cores: it has 2 at most"):
+        _crew([{"CPU": 2.0}, {"CPU": 2.0}], threads=3)
+    with pytest.raises(UsageError, match="has a GPU and 8 CPU cores: it has 4 at most"):
+        _crew([{"CPU": 4.0, "GPU": 1.0}, {"CPU": 64.0}], threads=8)
+    with pytest.raises(UsageError, match="has a GPU and 1 CPU core: it has 0 at most"):
+        _crew([{"GPU": 1.0}, {"CPU": 64.0}])
+
+
+def _run_of(**options: Any) -> Run:
+    def ignore(_: object) -> bool:
+        return False
+
+    return Run(MatteOptions(**options), "0" * 64, True, threading.Event(), ignore, ignore, ignore)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_needed"),
+    [
+        ({}, False),
+        ({"model": "mine.safetensors"}, True),
+        ({"cutout": True, "background": "b.png"}, True),
+        ({"cutout": True, "background": "white"}, False),
+        ({"store": Store(weights_file=Path("mine.toml"))}, True),
+        ({"store": Store(cache_dir=Path("cache"))}, True),
+        ({"store": Store(cache_dir=Path("/cache"), weights_file=Path("/mine.toml"))}, False),
+    ],
+)
+def test_workers_go_where_relative_options_start(
+    options: dict[str, Any], is_needed: bool, jobs: list[Job], cat_folder: Path
+) -> None:
+    for name in ("mine.safetensors", "b.png"):
+        Path(name).touch()
+    there = [location(f"memory://x/{name}") for name in ("a.png", "trimap.png", "out.png")]
+    far = replace(jobs[0], image=there[0], trimap=there[1], output=there[2])
+    setup = clusters._setup([far], _run_of(**options), clusters.Crew(1, 1, 0, 1), clusters.Asking(None))
+    assert setup.folder == (str(cat_folder) if is_needed else None)
+    near = clusters._setup(jobs, _run_of(), clusters.Crew(1, 1, 0, 1), clusters.Asking(None))
+    assert near.folder == str(cat_folder)
+
+
+def test_a_desk_that_was_started_anew_is_told_again_to_stop(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "PAUSE", 0.001)
+    monkeypatch.setattr(clusters, "LAST_ROWS", 0.0)
+    desks = [Desk()]
+
+    class Anew(clusters.Asking):
+        def __call__(self, method: str, *arguments: Any) -> Any:
+            if method == "in_hand" and len(desks) == 1:  # while a worker has something in hand
+                desks.append(Desk())
+                return 1
+            return getattr(desks[-1], method)(*arguments)
+
+    run = _run_of()
+    run.stop.set()
+    assert list(clusters._ends(jobs, run, Anew(None), SimpleQueue())) == []
+    assert [desk.is_stopped() for desk in desks] == [True, True]

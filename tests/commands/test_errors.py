@@ -1,0 +1,144 @@
+"""What goes wrong in ``diffmatte matte``: one line, the right exit code, nothing left behind."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import fakes
+
+from diffmatte_cli.batch import engines
+from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
+
+pytestmark = pytest.mark.usefixtures("cat_folder")
+
+USAGE = {
+    "steps 0": (("--steps", "0"), "steps must be a whole number of at least 1"),
+    "steps -3": (("--steps", "-3"), "steps must be a whole number of at least 1"),
+    "steps of text": (("--steps", "ten"), "--steps"),
+    "unknown option": (("--stepz", "1"), "No such option"),
+    "bits": (("--bit-depth", "12"), "--bit-depth must be 8 or 16"),
+    "bits of webp": (("--bit-depth", "16", "--format", "webp"), "webp holds no 16-bit pictures"),
+    "alpha without cutout": (("--with-alpha",), "--with-alpha goes with --cutout"),
+    "model": (("--model", "giant"), "no model named 'giant'"),
+    "device": (("--device", "tpu"), "unknown device 'tpu'"),
+    "device number": (("--device", "cpu:1"), "unknown device"),
+    "absent device": (("--device", "cuda:7"), "cuda:7 is not there"),
+    "threads": (("--threads", "0"), "--threads must be at least 1"),
+    "attention grids": (("--attention-grids", "0"), "attention grids must be at least 1 and at most 16"),
+    "sampler": (("--sampler", "euler"), "--sampler must be one of ddim, ddpm"),
+    "schedule": (("--schedule", "exp"), "--schedule must be one of linear"),
+    "input scale 0": (("--input-scale", "0"), "--input-scale must be above 0"),
+    "input scale nan": (("--input-scale", "nan"), "--input-scale must be above 0"),
+    "seed": (("--seed", "-1"), "the seed must be between"),
+    "huge seed": (("--seed", str(2**63)), "the seed must be between"),
+    "ending": (("-o", "x.bmp"), "must end in one of"),
+    "output is input": (("-o", "./cat.png"), "would replace the input"),
+    "no folder": (("-o", "none/x.png"), "does not exist"),
+    "dump nowhere": (("--dump-steps", "none/steps"), "does not exist"),
+    "own trimap": (("--trimap", "cat.png"), "both as the photograph and as its trimap"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_usage_errors(case: str, matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a picture was opened")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    arguments, text = USAGE[case]
+    assert text in fakes.error_line(fakes.run_matte(*arguments), 2)
+    assert matter.encoded == []
+
+
+def test_no_trimap_and_missing_files(matter: fakes.FakeMatter) -> None:
+    assert "a trimap is a grey picture" in fakes.error_line(fakes.run("matte", "cat.png"), 2)
+    assert "dog.png does not exist" in fakes.error_line(fakes.run("matte", "dog.png", "--trimap", "cat_trimap.png"), 2)
+    assert "no input given" in fakes.error_line(fakes.run("matte"), 2)
+    assert "No such command" in fakes.error_line(fakes.run("mate"), 2)
+
+
+@pytest.mark.parametrize("which", ["cat.png", "cat_trimap.png"])
+@pytest.mark.parametrize("kind", ["text", "empty", "cut"])
+def test_bad_pictures(kind: str, which: str, matter: fakes.FakeMatter) -> None:
+    whole = Path(which).read_bytes()
+    Path(which).write_bytes({"text": b"hello " * 30, "empty": b"", "cut": whole[: len(whole) // 2]}[kind])
+    line = fakes.error_line(fakes.run_matte("--dump-steps", "steps"), 1)
+    assert line.startswith(f"error: cannot read {which}: ")
+
+
+FAILURES: list[tuple[BaseException, int, str]] = [
+    (WeightsError("other.safetensors belongs to another model"), 1, "belongs to another model"),
+    (ResourceError("not enough memory: 800x600 would fit"), 1, "800x600 would fit"),
+    (MemoryError(), 1, "not enough memory"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 1, "error: not enough memory"),
+    (ValueError("[red]odd[/red]"), 1, "unexpected ValueError: [red]odd[/red]; run again with --verbose"),
+    (OSError(errno.EIO, "Input/output error"), 1, "Input/output error"),
+]
+
+
+@pytest.mark.parametrize(("failure", "code", "text"), FAILURES)
+@pytest.mark.parametrize("step", [0, 2])
+def test_failures_of_the_model_leave_nothing(
+    step: int,
+    failure: BaseException,
+    code: int,
+    text: str,
+    matter: fakes.FakeMatter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = fakes.FakeMatter.steps
+
+    def failing(self: fakes.FakeMatter, encoding: Any, **settings: Any) -> Any:
+        for number, alpha in enumerate(whole(self, encoding, **settings)):
+            if number == step:
+                raise failure
+            yield alpha
+
+    monkeypatch.setattr(fakes.FakeMatter, "steps", failing)
+    assert text in fakes.error_line(fakes.run_matte("--dump-steps", "steps"), code)
+
+
+def test_nan_is_never_written(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def undefined(self: fakes.FakeMatter, encoding: Any, **settings: Any) -> Any:
+        yield np.full((fakes.HEIGHT, fakes.WIDTH), np.nan, np.float32)
+
+    monkeypatch.setattr(fakes.FakeMatter, "steps", undefined)
+    assert "not numbers" in fakes.error_line(fakes.run_matte(), 1)
+
+
+def test_an_unexpected_error_shows_its_traceback_only_when_asked(
+    matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(engines, "_load", broken)
+    assert "Traceback" not in fakes.run_matte().stderr
+    verbose = fakes.run_matte("--verbose").stderr
+    assert "Traceback" in verbose
+    assert verbose.splitlines()[-1] == "error: unexpected ZeroDivisionError: by zero"
+
+
+def test_ctrl_c_inside_a_command(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engines, "_load", interrupted)
+    result = fakes.run_matte("--dump-steps", "steps")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "interrupted"
+    assert sorted(os.listdir()) == ["cat.png", "cat_trimap.png"]
+
+
+def test_names_with_markup_line_breaks_and_great_length_stay_one_line(matter: fakes.FakeMatter) -> None:
+    name = "[bold]a\nb[/bold] :smile: " + "long " * 40
+    result = fakes.run("matte", name, "--trimap", "cat_trimap.png")
+    assert result.stderr == f"error: the photograph {name.replace(chr(10), chr(92) + 'n')} does not exist\n"
+
+
+def test_every_error_has_an_exit_code_of_its_own_kind() -> None:
+    assert {kind.exit_code for kind in DiffmatteError.__subclasses__()} == {1, 2}

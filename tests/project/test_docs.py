@@ -1,0 +1,142 @@
+"""The documents say what the program does, and their lines run."""
+
+import importlib.util
+import re
+import shlex
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import ROOT
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from diffmatte_cli.commands.app import app
+from diffmatte_cli.evaluation.layouts import LAYOUTS
+from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES, VARIANTS
+from diffmatte_cli.training.config import TrainConfig
+from diffmatte_cli.training.objective import ALIGNMENTS
+from diffmatte_cli.weights.records import WeightsRecord
+from diffmatte_cli.weights.store import Store
+
+PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
+
+
+def text_of(*names: str) -> str:
+    return "\n".join((ROOT / name).read_text() for name in names)
+
+
+def test_the_command_reference_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.reference() == text_of("docs/commands.md"), "run python docs/make_reference.py"
+
+
+def test_tests_that_are_named_are_there() -> None:
+    named = re.findall(
+        r"\btests(?:/\w+)+(?:\.py)?\b", "\n".join(p.read_text() for p in (*PAGES, *ROOT.glob(".ci/run")))
+    )
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_opens_with_its_two_lines() -> None:
+    lines = [line.strip() for line in text_of("README.md").splitlines() if line.strip().startswith("pip install -c")]
+    assert lines == [
+        "pip install -c constraints.txt . && diffmatte matte docs/examples/fluff.jpg"
+        " --trimap docs/examples/fluff_trimap.png --steps 10",
+        "pip install -c constraints.txt '.[test]' && pytest",
+    ]
+
+
+def test_the_readmes_first_line_gives_a_true_matte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is run as it stands there, and its alpha compared with the scene's own."""
+    (line,) = re.findall(r"&& diffmatte (matte .*)", text_of("README.md"))
+    command = [str(ROOT / word) if word.startswith("docs/") else word for word in shlex.split(line)]
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    examples = ROOT / "docs" / "examples"
+    alpha, truth, trimap = (
+        np.asarray(Image.open(path)) / 255
+        for path in (tmp_path / "fluff_alpha.png", examples / "fluff_truth.png", examples / "fluff_trimap.png")
+    )
+    unknown = (trimap > 0.1) & (trimap < 0.9)
+    assert (alpha[trimap > 0.9] == 1).all()
+    assert (alpha[trimap < 0.1] == 0).all()
+    error, guess = np.abs(alpha - truth)[unknown].mean(), np.abs(0.5 - truth)[unknown].mean()
+    assert error < 0.3 * guess
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).stat().st_size > 0, target
+    assert not re.search(r"@[A-Z]+@", page.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_commands_in_the_pages_exist(page: Path) -> None:
+    shown = "\n".join(re.findall(r"^ {4}.*diffmatte .*$", page.read_text(), re.MULTILINE))
+    for line in re.findall(r"(?:^ *|[|&] )diffmatte ([a-z][^|&#\n]*)", shown, re.MULTILINE):
+        command, path = get_command(app), []
+        for word in line.split():
+            if not (below := getattr(command, "commands", {})):
+                break
+            assert word in below, line
+            command, path = below[word], [*path, word]
+        help_text = CliRunner().invoke(app, [*path, "--help"]).stdout
+        for option in re.findall(r"--[a-z-]+", line):
+            assert option in help_text, line
+
+
+@pytest.mark.parametrize("record", Store().records().values(), ids=lambda record: record.name)
+def test_the_table_of_models_is_that_of_the_records(record: WeightsRecord) -> None:
+    page = text_of("docs/weights.md")
+    (row,) = re.findall(rf"^\| `{record.name}` \| .* M \|.*$", page, re.MULTILINE)
+    assert f"| {(record.parameters or 0) / 1e6:.1f} M |" in row
+    assert record.upstream is None or record.upstream in page
+    for metric in record.metrics:
+        figures = (f"{value:.2f}" for value in (metric.sad, metric.mse, metric.grad, metric.conn))
+        assert f"| {metric.steps} | {' | '.join(figures)} | {metric.source} |" in page
+
+
+def test_every_command_of_weights_is_explained() -> None:
+    page = text_of("docs/weights.md")
+    for name in get_command(app).commands["weights"].commands:  # type: ignore[attr-defined]
+        assert f"diffmatte weights {name}" in page, name
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, *SCHEDULE_NAMES, *SAMPLER_NAMES, *WRITERS])
+def test_every_name_is_documented(name: str) -> None:
+    assert re.search(
+        rf"\b{name}\b", text_of("README.md", "docs/quickstart.md", "docs/how-it-works.md", "docs/weights.md")
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_documented(layout: str) -> None:
+    page = text_of("docs/evaluation.md")
+    assert f"| `{layout}` |" in page
+    assert f"### {layout}\n" in page
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_every_alignment_is_documented(alignment: str) -> None:
+    assert f"| `{alignment}` |" in text_of("docs/training.md")
+
+
+def test_every_training_key_is_documented() -> None:
+    page = text_of("docs/training.md")
+    for table in fields(TrainConfig):
+        if is_dataclass(table.type) and table.name != "model":
+            assert f"`[{table.name}]`" in page
+            for key in fields(table.type):
+                assert f"`{key.name}`" in page, f"{key.name} of [{table.name}]"

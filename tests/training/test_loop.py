@@ -1,0 +1,298 @@
+"""Synthesis, configuration and the loop of ``diffmatte train``, on data made here."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support import ROOT, pretrained
+from typer.testing import CliRunner
+
+pytest.importorskip("cv2", reason="training needs the [train] extra")
+pytest.importorskip("accelerate", reason="training needs the [train] extra")
+
+from diffmatte_cli.commands.app import app
+from diffmatte_cli.diffusion.samplers import Diffusion
+from diffmatte_cli.errors import OutputError, TrainingError, UsageError
+from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.training import loop
+from diffmatte_cli.training.config import read_config
+from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer
+from diffmatte_cli.training.objective import ALIGNMENTS
+from diffmatte_cli.training.synthesis.composition import compose
+from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
+
+TRAINING = ROOT / "docs" / "training"
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(config_file: Path, tmp_path: Path) -> None:
+    config = read_config(config_file)
+    whole = Trainer(config, _folder(tmp_path / "whole"), progress=False)
+    whole.run()
+    part = Trainer(config, _folder(tmp_path / "part"), stopping=lambda: part.step == 4, progress=False)
+    assert part.run().step == 4
+    assert (tmp_path / "part" / CHECKPOINT).is_file()
+    rest = Trainer(config, tmp_path / "part", progress=False)
+    rest.resume()
+    assert rest.run().step == 6
+    for (key, ours), theirs in zip(rest.average.state_dict().items(), whole.average.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs), key
+    assert [row["step"] for row in _rows(tmp_path / "part" / "losses.csv")] == ["1", "2", "3", "4", "5", "6"]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_the_command_trains_logs_and_previews(config_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = CliRunner().invoke(app, ["train", str(config_file), "-o", str(run), "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert "done, 6 steps" in result.stderr
+    rows = _rows(run / "validation.csv")
+    assert [(row["step"], row["steps"]) for row in rows] == [(step, steps) for step in "036" for steps in "12"]
+    assert len(list(run.glob("preview_*_one.png"))) == 3
+    metadata = load_model(run / WEIGHTS).metadata
+    assert (metadata["licence"], metadata["decoder_width"]) == ("MIT", "4")
+    again = CliRunner().invoke(app, ["train", str(config_file), "-o", str(run)])
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+
+
+def test_the_time_limit_ends_a_run_that_can_go_on(config_file: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["train", str(config_file), "-o", str(run), "--device", "cpu"]
+    first = CliRunner().invoke(app, [*command, "--max-minutes", "0"])
+    assert first.exit_code == 0
+    assert "stopped at step 0 of 6" in first.stderr
+    second = CliRunner().invoke(app, [*command, "--resume"])
+    assert "done, 6 steps" in second.stderr
+
+
+def test_a_run_that_is_to_stop_does_not_wait_for_all_of_a_validation(config_file: Path, tmp_path: Path) -> None:
+    """Asked between pictures; what was trained is saved before."""
+    asked, run = [], _folder(tmp_path / "run")
+
+    def stopping() -> bool:
+        asked.append((run / CHECKPOINT).exists())
+        return trainer.step == 3
+
+    changes = ["data.validation=drawn", "data.validation_limit=3", "run.validate_every=3", "run.validation_steps=[1]"]
+    trainer = Trainer(read_config(config_file, changes), run, stopping=stopping, progress=False)
+    assert trainer.run().step == 3
+    assert [row["step"] for row in _rows(run / "validation.csv")] == ["0"]
+    assert asked[-1]
+
+
+def test_another_configuration_is_told_by_its_keys(config_file: Path, tmp_path: Path) -> None:
+    run = _folder(tmp_path / "run")
+    Trainer(read_config(config_file), run, stopping=lambda: True, progress=False).run()
+    other = Trainer(read_config(config_file, ["run.seed=4", "data.crop=96"]), run, progress=False)
+    with pytest.raises(UsageError, match=r"another configuration \(data\.crop, run\.seed\)"):
+        other.resume()
+
+
+def test_logs_are_those_of_the_run_alone(config_file: Path, tmp_path: Path) -> None:
+    """Whatever a run that was killed before its first checkpoint, or while it wrote, has left."""
+    run = _folder(tmp_path / "run")
+    (run / "losses.csv").write_text("")
+    (run / "validation.csv").write_text("step,steps,sad,mse\n0,1,9,9\n0,2,9,")
+    Trainer(read_config(config_file), run, progress=False).run()
+    assert [row["step"] for row in _rows(run / "losses.csv")] == list("123456")
+    assert [row["step"] for row in _rows(run / "validation.csv")] == ["0", "0", "3", "3", "6", "6"]
+    assert b"\r" not in (run / "losses.csv").read_bytes()
+
+
+def test_a_full_disk_is_told(config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", refuse)
+    run = _folder(tmp_path / "run")
+    with pytest.raises(OutputError, match=r"cannot write .*make room"):
+        Trainer(read_config(config_file), run, stopping=lambda: True, progress=False).run()
+    assert not list(run.glob("*.pt"))
+    assert not list(run.glob(".*"))
+
+
+def test_training_starts_from_given_weights(config_file: Path, tmp_path: Path) -> None:
+    config = read_config(config_file)
+    first = Trainer(config, _folder(tmp_path / "first"), progress=False)
+    weights = first.run().weights
+    second = Trainer(config, tmp_path)
+    second.start_from(weights)
+    torch.testing.assert_close(second.model.state_dict(), load_model(weights).model.state_dict())
+
+
+def test_training_learns_what_it_is_shown(config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pair of samples, again and again."""
+    samples = [compose(Assets((), ()), 4, index, 64) for index in range(2)]
+    monkeypatch.setattr(loop, "composer", lambda _: lambda seed, index, crop: samples[index % 2])
+    changes = [
+        "optimiser.epochs=60",
+        "self_align.alignment=none",
+        "run.validate_every=100",
+        "optimiser.learning_rate=0.03",
+    ]
+    trainer = Trainer(read_config(config_file, changes), _folder(tmp_path / "run"), progress=False)
+    trainer.run()
+    losses = [float(row["unknown_l1"]) for row in _rows(tmp_path / "run" / "losses.csv")]
+    assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
+
+
+def test_bad_data_are_told(config_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no pictures"):
+        find_pictures(tmp_path / "nowhere")
+    (tmp_path / "bad.jpg").write_text("no picture")
+    with pytest.raises(TrainingError, match=r"bad\.jpg cannot be read"):
+        compose(Assets((tmp_path / "bad.jpg",), ()), 0, 0, 64)
+
+
+def test_missing_folders_are_told_before_anything_is_made(config_file: Path, tmp_path: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("/mattes", "/nowhere"))
+    result = CliRunner().invoke(app, ["train", str(config_file), "-o", str(tmp_path / "run"), "--device", "cpu"])
+    assert result.exit_code == 2
+    assert "there is no folder" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_is_told(config_file: Path, tmp_path: Path) -> None:
+    (_folder(tmp_path / "run") / CHECKPOINT).write_bytes(b"junk")
+    with pytest.raises(TrainingError, match="is damaged"):
+        Trainer(read_config(config_file), tmp_path / "run").resume()
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_exits_130(config_file: Path, tmp_path: Path) -> None:
+    config_file.write_text(config_file.read_text().replace("epochs = 6", "epochs = 100000", 1))
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "diffmatte_cli", "train", str(config_file), "-o", str(run), "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (run / "losses.csv").exists() and process.poll() is None:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=120)
+    assert process.returncode == 130, text
+    assert "--resume goes on" in text
+    assert (run / CHECKPOINT).is_file()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(config_file: Path, tmp_path: Path) -> None:
+    trainer = Trainer(read_config(config_file), _folder(tmp_path / "run"), progress=False)
+    with torch.no_grad():
+        trainer.model.decoder.matting_head.matting_convs[-1].bias.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="not finite"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("name", ["aim_res34", "aim_vits"])
+def test_a_row_of_the_paper_trains(name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Foregrounds, alphas, backgrounds and a public checkpoint, all small, by the row's own configuration."""
+    monkeypatch.chdir(tmp_path)
+    shapes = {"aim_res34": pretrained.resnet34(deep=True), "aim_vits": pretrained.vit(384)}[name]
+    torch.save(pretrained.filled(shapes), "encoder.pth")
+    for part in ("fg", "alpha"):
+        Path(part).mkdir()
+    with Image.open(data / "mattes" / "fur.png") as fur:
+        fur.convert("RGB").save("fg/fur.png")
+        fur.getchannel("A").save("alpha/fur.png")
+    places = {"foregrounds": "fg", "alphas": "alpha", "backgrounds": (data / "backgrounds").as_posix(), "workers": "0"}
+    sizes = {"crop": "64", "batch": "2", "validation": "drawn", "validation_limit": "1"}
+    changes = [f"--set=data.{key}={value}" for key, value in (places | sizes).items()]
+    changes += ["--set=optimiser.epochs=1", "--set=optimiser.epoch_steps=2", "--set=initial.encoder=encoder.pth"]
+    changes += ["--set=run.log_every=1", "--set=run.validation_steps=[1]"]
+    command = ["train", str(TRAINING / "paper" / f"{name}.toml"), "-o", "run", "--device", "cpu", *changes]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert "tensors loaded" in result.stderr
+    assert "done, 2 steps" in result.stderr
+    assert all(np.isfinite(float(value)) for row in _rows(Path("run/losses.csv")) for value in row.values())
+    assert Path("run/checked.json").exists()
+
+
+def test_bad_data_are_found_before_the_first_step(config_file: Path, data: Path, tmp_path: Path) -> None:
+    """All of them, in one sentence."""
+    folder = tmp_path / "mattes"
+    folder.mkdir()
+    Image.new("RGBA", (40, 40), (1, 2, 3, 255)).save(folder / "opaque.png")
+    whole = (data / "mattes" / "fur.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    run = tmp_path / "run"
+    command = ["train", str(config_file), "-o", str(run), "--device", "cpu", "--set", f"data.mattes={folder}"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "opaque.png is opaque everywhere" in result.stderr
+    assert "cut.png" in result.stderr
+    assert result.stderr.count("error:") == 1
+    assert not (run / "losses.csv").exists()
+
+
+def test_tensorboard_gets_the_same_numbers(config_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = _folder(tmp_path / "run")
+    Trainer(read_config(config_file, ["run.tensorboard=true"]), run, progress=False).run()
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    logged = {event.step: event.value for event in events.Scalars("loss/unknown_l1")}
+    assert logged == pytest.approx(
+        {int(r["step"]): float(r["unknown_l1"]) for r in _rows(run / "losses.csv")}, rel=1e-4
+    )
+    assert len(events.Scalars("validation/T=2/sad")) == 3
+    assert events.Tags()["images"] == ["preview/one"]
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("noise", [True, False])
+def test_every_ablation_trains_and_its_weights_say_so(
+    alignment: str, noise: bool, config_file: Path, tmp_path: Path
+) -> None:
+    changes = [f"self_align.alignment={alignment}", f"model.noise={str(noise).lower()}", "optimiser.epochs=2"]
+    changes += ["self_align.start=0", "model.input_scale=0.5", "model.schedule=sigmoid", "data.validation="]
+    outcome = Trainer(read_config(config_file, changes), _folder(tmp_path / "run"), progress=False).run()
+    matter = load_model(outcome.weights)
+    assert matter.diffusion == Diffusion("sigmoid", 0.5, noise)
+    image = np.full((64, 64, 3), 90, np.uint8)
+    trimap = np.tile(np.repeat(np.array([0, 128, 255, 128], np.uint8), 16), (64, 1))
+    first, second = (matter.matte(image, trimap, steps=2, seed=seed) for seed in (0, 1))
+    assert (first != second).any() == noise
+
+
+def test_batch_norm_can_be_frozen(config_file: Path, tmp_path: Path) -> None:
+    for frozen in (True, False):
+        changes = [f"run.frozen_batch_norm={str(frozen).lower()}", "optimiser.epochs=1"]
+        trainer = Trainer(read_config(config_file, changes), _folder(tmp_path / str(frozen)), progress=False)
+        before = trainer.model.encoder.stem[1].running_mean.clone()
+        trainer.run()
+        assert torch.equal(trainer.model.encoder.stem[1].running_mean, before) == frozen
+
+
+@pytest.mark.parametrize("variant", ["res34", "swint", "vits"])
+def test_every_encoder_trains(variant: str, config_file: Path, tmp_path: Path) -> None:
+    """Loss, averaged weights, validation with folded weights, and a file that loads."""
+    text = config_file.read_text().replace('"tiny"', f'"{variant}"').replace("epochs = 6", "epochs = 3")
+    config_file.write_text(text)
+    trainer = Trainer(read_config(config_file), tmp_path / "run", progress=False)
+    (tmp_path / "run").mkdir()
+    before = {name: value.clone() for name, value in trainer.model.named_parameters()}
+    outcome = trainer.run()
+    assert all(
+        not torch.equal(value, before[name]) for name, value in trainer.model.named_parameters() if value.ndim > 1
+    )
+    assert load_model(outcome.weights).model.config.variant == variant
+    current = trainer.model.state_dict()
+    for name, value in trainer.average.state_dict().items():
+        if name.endswith(".weight.0.u"):
+            assert value.norm() == pytest.approx(1, abs=1e-5)
+            assert torch.equal(value, current[name])

@@ -1,0 +1,169 @@
+"""Training as processes: killed at any time, and several that share a run."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import ROOT
+
+pytest.importorskip("cv2", reason="training needs the [train] extra")
+pytest.importorskip("accelerate", reason="training needs the [train] extra")
+
+from diffmatte_cli.evaluation.metrics import sad
+from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.training.data import read_validation
+from diffmatte_cli.training.loop import CHECKPOINT
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def _command(config: Path, run: Path, *options: str, launch: tuple[str, ...] = (), quiet: bool = True) -> list[str]:
+    arguments = ["train", str(config), "-o", str(run), "--device", "cpu", *["--quiet"] * quiet, *options]
+    return [sys.executable, *launch, "-m", "diffmatte_cli", *arguments]
+
+
+def _finish(command: list[str], timeout: int = 300) -> str:
+    """Run a command to its end and return what it said."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def _losses(run: Path) -> np.ndarray:
+    """Return losses and the gradient's norm, a row a step."""
+    rows = list(csv.DictReader((run / "losses.csv").read_text().splitlines()))
+    return np.array([[float(row[key]) for key in row if key not in ("step", "seconds", "rate")] for row in rows])
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(run / CHECKPOINT, weights_only=True)["average"]
+    return state
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(config_file: Path, tmp_path: Path) -> None:
+    """Killed without warning between two checkpoints, with a worker; resumed, it ends as one that never stopped."""
+    options = ["--set", "optimiser.epochs=14", "--set", "data.workers=1", "--set", "run.checkpoint_minutes=1e-6"]
+    options += ["--set", "run.validate_every=1000", "--set", "run.threads=1", "--set", "self_align.start=5"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    _finish(_command(config_file, whole, *options))
+    with subprocess.Popen(_command(config_file, killed, *options), start_new_session=True) as process:
+        deadline = time.monotonic() + 240
+        while not (killed / CHECKPOINT).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    assert torch.load(killed / CHECKPOINT, weights_only=True)["step"] < 14
+    _finish(_command(config_file, killed, *options, "--resume"))
+    assert _weights(whole).keys() == _weights(killed).keys()
+    for name, expected in _weights(whole).items():
+        assert torch.equal(_weights(killed)[name], expected), name
+    assert (_losses(killed) == _losses(whole)).all()
+    assert not list(killed.glob("*.part*"))
+
+
+@pytest.mark.slow
+def test_minutes_on_drawn_pictures_lower_the_error_through_a_kill(tmp_path: Path) -> None:
+    """The shipped small configuration, killed half-way: the averaged weights matte drawn pictures better in the end."""
+    config = ROOT / "docs" / "training" / "ablation.toml"
+    run, options = tmp_path / "run", ["--set", "run.checkpoint_minutes=0.05"]
+    with subprocess.Popen(_command(config, run, *options), start_new_session=True) as process:
+        deadline = time.monotonic() + 900
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+            if (run / "losses.csv").exists() and len(_losses(run)) >= 10:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    _finish(_command(config, run, *options, "--resume"), timeout=1800)
+    rows = list(csv.DictReader((run / "validation.csv").read_text().splitlines()))
+    errors = {int(row["step"]): float(row["sad"]) for row in rows if row["steps"] == "10"}
+    assert list(errors) == [0, 200, 400]
+    assert errors[400] < 0.95 * errors[0]
+
+
+def test_two_processes_are_one_with_twice_the_batch(
+    config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With batch normalisation frozen; in two processes of two parts each, four samples a step.
+
+    Accelerate's launcher names a precision of its own, which the configuration overrules.
+    """
+    shared = ["--set", "data.batch=4", "--set", "run.frozen_batch_norm=true", "--set", "run.validation_steps=[1]"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    _finish(_command(config_file, one, *shared))
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    text = _finish(_command(config_file, two, *shared, "--set", "run.accumulate=2", launch=TORCHRUN, quiet=False))
+    assert ", 2 processes" in text
+    np.testing.assert_allclose(_losses(two), _losses(one), rtol=2e-4)
+    moved = 0.0
+    for name, expected in _weights(one).items():
+        if expected.is_floating_point():
+            torch.testing.assert_close(_weights(two)[name], expected, rtol=0, atol=2e-5, msg=name)
+            moved = max(moved, float((expected - expected.mean()).abs().max()))
+    assert moved > 0.01
+    ours, theirs = (np.loadtxt(run / "validation.csv", delimiter=",", skiprows=1) for run in (two, one))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
+
+
+def test_processes_validate_what_is_saved(config_file: Path, data: Path, tmp_path: Path) -> None:
+    """Each has seen other samples by batch normalisation; both pictures are scored as by the first."""
+    options = ["--set", "data.validation=drawn", "--set", "data.validation_limit=2", "--set", "optimiser.epochs=3"]
+    _finish(_command(config_file, tmp_path / "run", *options, launch=TORCHRUN))
+    rows = list(csv.DictReader((tmp_path / "run" / "validation.csv").read_text().splitlines()))
+    matter = load_model(tmp_path / "run" / "weights.safetensors")
+    scores = [
+        sad(matter.matte(image, trimap, steps=2, seed=number), truth, trimap)
+        for number, (_, image, trimap, truth) in enumerate(read_validation("drawn", 2))
+    ]
+    # The saved matrices are rounded to half precision.
+    assert np.mean(scores) == pytest.approx(float(rows[-1]["sad"]), rel=2e-3)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no hangups there")
+def test_nohup_protects_a_run(config_file: Path, tmp_path: Path) -> None:
+    """What the caller has set to be ignored is ignored."""
+    run = tmp_path / "run"
+    script = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    options = ["--set", "optimiser.epochs=40", "--set", "data.validation=", "--set", "run.log_every=1"]
+    command = [sys.executable, "-c", script, *_command(config_file, run, *options)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (run / "losses.csv").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        _, text = process.communicate(timeout=240)
+    assert process.returncode == 0, text
+    assert len(_losses(run)) == 40
+
+
+def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path, data: Path, tmp_path: Path) -> None:
+    """A picture that was there when the data were looked through and is not when it is drawn from."""
+    folder = tmp_path / "photos"
+    shutil.copytree(data / "backgrounds", folder)
+    run = tmp_path / "run"
+    options = ["--set", f"data.backgrounds={folder}", "--set", "data.workers=1", "--set", "optimiser.epochs=100000"]
+    with subprocess.Popen(_command(config_file, run, *options), stderr=subprocess.PIPE, text=True) as process:
+        while not (run / "checked.json").exists() and process.poll() is None:
+            time.sleep(0.02)
+        for path in folder.iterdir():
+            path.write_text("no picture")
+        _, text = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert text.count("\n") == 1
+    assert "cannot be read" in text
+    assert "Traceback" not in text
+
+
+def test_a_batch_that_cannot_be_shared_is_told(config_file: Path, tmp_path: Path) -> None:
+    command = _command(config_file, tmp_path / "run", "--set", "data.batch=3", launch=TORCHRUN)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert "a batch of 3 cannot be divided among 2 processes" in done.stderr
