@@ -213,8 +213,8 @@ class Matter:
         return torch.autocast(self.device.type, DTYPES[self.precision])
 
     def _divide_attention(self, height: int, width: int) -> None:
-        """Choose the grids of a ViT's global attention for a picture, unless they were given."""
-        if self.attention_grids is None and self.model.config.encoder == "vit":
+        """Choose the grids of global attention for a picture, unless they were given."""
+        if self.attention_grids is None and self.model.config.global_attention:
             grids = grids_for(height, width)
             self.model.use_attention(grids)
             if grids > 1:
