@@ -21,6 +21,7 @@ __all__ = [
     "fit_to_photo",
     "main_grey",
     "parse_trimap",
+    "trimap_of",
     "unknown_share",
 ]
 
@@ -39,9 +40,13 @@ def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     Below 10 % is background, above 90 % foreground, the rest unknown.
     """
-    trimap = np.full(levels.shape, UNKNOWN, np.uint8)
-    trimap[levels < np.float32(_BACKGROUND_BELOW)] = BACKGROUND
-    trimap[levels > np.float32(_FOREGROUND_ABOVE)] = FOREGROUND
+    return trimap_of(levels > np.float32(_FOREGROUND_ABOVE), levels < np.float32(_BACKGROUND_BELOW))
+
+
+def trimap_of(foreground: NDArray[np.bool_], background: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the trimap of what is known, two masks [H, W]; the rest is unknown."""
+    trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
+    trimap[foreground], trimap[background] = FOREGROUND, BACKGROUND
     return trimap
 
 
