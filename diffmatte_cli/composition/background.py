@@ -12,7 +12,7 @@ from ..imaging.colour import Floats, as_shares, converted, quantise
 from ..imaging.read import Photo, decode_image
 from ..imaging.receipts import sha256_of
 from ..planning.backgrounds import check_background, colour_of
-from ..planning.settings import BLUR, CHECKER
+from ..planning.options import BLUR, CHECKER
 from ..planning.sources import unusable
 from ..storage.paths import location
 from ..storage.reading import read_bytes

@@ -4,7 +4,7 @@ from PIL import ImageColor
 
 from ..errors import UsageError
 from ..storage.paths import location
-from .settings import BLUR, CHECKER
+from .options import BLUR, CHECKER
 from .sources import unusable
 
 __all__ = ["check_background", "colour_of"]
