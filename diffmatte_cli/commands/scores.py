@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PlanError, UsageError
+from ..errors import PlanError, Problem, UsageError
 from ..evaluation.layouts import Example
 from ..evaluation.options import HEADINGS, ScoreOptions
 from ..evaluation.pairs import Pair
@@ -48,7 +48,7 @@ class Show:
         that is read-only.
         """
         targets = Targets(None, (path for entry in entries for path in entry.files))
-        problems = [] if self.csv is None else list(targets.add(self.csv, "the scores"))
+        problems: list[Problem] = [] if self.csv is None else list(targets.add(self.csv, "the scores"))
         drawn = self._drawn(entry.name for entry in entries)
         for option, folder, paths in (("--plots", self.plots, drawn), ("--output", output, list(kept))):
             targets.folder = folder

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import PlanError, UsageError
+from ..errors import PlanError, Problem, UsageError
 from ..extras import require
 from ..imaging.formats import WRITERS, check_format, writer_for
 from ..settings import Sampling, check_choice
@@ -117,13 +117,19 @@ class Request:
         if self.report is not None:
             check_report(self.report)
         if self.with_alpha and not self.cutout:
-            raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
+            raise UsageError(
+                "an alpha beside the result goes with a cutout: without one it is the result anyway",
+                *("with_alpha", "cutout"),
+            )
         if self.bits not in (None, 8, 16):
-            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
+            raise UsageError(f"the bit depth must be 8 or 16, not {self.bits}", "bits")
         if self.bits == 16 and self.cutout:
-            require("vfx", "--bit-depth 16 with --cutout")
+            require("vfx", "a cutout of 16 bits", "bits", "cutout")
         if self.manifest is not None and (self.inputs or self.trimap is not None):
-            raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+            raise UsageError(
+                "a manifest names photographs and trimaps itself: leave out the inputs and a trimap",
+                *("manifest", "trimap"),
+            )
 
     @property
     def ending(self) -> str:
@@ -161,7 +167,7 @@ def plan(request: Request) -> list[Job]:
         try:
             jobs.append(_job(request, source, folder))
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(error)
     problems += _conflicts(request, folder, sources, jobs)
     if problems:
         raise PlanError(problems)
@@ -182,9 +188,9 @@ def _results_folder(request: Request) -> Path | None:
     if not request.into_folder:
         return None
     if request.output is None:
-        raise UsageError("several photographs need a folder for their results: name it with -o DIR")
+        raise UsageError("several photographs need a folder for their results: name one", "output")
     if location(request.output) == STREAM:
-        raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
+        raise UsageError("standard output (-) holds one picture: name a folder", "output")
     folder = location(request.output)
     if kind(folder) not in (None, "folder"):
         raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
@@ -200,7 +206,9 @@ def _check_output(request: Request, sources: Sources) -> None:
     if request.output is not None and is_pattern(request.output):
         for source in sources.found:
             if source.frame is None:
-                raise UsageError(f"-o {request.output} is for frames of a sequence, and {source.image} is none")
+                raise UsageError(
+                    f"the results {request.output} are for frames of a sequence, and {source.image} is none", "output"
+                )
 
 
 def _job(request: Request, source: Source, folder: Path | None) -> Job:
@@ -246,29 +254,33 @@ def _format(request: Request, output: Path) -> str:
     writer = writer_for(output, request.bits)
     form = next(key for key, other in WRITERS.items() if other is writer)
     if request.format not in (None, form):
-        raise UsageError(f"the result {output} is {form} by its ending, and --format says {request.format}: change one")
+        raise UsageError(
+            f"the result {output} is {form} by its ending, and {request.format} is asked for: change one", "format"
+        )
     return form
 
 
 def _beside(output: Path, mark: str, source: Source) -> Path:
     """Name another picture that is written along with a result."""
     if output == STREAM:
-        option = {"alpha": "--with-alpha", "uncertainty": "--uncertainty"}[mark]
-        raise UsageError(f"standard output (-) holds one picture: leave out {option}, or name a file with -o")
+        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
+        raise UsageError(
+            f"standard output (-) holds one picture: leave out the {mark} beside it, or name a file", setting, "output"
+        )
     marks = ("alpha", "cutout")
     is_marked = unmarked(output.stem, marks)[1] is not None
     name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
     return output.with_name(name + ".png")
 
 
-def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[str]:
+def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[Problem]:
     """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
     inputs = [path for source in sources.found for path in (source.image, source.trimap)]
     targets = Targets(folder, inputs, overwrite=request.overwrite)
     lone_file = len(request.inputs) == 1 and not sources.folders
     holding = {*targets.places, *(identity(path) for path in sources.folders)}
     if folder is not None and not lone_file and identity(folder) in holding:
-        yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
+        yield UsageError(f"the folder of results {folder} also holds inputs: name another one", "output")
     others = [request.manifest] if request.manifest is not None else []
     if request.background is not None and kind(location(request.background)) == "file":
         others.append(location(request.background))
@@ -277,7 +289,7 @@ def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: li
         yield from _with_report(request.report, targets, folder)
     top = request.dump_steps
     if top is not None and (problem := top_problem(top)):
-        yield problem
+        yield UsageError(problem, "dump_steps")
         return
     for job in jobs:
         for path in job.pictures:
@@ -287,7 +299,7 @@ def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: li
     yield from targets.nested()
 
 
-def _with_report(report: Path, targets: Targets, folder: Path | None) -> Iterator[str]:
+def _with_report(report: Path, targets: Targets, folder: Path | None) -> Iterator[Problem]:
     # The folder of results is made when the run begins, and whatever lies below it.
     to_be_made = folder is not None and not os.path.lexists(report.parent) and is_inside(report.parent, folder)
     if not os.path.isdir(report.parent) and not to_be_made:

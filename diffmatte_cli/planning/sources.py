@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import Problem, UsageError
 from ..imaging.folders import pictures_in
 from ..storage.paths import STREAM, below, identity, is_folder, kind, location, place
 from ..storage.remotes import is_remote
@@ -27,7 +27,7 @@ PHOTO_SUFFIXES = ("_rgb", "_image", "_img")
 STEM, FOLDER = "{stem}", "{folder}"
 
 _NO_TRIMAP = (
-    "no --trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
+    "no trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
     " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
     " edges); paint a rough one over the photograph in any editor, or make one from a mask with"
     " `diffmatte trimap MASK -o TRIMAP`"
@@ -61,7 +61,7 @@ class Sources:
 
     found: list[Source] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def gather(
@@ -76,7 +76,9 @@ def gather(
         UsageError: there are no inputs, or ``-`` is not alone.
     """
     if not inputs:
-        raise UsageError("no input given: name a photograph, several, a folder, - for standard input, or a --manifest")
+        raise UsageError(
+            "no input given: name a photograph, several, a folder, - for standard input, or a manifest", "manifest"
+        )
     paths = [location(text) for text in inputs]
     if STREAM in paths and len(paths) > 1:
         raise UsageError("standard input (-) brings one photograph: give it alone")
@@ -100,7 +102,7 @@ def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path
     try:
         pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
-        sources.problems.append(str(error))
+        sources.problems.append(error)
         return
     for path in pictures:
         # What a store has listed it has; asking for each would take a request each.
@@ -109,15 +111,17 @@ def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path
         else:
             sources.found.append(Source(path, Path(path.relative_to(folder).parent) / path.stem))
     if not pictures:
-        hint = "" if recursive else " (folders below it are looked into with --recursive)"
-        sources.problems.append(f"the folder {folder} holds no pictures{hint}")
+        problem = f"the folder {folder} holds no pictures"
+        sources.problems.append(
+            problem if recursive else UsageError(f"{problem}; folders below it are left out", "recursive")
+        )
 
 
 def _add_sequence(sources: Sources, pattern: str, role: str) -> None:
     try:
         found = frames(pattern)
     except UsageError as error:
-        sources.problems.append(str(error))
+        sources.problems.append(error)
         return
     for number, path in found.items():
         if problem := unusable(path, role):
@@ -147,7 +151,7 @@ def paired(sources: Sources, trimap: str | None) -> Sources:
         UsageError: no trimap is given, or standard input is asked for two things.
     """
     if trimap is None:
-        raise UsageError(_NO_TRIMAP)
+        raise UsageError(_NO_TRIMAP, "trimap")
     if trimap == ALPHA:
         return sources
     path = location(trimap)
@@ -164,11 +168,12 @@ def paired(sources: Sources, trimap: str | None) -> Sources:
 def _one_for_one(sources: Sources, trimap: Path) -> Sources:
     if trimap == STREAM and any(source.image == STREAM for source in sources.found):
         raise UsageError("standard input (-) cannot bring both the photograph and its trimap: name one of them")
-    problem = None if trimap == STREAM else unusable(trimap, "trimap")
+    problem: Problem | None = None if trimap == STREAM else unusable(trimap, "trimap")
     if problem is None and len(sources.found) > 1:
-        problem = (
+        problem = UsageError(
             f"one trimap, {trimap}, for {len(sources.found)} photographs: name a folder of trimaps, a pattern with"
-            " {stem}, or a --manifest"
+            " {stem}, or a manifest",
+            *("trimap", "manifest"),
         )
     if problem is None and any(identity(source.image) == identity(trimap) for source in sources.found):
         problem = f"{trimap} is given both as the photograph and as its trimap"
@@ -182,20 +187,23 @@ def _looked_up(sources: Sources, find: Callable[[Source], Path]) -> Sources:
         try:
             found.append(replace(source, trimap=find(source)))
         except UsageError as error:
-            failed.append((source, str(error)))
+            failed.append((source, error))
     trimaps = {identity(source.trimap) for source in found if source.trimap is not None}
     photographs = [source for source in found if identity(source.image) not in trimaps]
     problems = [problem for source, problem in failed if identity(source.image) not in trimaps]
     return Sources(photographs, sources.folders, sources.problems + problems + _shared(photographs))
 
 
-def _shared(sources: list[Source]) -> list[str]:
+def _shared(sources: list[Source]) -> list[Problem]:
     users = defaultdict(list)
     for source in sources:
         users[place(source.trimap or source.image)].append(source)
     return [
-        f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
-        " the photographs', or use a --manifest"
+        UsageError(
+            f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
+            " the photographs', or use a manifest",
+            "manifest",
+        )
         for same in users.values()
         if len({source.relative for source in same}) > 1
     ]

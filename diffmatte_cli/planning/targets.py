@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, Problem, UsageError
 from ..storage.paths import STREAM, identity, is_inside, kind, location, place
 from ..storage.remotes import is_remote, listing
 
@@ -32,7 +32,7 @@ class Targets:
         self._looked_at: set[Path] = set()
         self._stored = cache(_contents)
 
-    def add(self, path: Path, owner: str, inside: Path | None = None) -> Iterator[str]:
+    def add(self, path: Path, owner: str, inside: Path | None = None) -> Iterator[Problem]:
         """Yield a sentence for what is wrong with the result ``path`` of the input ``owner``.
 
         ``inside`` is a folder for this result in place of the common one; what is there is then not looked at.
@@ -64,16 +64,16 @@ class Targets:
                 if parent in self._taken:
                     yield f"{self._taken[parent]} would be written to {parent}, which is also the place of {name}"
 
-    def _in_store(self, path: Path) -> Iterator[str]:
+    def _in_store(self, path: Path) -> Iterator[Problem]:
         """Tell what is in the way at a URL; whether the place can be written to shows only when it is."""
         # One listing for all results of a folder, and no request for each.
         found = kind(path) if self.folder is None else self._stored(path.parent).get(path.name)
         if found == "folder":
             yield f"the result {path} is an existing folder: name a file"
         elif found is not None and not self.overwrite:
-            yield f"the result {path} exists already, and --no-overwrite keeps it"
+            yield UsageError(f"the result {path} exists already, and is to be kept", "overwrite")
 
-    def _on_disk(self, path: Path) -> Iterator[str]:
+    def _on_disk(self, path: Path) -> Iterator[Problem]:
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             yield f"the name of the result {path} is too long: give the input a shorter one"
             return
@@ -89,7 +89,7 @@ class Targets:
         elif os.path.exists(path) and not os.path.isfile(path):
             yield f"the result {path} is there already and is no file: name another"
         elif exists and not self.overwrite:
-            yield f"the result {path} exists already, and --no-overwrite keeps it"
+            yield UsageError(f"the result {path} exists already, and is to be kept", "overwrite")
         elif text := self._of_parent(Path(os.path.realpath(path)).parent, path):
             yield text
 

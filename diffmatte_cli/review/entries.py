@@ -75,7 +75,7 @@ def find_entries(
     if not os.path.isdir(folder):
         raise UsageError(f"the folder of results {folder} does not exist, or is none")
     if trimap is not None and photos is None:
-        raise UsageError("--trimap says which trimaps go with --photos: name the folder of photographs, too")
+        raise UsageError("trimaps go with photographs: name their folder, too", "trimap", "photos")
     gathered = Gathered(reports=list(reports) or reports_in(folder))
     rows = _rows(gathered, folder)
     sources = _sources(photos, trimap, folder)
@@ -85,7 +85,9 @@ def find_entries(
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
-        raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
+        raise UsageError(
+            f"the folder {folder} holds no results: files named like {marks}, or told of by a report", "report"
+        )
     return gathered
 
 
@@ -109,7 +111,7 @@ def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path
     if photos is None:
         return {}
     if not (trimap in (None, ALPHA) or STEM in str(trimap) or os.path.isdir(str(trimap))):
-        raise UsageError(f"--trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}")
+        raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
     found = gather([os.path.join(".", photos)], recursive=True, except_in=folder)
     if found.problems:
         raise PlanError(found.problems)

@@ -1,5 +1,7 @@
 """What is packed, and what a fresh installation of it finds."""
 
+import ast
+import re
 import subprocess
 import sys
 import zipfile
@@ -7,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from support import ROOT
+
+PACKAGE = ROOT / "diffmatte_cli"
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +48,16 @@ def test_the_record_is_found_in_a_checkout() -> None:
     code = "from diffmatte_cli.weights.store import PACKAGE, Store; print(PACKAGE.parent, 'tiny' in Store().records())"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == [str(ROOT), "True"]
+
+
+def test_what_lies_below_the_commands_speaks_of_no_options() -> None:
+    """Whoever calls it from Python has none; ``commands.app`` adds them. A whole command line may be shown."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "commands" in path.parts:
+            continue
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+                said = re.sub(r"^ +diffmatte .*", "", node.value, flags=re.MULTILINE)
+                assert not re.search("--[a-z]", said), f"{path}:{node.lineno}"
