@@ -1,64 +1,27 @@
 """The command line's options as annotated types, each written once."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..imaging.formats import WRITERS
 from ..planning.options import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
-from ..planning.sizes import parse_memory
 from ..settings import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
 from ..storage.paths import location
 
-__all__ = [
-    "AttentionGridsOption",
-    "BackgroundOption",
-    "BitDepthOption",
-    "CacheDirOption",
-    "CutoutOption",
-    "DeviceOption",
-    "DryRunOption",
-    "DumpStepsOption",
-    "EngineOption",
-    "ExrSpaceOption",
-    "FailFastOption",
-    "ForegroundOption",
-    "FormatOption",
-    "InputScaleOption",
-    "InputSpaceOption",
-    "InputsArgument",
-    "KeepKnownOption",
-    "LinearLightOption",
-    "ManifestOption",
-    "MemoryOption",
-    "ModelOption",
-    "OfflineOption",
-    "OneDeviceOption",
-    "OutputOption",
-    "OverwriteOption",
-    "PlainOption",
-    "PrecisionOption",
-    "PremultipliedOption",
-    "QuietOption",
-    "RayAddressOption",
-    "RecursiveOption",
-    "ReportOption",
-    "SamplerOption",
-    "ScheduleOption",
-    "SeedOption",
-    "ShardOption",
-    "SkipExistingOption",
-    "StepsOption",
-    "ThreadsOption",
-    "TrimapOption",
-    "UncertaintyOption",
-    "UntilStableOption",
-    "VerboseOption",
-    "WeightsFileOption",
-    "WholeOption",
-    "WithAlphaOption",
-]
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes that a text like 4GB, 800M or 2GiB means; raises UsageError for another."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMG]?I?)B?", text.strip().upper())
+    if not found or found[2] not in _UNITS:
+        raise UsageError(f"the memory must be a size like 4GB or 800MB, not {text!r}", "memory")
+    return int(float(found[1]) * _UNITS[found[2]])
+
 
 InputsArgument = Annotated[
     list[str] | None,

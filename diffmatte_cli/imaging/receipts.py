@@ -81,8 +81,6 @@ class Receipt:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Receipt) and self.record() == other.record()
 
-    __hash__ = None  # type: ignore[assignment]
-
     def record(self) -> dict[str, Any]:
         """Return it as one flat record; its ``path`` is "region", "whole" or "plain"."""
         record = asdict(self)
