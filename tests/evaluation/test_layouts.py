@@ -1,8 +1,6 @@
 """Layouts of published test sets: what is found, what is told where something is not, and trimaps made from alpha."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import fsspec
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from support.processes import finish
 
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, made_trimap
@@ -303,8 +302,7 @@ def test_an_unknown_layout_and_a_missing_folder(tmp_path: Path) -> None:
 
 def test_layouts_load_nothing_heavy() -> None:
     code = "import sys, diffmatte_cli.layouts; print({'numpy', 'torch', 'PIL'} & set(sys.modules) or 'none')"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "none"
+    assert finish("-c", code).stdout.strip() == "none"
 
 
 @given(ALPHAS, st.text(max_size=9))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from support import fakes
+from support.processes import finish
 
 from diffmatte_cli import vfx
 from diffmatte_cli.colour import to_linear, to_srgb
@@ -493,11 +494,11 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nothing_is_said_about_leaks_at_the_end(matter: fakes.FakeMatter) -> None:
     _save("x.exr", LIGHT, "half")
     command = ("0", "matte", "x.exr", "--trimap", "cat_trimap.png", "-o", "out.png", "--quiet")
-    done = fakes.finish(str(Path(fakes.__file__)), *command)
+    done = finish(*fakes.PROGRAM, *command)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_extra_is_imported_only_where_it_is_used() -> None:
     script = "import sys; import diffmatte_cli.batch; assert 'OpenImageIO' not in sys.modules"
-    assert fakes.finish("-c", script).returncode == 0
+    assert finish("-c", script).returncode == 0
     assert sys.modules.get("OpenImageIO") is not None

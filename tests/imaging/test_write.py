@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support import fakes
+from support.processes import finish
 
 from diffmatte_cli import files
 from diffmatte_cli.colour import quantise
@@ -140,7 +141,7 @@ except OutputError as error:
     print(error)
 """
     pytest.importorskip("resource", reason="file size limits need a POSIX system")
-    done = fakes.finish("-c", script, str(tmp_path / "x.png"))
+    done = finish("-c", script, str(tmp_path / "x.png"))
     assert done.stdout.startswith("cannot write")
     assert "x.png" in done.stdout
     assert list(tmp_path.iterdir()) == []

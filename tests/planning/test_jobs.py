@@ -1,8 +1,6 @@
 """Planning: names, pairs, and every conflict that shows before a picture is opened."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import fakes
+from support.processes import finish
 
-from diffmatte_cli import jobs
 from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.formats import WRITERS, writer_for
 from diffmatte_cli.jobs import Job, Request
@@ -295,9 +293,7 @@ def test_pairs_that_cannot_be() -> None:
 
 def test_planning_needs_the_standard_library_alone() -> None:
     script = "import sys, diffmatte_cli.jobs; print({'torch', 'numpy', 'PIL', 'typer', 'rich'} & set(sys.modules))"
-    place = Path(jobs.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", script], cwd=place, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    assert finish("-c", script).stdout.strip() == "set()"
 
 
 def test_a_report_may_lie_in_the_folder_of_results_that_is_still_to_be_made() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.hub_server import REPO, REVISION, Fault
-from support.hub_user import Place, ended
+from support.hub_user import Place
 from support.pretrained import (
     Shapes,
     State,
@@ -435,7 +435,7 @@ except DiffmatteError as error:
 
 
 def begin(place: Place, location: str, **variables: str) -> tuple[str, str]:
-    done = ended(place.start_python("-c", BEGIN, location, env=variables))
+    done = place.run_python("-c", BEGIN, location, env=variables)
     return done.stdout, done.stderr.strip()
 
 

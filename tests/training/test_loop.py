@@ -2,16 +2,15 @@
 
 import csv
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from support import ROOT, pretrained
+from support.processes import PATIENCE, start, wait_for
 from typer.testing import CliRunner
 
 pytest.importorskip("cv2", reason="training needs the [train] extra")
@@ -176,12 +175,11 @@ def test_a_damaged_checkpoint_is_told(config_file: Path, tmp_path: Path) -> None
 def test_ctrl_c_leaves_a_checkpoint_and_exits_130(config_file: Path, tmp_path: Path) -> None:
     config_file.write_text(config_file.read_text().replace("epochs = 6", "epochs = 100000", 1))
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "diffmatte_cli", "train", str(config_file), "-o", str(run), "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not (run / "losses.csv").exists() and process.poll() is None:
-            time.sleep(0.2)
+    command = ["-m", "diffmatte_cli", "train", str(config_file), "-o", str(run), "--device", "cpu"]
+    with start(*command, stderr=PIPE) as process:
+        wait_for((run / "losses.csv").exists, process)
         process.send_signal(signal.SIGINT)
-        _, text = process.communicate(timeout=120)
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, text
     assert "--resume goes on" in text
     assert (run / CHECKPOINT).is_file()

@@ -7,7 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from support import ROOT, fakes
+from support import ROOT
+from support.processes import finish
 
 from diffmatte_cli.errors import UsageError, WeightsError
 from diffmatte_cli.hub import obtain
@@ -263,7 +264,7 @@ print(store.hub_cache == Path(constants.HF_HUB_CACHE), same_home, found == str(p
 def test_the_cache_is_where_the_client_has_it(nobodys_home: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HOME")
     write(toml(PINNED))
-    done = fakes.finish("-c", ASK_CLIENT, env={"HOME": str(nobodys_home), **HOMES[number](nobodys_home)})
+    done = finish("-c", ASK_CLIENT, env={"HOME": str(nobodys_home), **HOMES[number](nobodys_home)})
     assert done.stdout == "True True True\n", done.stderr
 
 
