@@ -1,6 +1,7 @@
 """Fixtures of more than one room."""
 
 import hashlib
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ from support.hub_user import LARGE, TABLE, WEIGHTS, Place
 from diffmatte_cli.commands import matte as command
 
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_configure() -> None:
+    """End by SIGTERM as by Ctrl-C, so that what tests have started is killed."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

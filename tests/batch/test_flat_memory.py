@@ -51,7 +51,7 @@ def _peaks(*command_line: str) -> list[int]:
     ("command_line", "count"),
     [
         ((*fakes.PROGRAM, "0"), 600),
-        pytest.param(("-m", "diffmatte_cli"), 2000, marks=pytest.mark.slow),
+        pytest.param(("-m", "diffmatte_cli"), 2000, marks=(pytest.mark.slow, pytest.mark.timeout(3600))),
     ],
     ids=["without a model", "tiny"],
 )

@@ -86,6 +86,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(config_file: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_minutes_on_drawn_pictures_lower_the_error_through_a_kill(tmp_path: Path) -> None:
     """The shipped small configuration, killed half-way: the averaged weights matte drawn pictures better in the end."""
     config = ROOT / "docs" / "training" / "ablation.toml"
