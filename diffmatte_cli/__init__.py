@@ -5,21 +5,17 @@ names are imported on first use, so that importing the package stays instant.
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from .matting import Encoding, Matter, load_model
+    from .inference.matter import Encoding, Matter, load_model
 
 __all__ = ["Encoding", "Matter", "load_model"]
-
-try:
-    __version__ = version("diffmatte")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0.0.0"
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(".matting", __name__), name)
+        return getattr(import_module(".inference.matter", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

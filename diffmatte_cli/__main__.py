@@ -1,6 +1,6 @@
 """``python -m diffmatte_cli``."""
 
-from .cli import main
+from .commands.app import main
 
 if __name__ == "__main__":
     main()

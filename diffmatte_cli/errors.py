@@ -13,7 +13,7 @@
     └── TrainingError       training data, configuration or numbers are unusable
 
 The message is one plain sentence: what is wrong and what to do about it. Only
-``diffmatte_cli.cli`` turns these into text and an exit code.
+``diffmatte_cli.commands.app`` turns these into text and an exit code.
 """
 
 from collections.abc import Sequence

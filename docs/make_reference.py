@@ -7,7 +7,7 @@ from typing import Any
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from diffmatte_cli.cli import app
+from diffmatte_cli.commands.app import app
 
 TARGET = Path(__file__).parent / "commands.md"
 HEAD = """# Command reference

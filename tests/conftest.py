@@ -66,7 +66,7 @@ def cat_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def matter(monkeypatch: pytest.MonkeyPatch) -> fakes.FakeMatter:
     """Put a fake in the model's place."""
     fake = fakes.FakeMatter()
-    monkeypatch.setitem(sys.modules, "diffmatte_cli.matting", fakes.fake_matting(fake))
+    monkeypatch.setitem(sys.modules, "diffmatte_cli.inference.matter", fakes.fake_matting(fake))
     monkeypatch.setattr(command, "resolve_model", fakes.fake_resolve_model)
     return fake
 

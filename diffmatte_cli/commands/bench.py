@@ -10,9 +10,9 @@ import typer
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..model.config import check_precision, check_steps
-from ..settings import check_threads
-from ..sizes import parse_memory
-from ..weights import Store, file_or_variant
+from ..planning.settings import check_threads
+from ..planning.sizes import parse_memory
+from ..weights.store import Store, file_or_variant
 from . import options as opt
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def bench(
 
     import torch
 
-    from .. import bench as benching
-    from ..matting import pick_device
+    from ..benchmark import bench as benching
+    from ..inference.matter import pick_device
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -99,9 +99,9 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
-    from ..images import decode_grey, decode_image
-    from ..reading import read_bytes
-    from ..trimap import fit_to_photo, parse_trimap
+    from ..imaging.read import decode_grey, decode_image
+    from ..storage.reading import read_bytes
+    from ..trimaps.trimap import fit_to_photo, parse_trimap
 
     photo = decode_image(read_bytes(image), image)
     return photo.pixels, parse_trimap(fit_to_photo(decode_grey(read_bytes(trimap), trimap), photo))

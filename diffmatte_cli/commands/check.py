@@ -11,19 +11,19 @@ import typer
 
 from ..console import say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, UsageError
-from ..locations import STREAM, identity, kind, location, spelled
-from ..manifests import read_manifest
 from ..model.config import check_steps
-from ..sizes import parse_memory
-from ..sources import Source, Sources, gather, paired
-from ..streams import check_input
-from ..targets import Targets
-from ..weights import file_or_variant
+from ..planning.manifest import read_manifest
+from ..planning.sizes import parse_memory
+from ..planning.sources import Source, Sources, gather, paired
+from ..planning.targets import Targets
+from ..storage.paths import STREAM, identity, kind, location, spelled
+from ..storage.streams import check_input
+from ..weights.store import file_or_variant
 from . import options as opt
 
 if TYPE_CHECKING:
-    from ..doctor import Diagnosis
-    from ..estimates import Estimate, Estimator
+    from ..benchmark.estimates import Estimate, Estimator
+    from ..trimaps.doctor import Diagnosis
 
 __all__ = ["check"]
 
@@ -110,9 +110,9 @@ def _estimator(model: str, steps: int, device: str, memory: str | None) -> "Esti
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not here, so random ones are timed")
 
-    from ..bench import Case
-    from ..estimates import Estimator
-    from ..matting import pick_device
+    from ..benchmark.bench import Case
+    from ..benchmark.estimates import Estimator
+    from ..inference.matter import pick_device
 
     return Estimator(Case(weights, str(pick_device(device)), steps, memory=limit))
 
@@ -156,9 +156,9 @@ def _fixed_path(source: Source, folder: Path) -> Path:
 
 def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
     """Examine one pair, and write its mended trimap if asked."""
-    from ..doctor import examine
-    from ..images import decode_grey, decode_image, decode_opacity
-    from ..reading import read_bytes
+    from ..imaging.read import decode_grey, decode_image, decode_opacity
+    from ..storage.reading import read_bytes
+    from ..trimaps.doctor import examine
 
     try:
         content = read_bytes(source.image)
@@ -188,8 +188,8 @@ def _finding(code: str, text: str, mended: bool = False) -> dict[str, Any]:
 
 
 def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
-    from ..encoding import Result
-    from ..writing import write_images
+    from ..imaging.encoding import Result
+    from ..imaging.write import write_images
 
     if diagnosis.trimap is None:
         return None

@@ -10,13 +10,13 @@ import typer
 
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
-from ..evaluation import Evaluation, Scores, Trial, read_pair, score
-from ..layouts import LAYOUTS, examples
-from ..locations import location
+from ..evaluation.layouts import LAYOUTS, examples
+from ..evaluation.pairs import Pair, pair
+from ..evaluation.scores import Evaluation, Scores, Trial, read_pair, score
 from ..model.config import check_attention_grids
-from ..pairs import Pair, pair
-from ..settings import DEFINITIONS, HEADINGS, REGIONS, MatteOptions, ScoreOptions, TrialOptions
-from ..weights import Store, resolve_model
+from ..planning.settings import DEFINITIONS, HEADINGS, REGIONS, MatteOptions, ScoreOptions, TrialOptions
+from ..storage.paths import location
+from ..weights.store import Store, resolve_model
 from . import options as opt
 from .scores import Show
 from .tally import bar
@@ -236,7 +236,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: Show) -> None:
     """Matte a test set with each number of steps and score it, one picture at a time."""
-    from ..benchmarks import check_headers, kept_at, save, trials
+    from ..evaluation.trials import check_headers, kept_at, save, trials
 
     chosen = examples(run.layout, run.data)[: run.limit]
     folders = [folder for steps in run.how.steps if (folder := run.folder(steps)) is not None]
@@ -245,7 +245,7 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
     if source.record is not None and working.attention_grids is not None:
         check_attention_grids(working.attention_grids, source.record.variant)
 
-    from ..engines import engines
+    from ..batch.engines import engines
 
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
@@ -270,7 +270,7 @@ def _bar(total: int, quiet: bool) -> Any:
 
 
 def _scored(trial: Trial, options: ScoreOptions, trimap: Path | None) -> Scores:
-    from ..trimap import UNKNOWN
+    from ..trimaps.trimap import UNKNOWN
 
     if options.region == REGIONS[0] and not (trial.trimap == UNKNOWN).any():
         name = trimap or f"the trimap of {trial.name}"

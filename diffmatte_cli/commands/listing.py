@@ -5,8 +5,8 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..records import WeightsRecord
-from ..weights import Copy, in_megabytes
+from ..weights.records import WeightsRecord
+from ..weights.store import Copy, in_megabytes
 
 if TYPE_CHECKING:
     from rich.table import Table

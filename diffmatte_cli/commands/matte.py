@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from ..console import say, say_nothing, warn
 from ..errors import ResourceError, UsageError
-from ..jobs import Job, Request, plan, share
-from ..locations import STREAM, spelled
 from ..model.config import check_attention_grids
-from ..sequences import gaps, is_pattern
-from ..settings import MatteOptions
-from ..streams import check_input, check_output
-from ..weights import ModelSource, Store, resolve_model, sha256_of_model
+from ..planning.jobs import Job, Request, plan, share
+from ..planning.sequences import gaps, is_pattern
+from ..planning.settings import MatteOptions
+from ..storage.paths import STREAM, spelled
+from ..storage.streams import check_input, check_output
+from ..weights.store import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
 from .tally import Tally, bar
 
@@ -104,7 +104,7 @@ def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_ru
             if is_pattern(text) and (missing := gaps(text)):
                 warn(f"{text} lacks frames between its first and its last: {', '.join(missing)}")
         if options.engine == "ray":
-            from ..clusters import check_cluster
+            from ..batch.ray.clusters import check_cluster
 
             check_cluster(options, chosen)
         run(chosen, options, source, request.report, several=request.into_folder or len(jobs) > 1)
@@ -136,7 +136,7 @@ def _check_engine(options: MatteOptions) -> ModelSource:
         say(f"model: {source.name} from {source.path}")
     for device in options.device_names if options.engine == "local" else ():  # a cluster's are its own
         if device not in ("auto", "cpu"):
-            from ..matting import pick_device
+            from ..inference.matter import pick_device
 
             pick_device(device)
     return source
@@ -159,11 +159,11 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         DiffmatteError: what one photograph failed with, if it is the only one.
         typer.Exit: code 1 if photographs of a batch failed, 130 or 143 if it was interrupted.
     """
-    from ..batch import Stages
-    from ..composing import background_of
-    from ..engines import engines
-    from ..pipeline import run_stages
-    from ..reports import Report
+    from ..batch.engines import engines
+    from ..batch.pipeline import run_stages
+    from ..batch.report import Report
+    from ..batch.stages import Stages
+    from ..composition.background import background_of
     from ..stopping import stopping_on_signals
 
     tell = say_nothing if options.quiet else say
@@ -181,7 +181,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         rows = opened.enter_context(Report(report)) if report is not None else None
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
         if options.engine == "ray":
-            from ..clusters import Run, run_on_cluster
+            from ..batch.ray.clusters import Run, run_on_cluster
 
             ends = run_on_cluster(jobs, Run(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn))
         else:

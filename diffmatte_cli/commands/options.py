@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..formats import WRITERS
-from ..locations import location
+from ..imaging.formats import WRITERS
 from ..model.config import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
-from ..settings import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
+from ..planning.settings import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
+from ..storage.paths import location
 
 __all__ = [
     "AttentionGridsOption",

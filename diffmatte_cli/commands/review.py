@@ -9,9 +9,9 @@ import typer
 
 from ..console import fail, say, say_nothing, warn
 from ..errors import UsageError
-from ..locations import STREAM, location
-from ..remotes import LOCAL, is_url
-from ..streams import check_output
+from ..storage.paths import STREAM, location
+from ..storage.remotes import LOCAL, is_url
+from ..storage.streams import check_output
 from . import options as opt
 
 if TYPE_CHECKING:

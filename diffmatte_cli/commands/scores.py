@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PlanError, UsageError
-from ..evaluation import Evaluation, Scores, as_csv, as_json
+from ..evaluation.layouts import Example
+from ..evaluation.pairs import Pair
+from ..evaluation.scores import Evaluation, Scores, as_csv, as_json
 from ..extras import require
-from ..layouts import Example
-from ..locations import STREAM, identity, kind
-from ..pairs import Pair
-from ..settings import HEADINGS, ScoreOptions
-from ..targets import Targets
+from ..planning.settings import HEADINGS, ScoreOptions
+from ..planning.targets import Targets
+from ..storage.paths import STREAM, identity, kind
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..plots import Gallery
+    from ..evaluation.plots import Gallery
 
 __all__ = ["Show"]
 
@@ -67,7 +67,7 @@ class Show:
     def _drawn(self, names: Iterable[str]) -> list[Path]:
         if self.plots is None:
             return []
-        from ..plots import places
+        from ..evaluation.plots import places
 
         return places(self.plots, names)
 
@@ -75,7 +75,7 @@ class Show:
         """Return what collects the worst mattes, if they are to be drawn."""
         if self.plots is None:
             return None
-        from ..plots import Gallery
+        from ..evaluation.plots import Gallery
 
         return Gallery(options, self.worst)
 
@@ -94,7 +94,7 @@ class Show:
             _print_table(evaluations)
         sys.stdout.flush()
         if self.csv is not None and self.csv != STREAM:
-            from ..writing import write_file
+            from ..imaging.write import write_file
 
             write_file(self.csv, as_csv(evaluations).encode("utf-8", "surrogateescape"))
         if gallery is not None and self.plots is not None:

@@ -9,14 +9,14 @@ import typer
 
 from ..console import fail, say
 from ..errors import FullError, OutputError, UsageError, WeightsError, described
-from ..jobs import Job
-from ..locations import spelled
-from ..settings import MatteOptions
+from ..planning.jobs import Job
+from ..planning.settings import MatteOptions
+from ..storage.paths import spelled
 
 if TYPE_CHECKING:
-    from ..batch import Matted
-    from ..pipeline import Ended
-    from ..reports import Report
+    from ..batch.pipeline import Ended
+    from ..batch.report import Report
+    from ..batch.stages import Matted
     from ..stopping import Stop
 
 __all__ = ["Tally", "bar"]

@@ -90,8 +90,10 @@ def train(
 
 
 def _check_folders(config: Path, data: "DataConfig") -> None:
-    for folder in (data.backgrounds, data.mattes, data.foregrounds, data.alphas, data.validation):
-        if folder not in ("", "drawn") and not Path(folder).is_dir():
+    from ..training.rules import MADE
+
+    for folder in (data.backgrounds, data.mattes, data.rendered, data.foregrounds, data.alphas, data.validation):
+        if folder not in ("", *MADE) and not Path(folder).is_dir():
             raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
 
 

@@ -7,12 +7,12 @@ import typer
 
 from ..console import fail, say, warn
 from ..errors import DiffmatteError, FullError, PlanError, UsageError
-from ..formats import writer_for
-from ..locations import STREAM, identity, location, names_folder, spelled
-from ..settings import DEFAULT_PERCENT, Band
-from ..sources import Source, gather
-from ..streams import check_input, check_output
-from ..targets import Targets
+from ..imaging.formats import writer_for
+from ..planning.sources import Source, gather
+from ..planning.targets import Targets
+from ..storage.paths import STREAM, identity, location, names_folder, spelled
+from ..storage.streams import check_input, check_output
+from ..trimaps.band import DEFAULT_PERCENT, Band
 from . import options as opt
 
 __all__ = ["trimap"]
@@ -116,12 +116,12 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
     """Make one trimap; return a line about it."""
     import numpy as np
 
-    from ..encoding import Result
-    from ..images import decode_grey, decode_opacity
-    from ..masks import trimap_from_mask
-    from ..reading import read_bytes
-    from ..trimap import diagnose, unknown_share
-    from ..writing import write_images
+    from ..imaging.encoding import Result
+    from ..imaging.read import decode_grey, decode_opacity
+    from ..imaging.write import write_images
+    from ..storage.reading import read_bytes
+    from ..trimaps.masks import trimap_from_mask
+    from ..trimaps.trimap import diagnose, unknown_share
 
     content = read_bytes(mask)
     grey = decode_opacity(content, mask)

@@ -10,11 +10,11 @@ import typer
 
 from ..console import say, say_nothing
 from ..errors import UsageError, WeightsError
-from ..files import staged_file
 from ..model.config import DTYPE_NAMES
-from ..records import WeightsRecord, as_toml
-from ..settings import check_choice
-from ..weights import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
+from ..planning.settings import check_choice
+from ..storage.atomic import staged_file
+from ..weights.records import WeightsRecord, as_toml
+from ..weights.store import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
 
@@ -144,7 +144,7 @@ def pull(
     """
     store = Store(weights_file, cache_dir, offline)
     sources = [resolve_model(store.record(name).name, store) for name in names]
-    from ..hub import obtain
+    from ..weights.hub import obtain
 
     for source in sources:
         path = obtain(source, store, progress=not quiet, tell=say_nothing if quiet else say)
@@ -225,7 +225,7 @@ def publish(
     Needs HF_TOKEN or `hf auth login`, with the right to write. Publish only what you may: the
     licence is on the card.
     """
-    from ..publishing import publish as upload
+    from ..weights.publishing import publish as upload
 
     if not file.is_file():
         raise UsageError(f"there is no weights file {file}: check the path")
@@ -275,7 +275,7 @@ def _checked(name: str, copy: Copy) -> WeightsError | None:
 
 def _remove(copy: Copy, store: Store) -> None:
     if copy.kind == "cached":
-        from ..hub import remove_cached
+        from ..weights.hub import remove_cached
 
         remove_cached(copy.path, store)
         return

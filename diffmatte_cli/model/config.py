@@ -44,8 +44,8 @@ class ModelConfig:
     ``feature_stride`` the factor between picture and feature (16 or 32), ``decoder_width`` N_d.
     With ``trimap_as_value`` the encoder sees the trimap as one plane of 0, 0.5 and 1, otherwise
     one-hot. With ``priors`` the condition also carries the seven colour-prior planes of
-    ``diffmatte_cli.priors`` and the decoder corrects their alpha. ``schedule``, ``input_scale`` and ``noise``
-    are those of ``sampling.Diffusion``.
+    ``diffmatte_cli.priors.colours`` and the decoder corrects their alpha. ``schedule``, ``input_scale`` and ``noise``
+    are those of ``samplers.Diffusion``.
     """
 
     variant: str
@@ -74,6 +74,7 @@ class ModelConfig:
 # The published variants' values are those of the released configurations: their checkpoints fit no others.
 _ROWS = (
     ModelConfig("tiny", "tiny", 192, 16, priors=True, decoder_width=16),
+    ModelConfig("lite", "efficientnet", 192, 16, priors=True, decoder_width=16),
     ModelConfig("res34", "resnet", 512, 32),
     ModelConfig("swint", "swin", 768, 32),
     ModelConfig("vits", "vit", 384, 16, {"heads": 6, "image_size": 512}, trimap_as_value=True),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from ..priors import colour_priors
+from ..priors.colours import colour_priors
 from .config import ModelConfig, check_attention_grids
 from .decoder import Decoder
 
@@ -50,7 +50,7 @@ class DiffMatte(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        encoder = import_module(f".{config.encoder}", __package__)
+        encoder = import_module(f".encoders.{config.encoder}", __package__)
         self.encoder: nn.Module = encoder.Encoder(
             config.encoder_channels, config.feature_channels, **config.encoder_options
         )

@@ -1,4 +1,4 @@
-"""Cut a subject out where its edge is: as ``composing.cutout`` does, in the time and memory of the edge alone."""
+"""Cut a subject out where its edge is: as ``background.cutout`` does, in the time and memory of the edge alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from ..composing import cutout
-from ..foreground import estimate_foreground
+from ..composition.background import cutout
+from ..composition.foreground import estimate_foreground
 
 __all__ = ["cut_out"]
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
-from ..formats import WRITERS
-from ..locations import is_inside, pictures_in
-from ..remotes import is_remote, is_url
-from ..sequences import remarked, unmarked
-from ..sources import ALPHA, STEM, Source, gather, paired
+from ..imaging.folders import pictures_in
+from ..imaging.formats import WRITERS
+from ..planning.sequences import remarked, unmarked
+from ..planning.sources import ALPHA, STEM, Source, gather, paired
+from ..storage.paths import is_inside
+from ..storage.remotes import is_remote, is_url
 from .rows import Row, merged, reports_in, rows_of
 
 __all__ = ["MARKS", "Entry", "Gathered", "find_entries"]

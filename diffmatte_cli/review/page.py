@@ -18,8 +18,8 @@ from typing import IO, Any
 
 from ..console import printable
 from ..errors import UsageError
-from ..files import staged_file
-from ..trimap import unknown_share
+from ..storage.atomic import staged_file
+from ..trimaps.trimap import unknown_share
 from .entries import Entry
 from .pictures import FULL_SIDE, SMALL_SIDE, Measures, Packed, Seen, measure, pack, see, spot
 

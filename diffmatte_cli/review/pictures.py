@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..colour import as_shares, converted, quantise
 from ..errors import DiffmatteError, ImageError
-from ..images import TIFF, Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
-from ..reading import read_bytes
-from ..receipts import Receipt, read_receipt
-from ..sequences import unmarked
-from ..trimap import UNKNOWN, fit_to_photo, parse_trimap
-from ..vfx import EXR
+from ..imaging.colour import as_shares, converted, quantise
+from ..imaging.read import TIFF, Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..imaging.receipts import Receipt, read_receipt
+from ..imaging.vfx import EXR
+from ..planning.sequences import unmarked
+from ..storage.reading import read_bytes
+from ..trimaps.trimap import UNKNOWN, fit_to_photo, parse_trimap
 from .cutting import cut_out
 from .entries import MARKS, Entry
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..locations import is_inside, location
-from ..manifests import is_path
-from ..remotes import is_url
-from ..reports import REPORTS
+from ..planning.manifest import is_path
+from ..planning.rows import REPORTS
+from ..storage.paths import is_inside, location
+from ..storage.remotes import is_url
 
 __all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
 

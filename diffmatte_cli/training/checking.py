@@ -13,12 +13,12 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from ..errors import TrainingError, listed
-from ..exif import stored_orientation
-from ..files import staged_file
-from ..opening import tolerant_pillow
-from ..orientation import swaps_sides
-from .pictures import find_pictures
-from .sets import Foreground
+from ..imaging.exif import stored_orientation
+from ..imaging.opening import tolerant_pillow
+from ..imaging.orientation import swaps_sides
+from ..storage.atomic import staged_file
+from .synthesis.pictures import find_pictures
+from .synthesis.sets import Foreground
 
 __all__ = ["Source", "check_data", "list_sources", "list_validation"]
 

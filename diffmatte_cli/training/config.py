@@ -28,6 +28,8 @@ __all__ = [
 class DataConfig:
     """What samples are composed from. Folders are relative to the working directory.
 
+    ``rendered`` are pictures with alpha that are shown up to their own size, in ``rendered_share`` of the foregrounds;
+    ``procedural_share`` of the others are drawn. With ``validation = "rendered"`` one in twelve is held out for that.
     From epoch ``late_start`` on, crops are of ``late_crop`` pixels, ``late_batch`` a step; 0 for no change.
     """
 
@@ -35,6 +37,8 @@ class DataConfig:
     backgrounds: str = ""
     mattes: str = ""
     procedural_share: float = 0.6
+    rendered: str = ""
+    rendered_share: float = 0.33
     foregrounds: str = ""
     alphas: str = ""
     crop: int = 192
@@ -57,12 +61,14 @@ class OptimiserConfig:
     """AdamW, its multi-stage learning rate and the average of the weights.
 
     The run lasts ``epochs`` of ``epoch_steps`` steps. From epoch ``milestones[i]`` on, the rate is
-    ``learning_rate * factors[i]``. A ViT's blocks get ``layer_decay`` times the rate of the block above.
+    ``learning_rate * factors[i]``. A ViT's blocks get ``layer_decay`` times the rate of the block above,
+    and an encoder as a whole ``encoder_rate`` times the rate; 0 freezes it.
     """
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
     layer_decay: float = 1.0
+    encoder_rate: float = 1.0
     epochs: float = 60
     epoch_steps: int = 100
     warmup: int = 100
@@ -91,7 +97,7 @@ class SelfAlignConfig:
 
 @dataclass(frozen=True)
 class InitialConfig:
-    """What training starts from: ``encoder``, a public checkpoint of the encoder, as a path or on the Hub."""
+    """What training starts from: ``encoder``, a public checkpoint of it, as a path, on the Hub or in a package."""
 
     encoder: str = ""
 

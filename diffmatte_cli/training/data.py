@@ -17,17 +17,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
-from ..images import read_grey, read_image
-from ..priors import colour_priors
+from ..imaging.read import read_grey, read_image
+from ..priors.colours import colour_priors
 from ..stopping import SIGNALS
-from ..trimap import parse_trimap
+from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
-from .composition import Layers, compose
 from .config import DataConfig, TrainConfig
-from .finishing import Stack, finish, stack
-from .pictures import Assets, find_pictures
-from .recipe import compose_paper
-from .sets import Sets, read_sets
+from .rules import MADE
+from .synthesis.composition import Layers, compose
+from .synthesis.finishing import Stack, finish, stack
+from .synthesis.pictures import Assets, find_pictures
+from .synthesis.recipe import compose_paper
+from .synthesis.sets import Sets, read_sets
 
 __all__ = [
     "Batch",
@@ -44,8 +45,11 @@ __all__ = [
 # (seed, index, crop) -> one sample's layers.
 Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
-# Validation pictures that are drawn come from this seed, which no run can have, and are so large.
-DRAWN, DRAWN_SIZE = 2**32, 320
+# Validation pictures that are made: drawn, or of rendered subjects, of which every twelfth is held out.
+DRAWN, RENDERED = MADE
+HELD_OUT = 12
+# They come from this seed, which no run can have, and are so large.
+MADE_SEED, MADE_SIZE = 2**32, 320
 
 
 class Batch(NamedTuple):
@@ -83,7 +87,16 @@ def read_materials(config: DataConfig) -> Assets | Sets:
         return read_sets(Path(config.foregrounds), alphas, Path(config.backgrounds))
     mattes = find_pictures(Path(config.mattes)) if config.mattes else ()
     photographs = find_pictures(Path(config.backgrounds)) if config.backgrounds else ()
-    return Assets(photographs, mattes, config.procedural_share)
+    shown, _ = _rendered(config)
+    return Assets(photographs, mattes, config.procedural_share, shown, config.rendered_share)
+
+
+def _rendered(config: DataConfig) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """List the rendered pictures to train on, and those held out for validation."""
+    found = find_pictures(Path(config.rendered)) if config.rendered else ()
+    if config.validation != RENDERED:
+        return found, ()
+    return tuple(path for number, path in enumerate(found) if number % HELD_OUT), found[::HELD_OUT]
 
 
 def composer(config: DataConfig) -> Compose:
@@ -96,9 +109,9 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
     """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``."""
     materials = read_materials(config)
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
-    mattes = materials.mattes if isinstance(materials, Assets) else ()
+    mattes = materials.mattes + materials.rendered if isinstance(materials, Assets) else ()
     sources = list_sources(materials.backgrounds, foregrounds, mattes)
-    if config.validation not in ("", "drawn"):
+    if config.validation not in ("", *MADE):
         sources += list_validation(Path(config.validation))
     check_data(sources, remembered, progress)
 
@@ -205,16 +218,23 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads[1])
 
 
-def read_validation(folder: str, limit: int) -> list[Pair]:
-    """Read up to ``limit`` pictures of a folder that holds ``image/``, ``trimap/`` and ``alpha/`` by one stem.
+def read_validation(config: DataConfig) -> list[Pair]:
+    """Read up to ``validation_limit`` pictures of a folder with ``image/``, ``trimap/`` and ``alpha/`` by one stem.
 
-    For ``drawn`` there is no folder: pictures are drawn, like no sample of any run. Returns name, image uint8
-    [H, W, 3], trimap uint8 [H, W], alpha float32 [H, W] in [0, 1].
+    For ``drawn`` and ``rendered`` there is no folder: pictures are drawn, or composed of subjects that are held out,
+    like no sample of any run. Returns name, image uint8 [H, W, 3], trimap uint8 [H, W], alpha float32 [H, W] in [0, 1].
     """
+    folder, limit = config.validation, config.validation_limit
     if not folder:
         return []
-    if folder == "drawn":
-        return [_drawn_pair(number) for number in range(limit)]
+    if folder == DRAWN:
+        return [_made_pair(Assets((), ()), f"drawn{number}", number) for number in range(limit)]
+    if folder == RENDERED:
+        materials, (_, held_out) = read_materials(config), _rendered(config)
+        return [
+            _made_pair(Assets(materials.backgrounds, (), 1, (path,), 1), path.stem, number)
+            for number, path in enumerate(held_out[:limit])
+        ]
     found = {part: {p.stem: p for p in find_pictures(Path(folder) / part)} for part in ("image", "trimap", "alpha")}
     stems = sorted(set.intersection(*(set(paths) for paths in found.values())))[:limit]
     if not stems:
@@ -236,9 +256,9 @@ def read_validation(folder: str, limit: int) -> list[Pair]:
     return pairs
 
 
-def _drawn_pair(number: int) -> Pair:
+def _made_pair(assets: Assets, name: str, number: int) -> Pair:
     with _one_thread():
-        image, trimap, alpha = finish(stack([compose(Assets((), ()), DRAWN, number, DRAWN_SIZE)]))
+        image, trimap, alpha = finish(stack([compose(assets, MADE_SEED, number, MADE_SIZE)]))
     levels = (trimap[0, 0] * 255).ceil().to(torch.uint8).numpy()
     pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-    return f"drawn{number}", pixels, levels, alpha[0, 0].numpy()
+    return name, pixels, levels, alpha[0, 0].numpy()

@@ -1,5 +1,6 @@
 """Begin an encoder with what others trained on ImageNet: DINO, MAE, ResNet-34 and Swin-T checkpoints, strictly."""
 
+import importlib.metadata
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UsageError, WeightsError
-from ..hub import fetch
 from ..model.checkpoint import differences, is_finite
 from ..model.config import VARIANTS, ModelConfig
 from ..model.diffmatte import DiffMatte
-from ..model.resnet import SpectralNorm
+from ..model.encoders.resnet import SpectralNorm
 from ..model.tensors import read_state_dict
-from ..weights import Store
+from ..weights.hub import fetch
+from ..weights.store import Store
 from .pretrained import LAYOUTS, NETWORKS, Layout, reason
 
 __all__ = ["Report", "initialise_encoder"]
@@ -65,7 +66,8 @@ def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = N
     """Begin the encoder of a freshly made ``model`` with a public checkpoint, in place.
 
     ``source`` is the path of a ``.pth`` or safetensors file, or ``hf://OWNER/REPO[@REVISION]/FILE``, which is
-    pulled into the cache of ``store``, with a bar on a terminal if ``progress``. The layouts are those of
+    pulled into the cache of ``store``, with a bar on a terminal if ``progress``, or ``package:NAME``, the one
+    checkpoint that an installed package brings. The layouts are those of
     ``diffmatte_cli.training.pretrained``; their networks expect RGB normalised by ImageNet's statistics, as ours gets
     it.
 
@@ -73,16 +75,37 @@ def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = N
     that is damaged, holds code, or is not exactly of a layout, when the model is as before.
     """
     _check_variant(model.config)
-    path = fetch(source, store or Store(), progress=progress) if source.startswith("hf://") else Path(source)
+    path = _located(source, store or Store(), progress)
+    tensors = _read(path)
+    layout = _layout(path, tensors, model.config)
+    tensors = layout.converted(tensors)
+    match = _match(path, layout, tensors, model.encoder)
+    _check(path, layout, tensors, match, model.config)
+    return _load(path, layout, match, model.encoder)
+
+
+def _located(source: str, store: Store, progress: bool) -> Path:
+    """Return the file of a checkpoint, which is pulled first if it lies on the Hub."""
+    if source.startswith("hf://"):
+        return fetch(source, store, progress=progress)
+    kind, colon, name = source.partition(":")
+    path = _packaged(name) if colon and kind == "package" else Path(source)
     if not path.is_file():
         raise UsageError(
             f"there is no checkpoint {path}: check the path, or write hf://OWNER/REPO/FILE for one on the Hub"
         )
-    tensors = _read(path)
-    layout = _layout(path, tensors, model.config)
-    match = _match(path, layout, tensors, model.encoder)
-    _check(path, layout, tensors, match, model.config)
-    return _load(path, layout, match, model.encoder)
+    return path
+
+
+def _packaged(name: str) -> Path:
+    """Return the one checkpoint among the files of an installed package."""
+    try:
+        files = [file for file in importlib.metadata.files(name) or () if file.suffix in (".pth", ".safetensors")]
+    except (importlib.metadata.PackageNotFoundError, ValueError) as error:
+        raise UsageError(f"there is no package {name}: install it, or give the path of a checkpoint") from error
+    if len(files) != 1:
+        raise UsageError(f"the package {name} holds {len(files)} checkpoints, not one: give the path of a checkpoint")
+    return Path(str(files[0].locate()))
 
 
 def _check_variant(config: ModelConfig) -> None:

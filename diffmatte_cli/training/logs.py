@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..encoding import Result
-from ..files import staged_file
-from ..writing import write_images
-from .noise import Bytes
+from ..imaging.encoding import Result
+from ..imaging.write import write_images
+from ..storage.atomic import staged_file
+from .synthesis.noise import Bytes
 
 __all__ = ["Log"]
 

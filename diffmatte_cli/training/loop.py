@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..diffusion.samplers import Diffusion
 from ..errors import TrainingError, UsageError
-from ..files import staged_file
-from ..matting import compute_alike
+from ..inference.matter import compute_alike
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
-from ..sampling import Diffusion
-from .config import OptimiserConfig, TrainConfig
+from ..storage.atomic import staged_file
+from .config import DataConfig, OptimiserConfig, TrainConfig
 from .data import Batch, batches, composer, read_validation
 from .groups import parameter_groups
 from .initialisation import initialise_encoder
@@ -86,7 +86,7 @@ class Trainer:
         autocast = torch.autocast(device.type, torch.bfloat16, config.run.precision == "bf16")
         self.objective = Objective(self.model, diffusion, autocast)
         options = config.optimiser
-        groups = parameter_groups(self.model, options.weight_decay, options.layer_decay)
+        groups = parameter_groups(self.model, options.weight_decay, options.layer_decay, options.encoder_rate)
         self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
 
     def start_from(self, path: Path) -> None:
@@ -114,7 +114,7 @@ class Trainer:
             config = state["config"]
         except Exception as error:  # torch raises nearly every kind on damaged files
             raise TrainingError(f"{path} is damaged ({type(error).__name__}): start the run again") from error
-        if changed := _differences(config, self.config.plain()):
+        if changed := _differences(_completed(config), self.config.plain()):
             raise UsageError(
                 f"{path} was made with another configuration ({', '.join(changed)}): use that one, or another folder"
             )
@@ -126,7 +126,7 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the last step, or until ``stopping`` says so."""
         config, steps, is_main = self.config, self.config.optimiser.steps, self.processes.is_main
-        pairs = read_validation(config.data.validation, config.data.validation_limit)
+        pairs = read_validation(config.data)
         source = batches(config, composer(config.data), self.step, self.processes.device, self.share)
         objective = self.processes.wrap(self.objective)
         log = Log(self.folder, self.step, config.run.tensorboard) if is_main else None
@@ -166,7 +166,7 @@ class Trainer:
     def _train(self, objective: nn.Module, parts: tuple[Batch, ...]) -> tuple[Terms, float]:
         """Make one optimiser step; return the loss terms and the gradient's norm before clipping."""
         config = self.config.optimiser
-        _training_mode(self.model, self.config.run.frozen_batch_norm)
+        _training_mode(self.model, self.config.run.frozen_batch_norm, config.encoder_rate == 0)
         self.optimiser.zero_grad(set_to_none=True)
         terms = self._gradients(objective, parts)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
@@ -236,6 +236,12 @@ class Trainer:
             write_model(path, self.average, self.config.notes | progress, "fp16")
 
 
+def _completed(tables: dict[str, Any]) -> dict[str, Any]:
+    """Give an older checkpoint's tables the keys that came later, with their defaults, which change nothing."""
+    later: dict[str, Any] = {"data": asdict(DataConfig()), "optimiser": asdict(OptimiserConfig())}
+    return {name: later.get(name, {}) | table for name, table in tables.items()}
+
+
 def _differences(theirs: dict[str, Any], ours: dict[str, Any], within: str = "") -> list[str]:
     """Name the keys in which two nested tables differ."""
     found = []
@@ -248,9 +254,10 @@ def _differences(theirs: dict[str, Any], ours: dict[str, Any], within: str = "")
     return found
 
 
-def _training_mode(model: DiffMatte, frozen_batch_norm: bool) -> None:
-    """Put a model in training mode, its batch normalisation only unless it keeps the statistics that it has."""
+def _training_mode(model: DiffMatte, frozen_batch_norm: bool, frozen_encoder: bool) -> None:
+    """Put a model in training mode, but for an encoder, or batch normalisation, that stays as it is."""
     model.train()
+    model.encoder.train(not frozen_encoder)
     for module in model.modules():
         if frozen_batch_norm and isinstance(module, nn.BatchNorm2d):
             module.eval()

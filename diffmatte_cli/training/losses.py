@@ -65,32 +65,50 @@ def matting_losses(prediction: Tensor, target: Tensor, unknown: Tensor, scales: 
 
 def _gradient_penalty(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Compare Sobel gradients inside ``mask``, with a small push towards flatness."""
-    sobel = prediction.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    kernel = torch.stack([sobel, sobel.T])[:, None]
-    ours, theirs = (F.conv2d(x, kernel, padding=1) for x in (prediction, target))
+    ours, theirs = _sobel(prediction), _sobel(target)
     # One mean for each direction: the mean over both planes is half of their sum.
     return 2 * (((ours - theirs).abs() * mask).mean() + 0.01 * (ours.abs() * mask).mean())
 
 
+def _sobel(x: Tensor) -> Tensor:
+    """Return Sobel's derivatives along rows and columns, [B, 2, H, W], zeros around the borders."""
+    x = F.pad(x, (1, 1, 1, 1))
+    smooth_rows, smooth_columns = (
+        x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:],
+        x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :],
+    )
+    along_rows = smooth_columns[..., 2:] - smooth_columns[..., :-2]
+    return torch.cat([along_rows, smooth_rows[..., 2:, :] - smooth_rows[..., :-2, :]], dim=1)
+
+
 def _laplacian_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    pyramids = zip(_laplacian_pyramid(prediction), _laplacian_pyramid(target), strict=True)
-    terms = [2**level * F.l1_loss(ours, theirs) for level, (ours, theirs) in enumerate(pyramids)]
+    # The pyramid is linear: that of the difference is the difference of both.
+    terms = [2**level * band.abs().mean() for level, band in enumerate(_laplacian_pyramid(prediction - target))]
     return torch.stack(terms).sum() / PYRAMID_LEVELS
 
 
 def _laplacian_pyramid(x: Tensor) -> list[Tensor]:
+    """Return the bands of [B, 1, H, W]: what each halving by the 5x5 binomial kernel loses.
+
+    Products with small matrices, since the CPU is slow to differentiate a convolution of one channel.
+    """
     bands = []
     for _ in range(PYRAMID_LEVELS):
-        smaller = _binomial(x)[..., ::2, ::2]
-        enlarged = x.new_zeros(*smaller.shape[:2], 2 * smaller.shape[2], 2 * smaller.shape[3])
-        enlarged[..., ::2, ::2] = smaller * 4
-        bands.append(x - _binomial(enlarged)[..., : x.shape[2], : x.shape[3]])
+        (down_rows, up_rows), (down_columns, up_columns) = (_resampling(x, side) for side in x.shape[-2:])
+        smaller = down_rows @ x @ down_columns.T
+        bands.append(x - up_rows @ smaller @ up_columns.T)
         x = smaller
     return bands
 
 
-def _binomial(x: Tensor) -> Tensor:
-    """Blur with the 5x5 binomial kernel, borders reflected."""
-    row = x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0])
-    kernel = (row[:, None] * row[None, :] / 256)[None, None]
-    return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), kernel)
+def _resampling(x: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Return what halves a side of ``length``, rounded up, [L/2, L], and what doubles it again, [L, L/2]."""
+    half = -(-length // 2)
+    return _binomial(x, length)[::2], 2 * _binomial(x, 2 * half)[:length, ::2]
+
+
+def _binomial(x: Tensor, length: int) -> Tensor:
+    """Return the matrix [L, L] that blurs a side by (1, 4, 6, 4, 1) / 16, borders reflected."""
+    identity = torch.eye(length, dtype=x.dtype, device=x.device)[None]
+    rows = F.pad(identity, (2, 2), mode="reflect")[0].unfold(1, 5, 1)
+    return (rows @ x.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16).T.contiguous()

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..diffusion.samplers import Diffusion, ddim, time_pairs
 from ..model.diffmatte import DiffMatte
-from ..sampling import Diffusion, ddim, time_pairs
 from .losses import Scales, matting_losses
 
 __all__ = ["ALIGNMENTS", "Draws", "Objective", "draw", "noisy_sample"]

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..model.swin import WINDOW
+from ..model.diffmatte import PIXEL_MEAN, PIXEL_STD
+from ..model.encoders.efficientnet import STAGES
+from ..model.encoders.swin import WINDOW
 
 __all__ = ["LAYOUTS", "NETWORKS", "Layout", "Widening", "reason"]
 
 Reasons = tuple[tuple[str, str], ...]
 # What each variant's encoder begins with.
 NETWORKS = {
+    "lite": "EfficientNet-Lite0",
     "res34": "ResNet-34",
     "swint": "Swin-T",
     "vits": "ViT-S/16",
@@ -51,11 +54,12 @@ class Widening:
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of checkpoint for the encoders of one module of ``diffmatte_cli.model``.
+    """One kind of checkpoint for the encoders of one module of ``diffmatte_cli.model.encoders``.
 
     ``recognised`` tells it by the file's tensors. ``renamed`` are patterns of theirs and what to put there, one
     after another. ``fresh`` are tensors that only ours has, ``unused`` those that only the file may have, both
-    with a name for people; the first pattern that is found counts.
+    with a name for people; the first pattern that is found counts. ``converted`` turns the file's tensors into what
+    they are for RGB normalised by ImageNet's statistics.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Layout:
     renamed: Reasons = ()
     fresh: Reasons = ()
     unused: Reasons = ()
+    converted: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
     def ours(self, key: str) -> str:
         """Return our name of a tensor of the file."""
@@ -180,5 +185,42 @@ _SWIN_TIMM = Layout(
     renamed=tuple((rf"^layers\.{stage + 1}\.downsample\.", f"layers.{stage}.downsample.") for stage in range(3)),
     unused=_SWIN.unused,
 )
+
+
+def _renormalised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let a stem that was trained on (255 x - 127) / 128 take RGB normalised by ImageNet's statistics."""
+    kernel = tensors["_conv_stem.weight"].contiguous()
+    std, mean = (kernel.new_tensor(value).reshape(1, 3, 1, 1) for value in (PIXEL_STD, PIXEL_MEAN))
+    constant = (kernel * (255 * mean - 127) / 128).sum(dim=(1, 2, 3))
+    centre = tensors["_bn0.running_mean"] - constant
+    return tensors | {"_conv_stem.weight": kernel * 255 * std / 128, "_bn0.running_mean": centre}
+
+
+# Blocks by number in the file, by stage and number here.
+_STAGES = [(stage, block) for stage, (*_, count) in enumerate(STAGES) for block in range(count)]
+_EFFICIENTNET = Layout(
+    "EfficientNet-Lite0",
+    "efficientnet",
+    _has("_conv_stem.weight", "_blocks.0._depthwise_conv.weight"),
+    (Widening(r"^stem\.0\.weight$", dim=1, kept=3, name="trimap and prior planes"),),
+    renamed=(
+        (r"^_conv_stem\.", "stem.0."),
+        (r"^_bn0\.", "stem.1."),
+        *((rf"^_blocks\.{number}\.", f"stages.{stage}.{block}.") for number, (stage, block) in enumerate(_STAGES)),
+        (r"\._expand_conv\.", ".expand.0."),
+        (r"\._bn0\.", ".expand.1."),
+        (r"\._depthwise_conv\.", ".filter.0."),
+        (r"\._bn1\.", ".filter.1."),
+        (r"\._project_conv\.", ".project.0."),
+        (r"\._bn2\.", ".project.1."),
+    ),
+    fresh=((r"^fusion\.", "fusion"), _COUNTERS),
+    unused=(
+        _COUNTERS,
+        (rf"^_blocks\.{len(_STAGES)}\.", "last block"),
+        (r"^(_conv_head|_bn1|_fc)\.", "classifier"),
+    ),
+    converted=_renormalised,
+)
 # The more special ones come first.
-LAYOUTS = (_MAE, _DINO, _RESNET_D, _RESNET, _SWIN_TIMM, _SWIN)
+LAYOUTS = (_EFFICIENTNET, _MAE, _DINO, _RESNET_D, _RESNET, _SWIN_TIMM, _SWIN)

@@ -9,7 +9,7 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast
 from torch import Tensor, nn
 
 from ..errors import UsageError
-from ..matting import pick_device
+from ..inference.matter import pick_device
 from .config import TrainConfig
 from .data import Share
 

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from ..model.checkpoint import RESERVED, WIDEST_DECODER
 from ..model.config import MOST_STEPS as MOST_SAMPLING_STEPS
 from ..model.config import SCHEDULE_NAMES
-from ..settings import MOST_THREADS
+from ..planning.settings import MOST_THREADS
 from .objective import ALIGNMENTS
 
 if TYPE_CHECKING:
     from .config import TrainConfig
 
-__all__ = ["RECIPES", "rules"]
+__all__ = ["MADE", "RECIPES", "rules"]
 
 # How samples are made: by drawing, and as Appendix C has it.
 RECIPES = ("drawn", "paper")
+# Validation pictures that need no folder of their own.
+MADE = ("drawn", "rendered")
 # Many times the longest row of the paper.
 MOST_STEPS = 10**8
 
@@ -45,8 +47,8 @@ def _data_rules(config: "TrainConfig") -> Iterator[Rule]:
     data, parts = config.data, config.run.accumulate
     yield data.recipe in RECIPES, f"recipe must be one of {', '.join(RECIPES)}"
     if data.recipe == "paper":
-        complete = bool(data.foregrounds and data.backgrounds and not data.mattes)
-        yield complete, 'recipe = "paper" needs foregrounds and backgrounds, and no mattes'
+        complete = bool(data.foregrounds and data.backgrounds and not data.mattes and not data.rendered)
+        yield complete, 'recipe = "paper" needs foregrounds and backgrounds, and neither mattes nor rendered'
     else:
         foreign = bool(data.foregrounds or data.alphas)
         yield not foreign, 'foregrounds and alphas are for recipe = "paper": name pictures with alpha as mattes'
@@ -55,7 +57,9 @@ def _data_rules(config: "TrainConfig") -> Iterator[Rule]:
     yield data.late_start >= 0, "late_start must be at least 0, in epochs"
     late = (data.late_crop or 64) >= 64 and data.late_crop % 32 == 0 and data.late_batch >= 0
     yield late, "late_crop must be a multiple of 32, at least 64, and late_batch at least 1, or 0 for no change"
-    yield 0 <= data.procedural_share <= 1, "procedural_share must be in [0, 1]"
+    shares = 0 <= data.procedural_share <= 1 and 0 <= data.rendered_share <= 1
+    yield shares, "procedural_share and rendered_share must be in [0, 1]"
+    yield data.validation != "rendered" or bool(data.rendered), 'validation = "rendered" needs rendered'
     yield data.validation_limit >= 1, "validation_limit must be at least 1"
     divides = parts >= 1 and not any(batch % parts for batch in data.batches)
     yield divides, "accumulate must be at least 1 and divide batch and late_batch"
@@ -67,6 +71,7 @@ def _optimiser_rules(config: "TrainConfig") -> Iterator[Rule]:
     yield long, f"epochs of epoch_steps steps must give at least one step, and at most {MOST_STEPS}"
     yield 0 < options.learning_rate < math.inf, "learning_rate must be positive"
     yield 0 < options.layer_decay <= 1, "layer_decay must be in (0, 1]"
+    yield 0 <= options.encoder_rate <= 1, "encoder_rate must be in [0, 1]"
     has_blocks = options.layer_decay == 1 or config.model.encoder == "vit"
     yield has_blocks, f"layer_decay is for the blocks of a ViT, which {config.model.variant} does not have"
     yield 0 <= options.weight_decay < math.inf, "weight_decay must be at least 0"

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..iteration import Alpha
-from ..matting import Matter
-from ..metrics import mse, sad
+from ..evaluation.metrics import mse, sad
+from ..inference.iteration import Alpha
+from ..inference.matter import Matter
 from ..model.diffmatte import DiffMatte
 from .data import Pair
 from .logs import Log
-from .noise import Bytes
+from .synthesis.noise import Bytes
 
 if TYPE_CHECKING:
     from .loop import Trainer

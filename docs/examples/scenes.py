@@ -15,10 +15,10 @@ from PIL import Image
 from render import garden
 
 from diffmatte_cli import load_model
-from diffmatte_cli.metrics import mse, sad
-from diffmatte_cli.training.composition import compose
-from diffmatte_cli.training.finishing import finish, stack
-from diffmatte_cli.training.pictures import Assets
+from diffmatte_cli.evaluation.metrics import mse, sad
+from diffmatte_cli.training.synthesis.composition import compose
+from diffmatte_cli.training.synthesis.finishing import finish, stack
+from diffmatte_cli.training.synthesis.pictures import Assets
 
 HERE = Path(__file__).parent
 SEED = 990

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from diffmatte_cli import load_model
-from diffmatte_cli.foreground import cutout
-from diffmatte_cli.images import read_grey, read_image
-from diffmatte_cli.trimap import parse_trimap
+from diffmatte_cli.composition.foreground import cutout
+from diffmatte_cli.imaging.read import read_grey, read_image
+from diffmatte_cli.trimaps.trimap import parse_trimap
 
 HERE = Path(__file__).parent
 PAPER = (214, 68, 110)

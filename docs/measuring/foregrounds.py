@@ -18,10 +18,10 @@ from statistics import median
 import numpy as np
 
 from diffmatte_cli import load_model
-from diffmatte_cli.foreground import FOREGROUNDS
-from diffmatte_cli.reports import peak_memory
-from diffmatte_cli.training.composition import Layers, compose
-from diffmatte_cli.training.pictures import Assets, find_pictures
+from diffmatte_cli.composition.foreground import FOREGROUNDS
+from diffmatte_cli.inference.peak import peak_memory
+from diffmatte_cli.training.synthesis.composition import Layers, compose
+from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
 
 SEED = 515
 

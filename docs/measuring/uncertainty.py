@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from diffmatte_cli import load_model
+from diffmatte_cli.inference.uncertainty import Spread, risk_of
 from diffmatte_cli.training.data import read_validation
-from diffmatte_cli.uncertainty import Spread, risk_of
 
 Floats = np.ndarray
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffmatte_cli.encoding import Result
-from diffmatte_cli.images import read_grey, read_image
-from diffmatte_cli.locations import pictures_in
-from diffmatte_cli.priors import colour_priors
-from diffmatte_cli.trimap import parse_trimap
-from diffmatte_cli.writing import write_images
+from diffmatte_cli.imaging.encoding import Result
+from diffmatte_cli.imaging.folders import pictures_in
+from diffmatte_cli.imaging.read import read_grey, read_image
+from diffmatte_cli.imaging.write import write_images
+from diffmatte_cli.priors.colours import colour_priors
+from diffmatte_cli.trimaps.trimap import parse_trimap
 
 
 def prior(image: np.ndarray, trimap: np.ndarray) -> np.ndarray:

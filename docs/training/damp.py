@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from diffmatte_cli.files import staged_file
 from diffmatte_cli.model.checkpoint import read_model, write_model
 from diffmatte_cli.model.decoder import time_embedding
+from diffmatte_cli.storage.atomic import staged_file
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from diffmatte_cli.training.config import read_config
 from diffmatte_cli.training.data import composer
-from diffmatte_cli.training.finishing import finish, stack
+from diffmatte_cli.training.synthesis.finishing import finish, stack
 
 # Samples side by side.
 COLUMNS = 8

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from diffmatte_cli import load_model
-from diffmatte_cli.metrics import sad
+from diffmatte_cli.evaluation.metrics import sad
 from diffmatte_cli.training.data import read_validation
 
 

@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 import torch
 
-from diffmatte_cli.priors import colour_priors
-from diffmatte_cli.training.composition import MARGIN, compose, draw_background
+from diffmatte_cli.priors.colours import colour_priors
 from diffmatte_cli.training.config import DataConfig, read_config
 from diffmatte_cli.training.data import batches, read_materials
-from diffmatte_cli.training.finishing import finish, stack
-from diffmatte_cli.training.mattes import PROCEDURAL
-from diffmatte_cli.training.pictures import Assets, cut_patch, place_cutout
-from diffmatte_cli.training.trimaps import make_trimap
+from diffmatte_cli.training.synthesis.composition import MARGIN, compose, draw_background
+from diffmatte_cli.training.synthesis.finishing import finish, stack
+from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
+from diffmatte_cli.training.synthesis.pictures import Assets, cut_patch, place_cutout
+from diffmatte_cli.training.synthesis.trimaps import make_trimap
 
 Part = Callable[[np.random.Generator], object]
 

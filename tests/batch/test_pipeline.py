@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.processes import PATIENCE
 
-from diffmatte_cli.pipeline import WAITING, Ended, Settled, Stopped, run_stages
+from diffmatte_cli.batch.pipeline import WAITING, Ended, Settled, Stopped, run_stages
 
 
 def _same(item: Any) -> Any:

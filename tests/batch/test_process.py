@@ -160,7 +160,7 @@ _KILLED_WHILE_WRITING = """
 import os, signal, sys
 from pathlib import Path
 from support import fakes
-from diffmatte_cli.cli import main
+from diffmatte_cli.commands.app import main
 
 whole, written = Path.write_bytes, []
 
@@ -172,7 +172,7 @@ def write_half(path, content):
     return whole(path, content)
 
 Path.write_bytes = write_half
-sys.modules["diffmatte_cli.matting"] = fakes.fake_matting(fakes.FakeMatter())
+sys.modules["diffmatte_cli.inference.matter"] = fakes.fake_matting(fakes.FakeMatter())
 main()
 """
 
@@ -217,11 +217,11 @@ def test_kills_at_any_time_lose_nothing() -> None:
 _SMALL_DISK = """
 import resource, signal, sys
 from support import fakes
-from diffmatte_cli.cli import main
+from diffmatte_cli.commands.app import main
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
-sys.modules["diffmatte_cli.matting"] = fakes.fake_matting(fakes.FakeMatter())
+sys.modules["diffmatte_cli.inference.matter"] = fakes.fake_matting(fakes.FakeMatter())
 main()
 """
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from support import fakes
 
-from diffmatte_cli.bench import encoder_macs, plain_step_macs, scene
+from diffmatte_cli.benchmark.bench import encoder_macs, plain_step_macs, scene
 from diffmatte_cli.model.config import VARIANTS
 
 # Table 1 of the paper and the published code at 2048 x 2048, 10**12 multiply-accumulates: first step, later ones.

@@ -13,8 +13,8 @@ from support import fakes
 from typer.testing import Result
 
 from diffmatte_cli.errors import FullError, ResourceError, WeightsError
-from diffmatte_cli.receipts import Receipt, read_receipt
-from diffmatte_cli.reports import COLUMNS
+from diffmatte_cli.imaging.receipts import Receipt, read_receipt
+from diffmatte_cli.planning.rows import COLUMNS
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -229,7 +229,7 @@ def test_every_format_carries_its_receipt(form: str) -> None:
 
 def test_another_version_of_the_program_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     _matte()
-    monkeypatch.setattr("diffmatte_cli.batch.__version__", "9.9")
+    monkeypatch.setattr("diffmatte_cli.batch.stages.__version__", "9.9")
     assert "5 done" in _matte("--skip-existing").stderr
 
 

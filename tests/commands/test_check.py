@@ -12,7 +12,7 @@ from support import fakes
 from support.processes import finish
 from typer.testing import Result
 
-from diffmatte_cli.images import read_grey
+from diffmatte_cli.imaging.read import read_grey
 
 
 def _save(path: str, pixels: np.ndarray, **settings: Any) -> None:
@@ -319,7 +319,7 @@ def test_a_reader_that_leaves_early_is_no_disaster(arguments: list[str]) -> None
 
 
 def test_checking_needs_no_torch() -> None:
-    script = "import sys; from diffmatte_cli.cli import app\n"
+    script = "import sys; from diffmatte_cli.commands.app import app\n"
     script += "try: app(['check', 'photos', '--trimap', 'trimaps'])\nfinally: print('torch' in sys.modules)"
     assert finish("-c", script).stdout.splitlines()[-1] == "False"
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from support import fakes
 
-from diffmatte_cli import engines
+from diffmatte_cli.batch import engines
 from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
 
 pytestmark = pytest.mark.usefixtures("cat_folder")

@@ -188,8 +188,8 @@ def test_scores_are_printed_even_if_a_file_fails(arguments: list[str], monkeypat
     def refuse(path: Path, _: bytes) -> None:
         raise OutputError(f"cannot write {path}: No space left on device")
 
-    monkeypatch.setattr("diffmatte_cli.writing.write_file", refuse)
-    monkeypatch.setattr("diffmatte_cli.plots.write_file", refuse)
+    monkeypatch.setattr("diffmatte_cli.imaging.write.write_file", refuse)
+    monkeypatch.setattr("diffmatte_cli.evaluation.plots.write_file", refuse)
     result = _run("pred", "gt", "--trimap", "trimap", "--json", *arguments)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["mean"]["sad"] == pytest.approx(0.03)
@@ -286,7 +286,7 @@ def test_a_reader_that_leaves_early_is_no_disaster(arguments: list[str]) -> None
 
 
 def test_evaluating_needs_no_torch() -> None:
-    script = "import sys; from diffmatte_cli.cli import app\n"
+    script = "import sys; from diffmatte_cli.commands.app import app\n"
     script += "try: app(['evaluate', 'pred', 'gt', '--trimap', 'trimap'])\nfinally: print('torch' in sys.modules)"
     done = finish("-c", script)
     assert done.stdout.splitlines()[-1] == "False"

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from support import fakes
 
-from diffmatte_cli import engines
-from diffmatte_cli.images import read_grey
+from diffmatte_cli.batch import engines
+from diffmatte_cli.composition.trajectory import StepDump
+from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
-from diffmatte_cli.receipts import read_receipt
-from diffmatte_cli.trajectory import StepDump
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("cat_folder")
 
 _IMPORTS = """
 import sys
-from diffmatte_cli.cli import main
+from diffmatte_cli.commands.app import main
 try:
     main()
 finally:

@@ -14,9 +14,9 @@ from support.processes import finish, terminal
 from typer.testing import Result
 
 from diffmatte_cli.errors import FullError
-from diffmatte_cli.images import read_grey
-from diffmatte_cli.masks import trimap_from_mask
-from diffmatte_cli.settings import Band
+from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.trimaps.band import Band
+from diffmatte_cli.trimaps.masks import trimap_from_mask
 
 HEIGHT, WIDTH = 60, 80
 MASK = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -270,7 +270,7 @@ def test_a_full_disk_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise FullError("no room is left")
 
-    monkeypatch.setattr("diffmatte_cli.writing.write_images", refuse)
+    monkeypatch.setattr("diffmatte_cli.imaging.write.write_images", refuse)
     _save("masks/a.png", MASK)
     _save("masks/b.png", MASK)
     assert _errors("masks", "-o", "out", code=1) == ["error: no room is left"]

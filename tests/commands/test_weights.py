@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from support import fakes
 
-from diffmatte_cli.hub import obtain
-from diffmatte_cli.matting import load_model
-from diffmatte_cli.weights import PACKAGE, Store, resolve_model
+from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.weights.hub import obtain
+from diffmatte_cli.weights.store import PACKAGE, Store, resolve_model
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
 NAMES = list(Store().records())

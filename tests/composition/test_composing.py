@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 from support import fakes
 
-from diffmatte_cli.colour import to_linear, to_srgb
-from diffmatte_cli.composing import Background, Plane, background_of, composite
+from diffmatte_cli.composition.background import Background, Plane, background_of, composite
+from diffmatte_cli.composition.foreground import FOREGROUNDS, blurred_background
 from diffmatte_cli.errors import ImageError, UsageError
 from diffmatte_cli.extras import is_installed
-from diffmatte_cli.foreground import FOREGROUNDS, blurred_background
-from diffmatte_cli.images import Photo
-from diffmatte_cli.settings import FOREGROUND_NAMES
+from diffmatte_cli.imaging.colour import to_linear, to_srgb
+from diffmatte_cli.imaging.read import Photo
+from diffmatte_cli.planning.settings import FOREGROUND_NAMES
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 ALPHA = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffmatte_cli import foreground
-from diffmatte_cli.composing import cutout as cutout_of
-from diffmatte_cli.foreground import estimate_foreground
+from diffmatte_cli.composition import foreground
+from diffmatte_cli.composition.background import cutout as cutout_of
+from diffmatte_cli.composition.foreground import estimate_foreground
 
 SIZE = 200
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli.sampling import SAMPLERS, Diffusion, consistent, ddim, ddpm, normalise_variance, time_pairs
-from diffmatte_cli.schedules import SCHEDULES
+from diffmatte_cli.diffusion.samplers import SAMPLERS, Diffusion, consistent, ddim, ddpm, normalise_variance, time_pairs
+from diffmatte_cli.diffusion.schedules import SCHEDULES
 
 
 def replay(x_0: np.ndarray) -> Callable[[Tensor, float], Tensor]:

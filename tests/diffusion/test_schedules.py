@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from diffmatte_cli.diffusion.samplers import SAMPLERS
+from diffmatte_cli.diffusion.schedules import GAMMA_MIN, SCHEDULES, log_snr, signal_and_noise
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
-from diffmatte_cli.sampling import SAMPLERS
-from diffmatte_cli.schedules import GAMMA_MIN, SCHEDULES, log_snr, signal_and_noise
 
 
 def test_names_offered_are_those_implemented() -> None:

@@ -15,8 +15,8 @@ from support import fakes
 from typer.testing import Result
 
 from diffmatte_cli.commands import evaluate as command
-from diffmatte_cli.evaluation import Evaluation, as_csv
-from diffmatte_cli.orientation import orient
+from diffmatte_cli.evaluation.scores import Evaluation, as_csv
+from diffmatte_cli.imaging.orientation import orient
 
 NAMES = ("ape", "bat", "cat")
 METRICS = ("sad", "mse", "grad", "conn")
@@ -286,13 +286,13 @@ def test_plots_without_photographs_or_trimaps(model: fakes.FakeMatter) -> None:
 
 
 def test_many_pictures_share_a_histogram(tmp_path: Path) -> None:
-    from diffmatte_cli.plots import MOST_BARS, Gallery
-    from diffmatte_cli.settings import ScoreOptions
+    from diffmatte_cli.evaluation.plots import MOST_BARS, Gallery
+    from diffmatte_cli.planning.settings import ScoreOptions
 
     found = Evaluation({f"picture {number}": {"sad": float(number)} for number in range(MOST_BARS + 1)})
     gallery = Gallery(ScoreOptions(("sad",)), 1)
     flat = np.zeros((4, 4), np.float32)
-    from diffmatte_cli.evaluation import Trial
+    from diffmatte_cli.evaluation.scores import Trial
 
     for name, scores in found.pictures.items():
         gallery.add(Trial(name, flat, flat, np.zeros((4, 4), np.uint8)), scores)

@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as hnp
 from support.processes import finish
 
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, made_trimap
-from diffmatte_cli.locations import location
-from diffmatte_cli.masks import trimap_from_alpha
+from diffmatte_cli.evaluation.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, made_trimap
+from diffmatte_cli.storage.paths import location
+from diffmatte_cli.trimaps.masks import trimap_from_alpha
 
 NAMES = ("black_cat_2", "dog")  # names that look like a composite's on purpose
 CLASSES = ("fur", "net")
@@ -301,7 +301,7 @@ def test_an_unknown_layout_and_a_missing_folder(tmp_path: Path) -> None:
 
 
 def test_layouts_load_nothing_heavy() -> None:
-    code = "import sys, diffmatte_cli.layouts; print({'numpy', 'torch', 'PIL'} & set(sys.modules) or 'none')"
+    code = "import sys, diffmatte_cli.evaluation.layouts; print({'numpy', 'torch', 'PIL'} & set(sys.modules) or 'none')"
     assert finish("-c", code).stdout.strip() == "none"
 
 

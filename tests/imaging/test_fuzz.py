@@ -13,8 +13,8 @@ from PIL import Image
 from support import fakes
 
 from diffmatte_cli.errors import ImageError
-from diffmatte_cli.formats import READABLE
-from diffmatte_cli.images import decode_grey, decode_image, decode_opacity
+from diffmatte_cli.imaging.formats import READABLE
+from diffmatte_cli.imaging.read import decode_grey, decode_image, decode_opacity
 
 NAME = Path("x.png")
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 from support import fakes
 
-from diffmatte_cli import vfx
-from diffmatte_cli.encoding import Result
-from diffmatte_cli.exif import described
-from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.images import read_image
-from diffmatte_cli.receipts import Receipt, read_receipt
-from diffmatte_cli.writing import write_images
+from diffmatte_cli.imaging import vfx
+from diffmatte_cli.imaging.encoding import Result
+from diffmatte_cli.imaging.exif import described
+from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.imaging.read import read_image
+from diffmatte_cli.imaging.receipts import Receipt, read_receipt
+from diffmatte_cli.imaging.write import write_images
 
 RECEIPT = Receipt(
     program="1.0",

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageOps
 
-from diffmatte_cli import opening
 from diffmatte_cli.errors import ImageError
 from diffmatte_cli.extras import is_installed
-from diffmatte_cli.images import decode_grey, decode_image, decode_opacity, read_grey, read_image
-from diffmatte_cli.orientation import orient, swaps_sides
+from diffmatte_cli.imaging import opening
+from diffmatte_cli.imaging.orientation import orient, swaps_sides
+from diffmatte_cli.imaging.read import decode_grey, decode_image, decode_opacity, read_grey, read_image
 
 HEIGHT, WIDTH = 5, 7
 RAMP = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 7

@@ -11,13 +11,13 @@ from PIL import ExifTags, Image
 from support import fakes
 from support.processes import finish
 
-from diffmatte_cli import vfx
-from diffmatte_cli.colour import to_linear, to_srgb
-from diffmatte_cli.encoding import Result
 from diffmatte_cli.errors import FullError, ImageError
-from diffmatte_cli.images import decode_image, decode_opacity, read_grey, read_image
-from diffmatte_cli.receipts import Receipt, read_receipt
-from diffmatte_cli.writing import write_images
+from diffmatte_cli.imaging import vfx
+from diffmatte_cli.imaging.colour import to_linear, to_srgb
+from diffmatte_cli.imaging.encoding import Result
+from diffmatte_cli.imaging.read import decode_image, decode_opacity, read_grey, read_image
+from diffmatte_cli.imaging.receipts import Receipt, read_receipt
+from diffmatte_cli.imaging.write import write_images
 
 pytestmark = [pytest.mark.usefixtures("cat_folder")]
 oiio = pytest.importorskip("OpenImageIO", reason="needs the extra vfx (OpenImageIO)")
@@ -486,7 +486,7 @@ def test_damaged_files_are_one_sentence() -> None:
 
 def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
     _save("x.exr", LIGHT, "half")
-    monkeypatch.setattr("diffmatte_cli.images.MAX_PIXELS", 500)
+    monkeypatch.setattr("diffmatte_cli.imaging.read.MAX_PIXELS", 500)
     with pytest.raises(ImageError, match="claims more than"):
         read_image(Path("x.exr"))
 
@@ -499,6 +499,6 @@ def test_nothing_is_said_about_leaks_at_the_end(matter: fakes.FakeMatter) -> Non
 
 
 def test_the_extra_is_imported_only_where_it_is_used() -> None:
-    script = "import sys; import diffmatte_cli.batch; assert 'OpenImageIO' not in sys.modules"
+    script = "import sys; import diffmatte_cli.batch.stages; assert 'OpenImageIO' not in sys.modules"
     assert finish("-c", script).returncode == 0
     assert sys.modules.get("OpenImageIO") is not None

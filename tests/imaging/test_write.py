@@ -12,13 +12,13 @@ from PIL import Image
 from support import fakes
 from support.processes import finish
 
-from diffmatte_cli import files
-from diffmatte_cli.colour import quantise
-from diffmatte_cli.encoding import Result
 from diffmatte_cli.errors import OutputError, UsageError
-from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.images import read_grey
-from diffmatte_cli.writing import write_images
+from diffmatte_cli.imaging.colour import quantise
+from diffmatte_cli.imaging.encoding import Result
+from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.write import write_images
+from diffmatte_cli.storage import atomic as files
 
 ENDINGS = [
     pytest.param(name, suffix, bits, marks=fakes.NEEDS_VFX if name == "exr" else ())
@@ -131,8 +131,8 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
 import resource, sys, numpy as np
 from pathlib import Path
 from diffmatte_cli.errors import OutputError
-from diffmatte_cli.encoding import Result
-from diffmatte_cli.writing import write_images
+from diffmatte_cli.imaging.encoding import Result
+from diffmatte_cli.imaging.write import write_images
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 noise = np.random.default_rng(0).random((200, 200), np.float32)
 try:

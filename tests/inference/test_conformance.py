@@ -14,8 +14,8 @@ from support.published import published_matter
 from torch import Tensor
 
 from diffmatte_cli import load_model
-from diffmatte_cli.matting import Encoding, Matter
-from diffmatte_cli.sampling import SAMPLERS, Diffusion, Step
+from diffmatte_cli.diffusion.samplers import SAMPLERS, Diffusion, Step
+from diffmatte_cli.inference.matter import Encoding, Matter
 
 # The kit's name of a configuration, and ours.
 CONFIGURATIONS = {"res34": "res34", "swint": "swint", "vits": "vits", "vits1024": "vits-1024", "vitb": "vitb"}

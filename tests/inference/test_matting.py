@@ -7,14 +7,14 @@ import pytest
 import torch
 
 import diffmatte_cli
-from diffmatte_cli import memory
 from diffmatte_cli.errors import ImageError, ResourceError, UsageError, WeightsError
-from diffmatte_cli.matting import Matter, load_model, pick_device
+from diffmatte_cli.inference import memory
+from diffmatte_cli.inference.matter import Matter, load_model, pick_device
+from diffmatte_cli.inference.region import Region
+from diffmatte_cli.inference.tiles import TiledDecoder
 from diffmatte_cli.model.checkpoint import read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
-from diffmatte_cli.model.region import Region
-from diffmatte_cli.tiles import TiledDecoder
 
 
 def picture(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:

@@ -9,15 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffmatte_cli import tiles
-from diffmatte_cli.matting import Matter
-from diffmatte_cli.memory import Spending
-from diffmatte_cli.model import region
-from diffmatte_cli.model.blocks import Blocks
+from diffmatte_cli.inference import region, tiles
+from diffmatte_cli.inference.blocks import Blocks
+from diffmatte_cli.inference.matter import Matter
+from diffmatte_cli.inference.memory import Spending
+from diffmatte_cli.inference.region import RegionDecoder
 from diffmatte_cli.model.config import VARIANTS, ModelConfig
 from diffmatte_cli.model.decoder import Decoder
 from diffmatte_cli.model.diffmatte import DiffMatte
-from diffmatte_cli.model.region import RegionDecoder
 
 CPU = torch.device("cpu")
 
@@ -105,7 +104,7 @@ def test_the_result_does_not_depend_on_tiling(variant: str, raw: bool, monkeypat
     whole = Matter(network, CPU, plain=True).matte(image, trimap, steps=2, keep_known=not raw)
     assert whole[trimap == 128].std() > 0.01
     matter = Matter(network, CPU)
-    monkeypatch.setattr("diffmatte_cli.matting.STRIP", 64)
+    monkeypatch.setattr("diffmatte_cli.inference.matter.STRIP", 64)
     for side, kept in ((32, True), (64, False), (128, True), (2048, False)):
         monkeypatch.setattr(Spending, "plan", lambda self, wanted, side=side, kept=kept: (side, kept, 0))
         found = matter.matte(image, trimap, steps=2, keep_known=not raw)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from support import fakes
 
-from diffmatte_cli.receipts import read_notes
-from diffmatte_cli.uncertainty import Spread, risk_of
+from diffmatte_cli.imaging.receipts import read_notes
+from diffmatte_cli.inference.uncertainty import Spread, risk_of
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 UNKNOWN = fakes.cat_trimap() == 128

@@ -12,14 +12,14 @@ from support.published import published_matter
 from torch import Tensor, nn
 
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.matting import Matter
-from diffmatte_cli.model import attention
-from diffmatte_cli.model.attention import attend, from_windows, to_windows
+from diffmatte_cli.inference.matter import Matter
 from diffmatte_cli.model.checkpoint import read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
-from diffmatte_cli.model.resnet import SpectralNorm
-from diffmatte_cli.model.swin import Encoder as SwinEncoder
+from diffmatte_cli.model.encoders import attention
+from diffmatte_cli.model.encoders.attention import attend, from_windows, to_windows
+from diffmatte_cli.model.encoders.resnet import SpectralNorm
+from diffmatte_cli.model.encoders.swin import Encoder as SwinEncoder
 
 PUBLISHED = [name for name in VARIANTS if name != "tiny"]
 # Of the published numbers' own distance from double precision, with room for another order of summation.

@@ -19,13 +19,13 @@ from support.processes import finish
 from torch import Tensor
 
 from diffmatte_cli.errors import OutputError, WeightsError
-from diffmatte_cli.files import staged_file
 from diffmatte_cli.model import checkpoint
 from diffmatte_cli.model.checkpoint import parameter_count, read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.official import convert_checkpoint, official_name
 from diffmatte_cli.model.tensors import read_checkpoint
+from diffmatte_cli.storage.atomic import staged_file
 
 State = dict[str, Tensor]
 COUNTER = "model.decoder.mid_blk.bn1.num_batches_tracked"
@@ -391,7 +391,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import torch
-from diffmatte_cli.matting import Matter
+from diffmatte_cli.inference.matter import Matter
 from diffmatte_cli.model import checkpoint
 from diffmatte_cli.model.checkpoint import parameter_count, read_model
 def peak():

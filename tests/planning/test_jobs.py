@@ -11,11 +11,11 @@ from support import fakes
 from support.processes import finish
 
 from diffmatte_cli.errors import OutputError, UsageError
-from diffmatte_cli.formats import WRITERS, writer_for
-from diffmatte_cli.jobs import Job, Request
-from diffmatte_cli.jobs import plan as plan_all
-from diffmatte_cli.pairs import Pair, pair
-from diffmatte_cli.sequences import remarked
+from diffmatte_cli.evaluation.pairs import Pair, pair
+from diffmatte_cli.imaging.formats import WRITERS, writer_for
+from diffmatte_cli.planning.jobs import Job, Request
+from diffmatte_cli.planning.jobs import plan as plan_all
+from diffmatte_cli.planning.sequences import remarked
 
 
 @pytest.fixture(autouse=True)
@@ -292,7 +292,9 @@ def test_pairs_that_cannot_be() -> None:
 
 
 def test_planning_needs_the_standard_library_alone() -> None:
-    script = "import sys, diffmatte_cli.jobs; print({'torch', 'numpy', 'PIL', 'typer', 'rich'} & set(sys.modules))"
+    script = (
+        "import sys, diffmatte_cli.planning.jobs; print({'torch', 'numpy', 'PIL', 'typer', 'rich'} & set(sys.modules))"
+    )
     assert finish("-c", script).stdout.strip() == "set()"
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from support import fakes
 
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.sequences import frame_path, frames, gaps, is_pattern, marked, remarked, unmarked
+from diffmatte_cli.planning.sequences import frame_path, frames, gaps, is_pattern, marked, remarked, unmarked
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 

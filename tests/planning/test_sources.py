@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from diffmatte_cli import jobs
 from diffmatte_cli.errors import PlanError, UsageError
-from diffmatte_cli.jobs import Job, Request, share
-from diffmatte_cli.locations import STREAM, location
-from diffmatte_cli.sources import PHOTO_SUFFIXES, TRIMAP_SUFFIXES
+from diffmatte_cli.planning import jobs
+from diffmatte_cli.planning.jobs import Job, Request, share
+from diffmatte_cli.planning.sources import PHOTO_SUFFIXES, TRIMAP_SUFFIXES
+from diffmatte_cli.storage.paths import STREAM, location
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli.laplacian import REGULARISATION, MattingLaplacian
+from diffmatte_cli.priors.laplacian import REGULARISATION, MattingLaplacian
 
 
 def dense_laplacian(image: np.ndarray) -> np.ndarray:

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli import laplacian
-from diffmatte_cli import priors as priors_module
-from diffmatte_cli.priors import colour_priors, fill_colours
+from diffmatte_cli.priors import colours as priors_module
+from diffmatte_cli.priors import laplacian
+from diffmatte_cli.priors.colours import colour_priors, fill_colours
 
 
 def scene(size: int = 96) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,14 +13,14 @@ from support import ROOT
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from diffmatte_cli.cli import app
-from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.layouts import LAYOUTS
+from diffmatte_cli.commands.app import app
+from diffmatte_cli.evaluation.layouts import LAYOUTS
+from diffmatte_cli.imaging.formats import WRITERS
 from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES, VARIANTS
-from diffmatte_cli.records import WeightsRecord
 from diffmatte_cli.training.config import TrainConfig
 from diffmatte_cli.training.objective import ALIGNMENTS
-from diffmatte_cli.weights import Store
+from diffmatte_cli.weights.records import WeightsRecord
+from diffmatte_cli.weights.store import Store
 
 PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
 

@@ -28,7 +28,7 @@ def test_the_wheel_holds_weights_types_and_the_page(wheel: Path) -> None:
 def test_the_record_is_found_without_a_checkout(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = (
-        "from diffmatte_cli.weights import PACKAGE, resolve_model;"
+        "from diffmatte_cli.weights.store import PACKAGE, resolve_model;"
         "path = resolve_model('tiny').path; assert path.is_file(); print(PACKAGE)"
     )
     done = finish("-c", code, cwd=tmp_path, env={"PYTHONPATH": ""})
@@ -37,7 +37,7 @@ def test_the_record_is_found_without_a_checkout(wheel: Path, tmp_path: Path) -> 
 
 
 def test_the_record_is_found_in_a_checkout() -> None:
-    code = "from diffmatte_cli.weights import PACKAGE, Store; print(PACKAGE.parent, 'tiny' in Store().records())"
+    code = "from diffmatte_cli.weights.store import PACKAGE, Store; print(PACKAGE.parent, 'tiny' in Store().records())"
     done = finish("-c", code, cwd=ROOT, env={"PYTHONPATH": ""})
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(ROOT), "True"]

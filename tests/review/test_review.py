@@ -15,10 +15,10 @@ from support import fakes
 from support.pages import ALPHA, HOSTILE, Page, make_results, page_of, row, save, write_report
 
 from diffmatte_cli import review
-from diffmatte_cli.composing import cutout
-from diffmatte_cli.foreground import estimate_foreground
-from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.images import read_grey
+from diffmatte_cli.composition.background import cutout
+from diffmatte_cli.composition.foreground import estimate_foreground
+from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.imaging.read import read_grey
 from diffmatte_cli.review import cutting, pictures
 
 

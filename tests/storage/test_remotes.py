@@ -15,10 +15,11 @@ from support import fakes
 from typer.testing import Result
 
 from diffmatte_cli.errors import ImageError, OutputError, UsageError
-from diffmatte_cli.jobs import Request, plan
-from diffmatte_cli.locations import below, identity, is_inside, kind, location, pictures_in
-from diffmatte_cli.receipts import read_receipt
-from diffmatte_cli.remotes import is_remote, putting, read
+from diffmatte_cli.imaging.folders import pictures_in
+from diffmatte_cli.imaging.receipts import read_receipt
+from diffmatte_cli.planning.jobs import Request, plan
+from diffmatte_cli.storage.paths import below, identity, is_inside, kind, location
+from diffmatte_cli.storage.remotes import is_remote, putting, read
 
 NAMES = ("a", "b", "c")
 FOLDER = ("matte", "memory://in/photos", "--trimap", "memory://in/trimaps", "-o")
@@ -287,7 +288,7 @@ def test_nothing_half_written_stays(matter: fakes.FakeMatter, monkeypatch: pytes
 def test_neither_of_two_results_is_put_where_one_cannot_be_made(
     matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch, stores: MemoryFileSystem
 ) -> None:
-    from diffmatte_cli import writing
+    from diffmatte_cli.imaging import write as writing
 
     encode = writing.encoded
 

@@ -20,11 +20,11 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from diffmatte_cli.cli import app, main
+from diffmatte_cli.commands.app import app, main
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.extras import is_installed
-from diffmatte_cli.formats import WRITERS
-from diffmatte_cli.weights import Copy, ModelSource, Store
+from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.weights.store import Copy, ModelSource, Store
 
 PROGRAM = ("-m", "support.fakes")
 GO = "go"
@@ -82,7 +82,7 @@ class FakeMatter:
 
 
 def fake_matting(matter: FakeMatter) -> ModuleType:
-    """Make a module to stand in ``sys.modules`` for ``diffmatte_cli.matting``."""
+    """Make a module to stand in ``sys.modules`` for ``diffmatte_cli.inference.matter``."""
 
     def pick_device(spec: str) -> str:
         if spec not in ("auto", "cpu", "cuda:0", "cuda:1"):
@@ -93,7 +93,7 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
         matter.working.append(working)
         return replace(matter, device=device)
 
-    module = ModuleType("diffmatte_cli.matting")
+    module = ModuleType("diffmatte_cli.inference.matter")
     module.__dict__.update(pick_device=pick_device, load_file=load_file, Matter=FakeMatter)
     return module
 
@@ -151,5 +151,5 @@ def _paced(pace: str) -> FakeMatter:
 
 
 if __name__ == "__main__":
-    sys.modules["diffmatte_cli.matting"] = fake_matting(_paced(sys.argv.pop(1)))
+    sys.modules["diffmatte_cli.inference.matter"] = fake_matting(_paced(sys.argv.pop(1)))
     main()

@@ -8,7 +8,7 @@ from subprocess import PIPE, CompletedProcess, Popen
 
 import numpy as np
 
-from diffmatte_cli.weights import PACKAGE
+from diffmatte_cli.weights.store import PACKAGE
 
 from . import processes
 from .hub_server import Hub

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffmatte_cli.matting import Matter
+from diffmatte_cli.inference.matter import Matter
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.official import official_name

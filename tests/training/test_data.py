@@ -14,20 +14,20 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 import cv2
 
 from diffmatte_cli.model.config import VARIANTS
-from diffmatte_cli.training.camera import AS_IS, NO_CAMERA, Camera, Tint, draw_camera, draw_tint, pack
-from diffmatte_cli.training.composition import MARGIN, compose
 from diffmatte_cli.training.config import DataConfig, OptimiserConfig, RunConfig, TrainConfig
 from diffmatte_cli.training.data import Batch, Share, batches, read_validation
-from diffmatte_cli.training.finishing import Stack, finish, stack
-from diffmatte_cli.training.jpeg import compress
-from diffmatte_cli.training.mattes import PROCEDURAL
-from diffmatte_cli.training.noise import smooth_noise
-from diffmatte_cli.training.outlines import draw_outline
-from diffmatte_cli.training.pelts import PELTS, lay_pelt
-from diffmatte_cli.training.pictures import Assets, find_pictures, place_cutout
-from diffmatte_cli.training.scenery import draw_scenery
-from diffmatte_cli.training.shapes import glass
-from diffmatte_cli.training.trimaps import make_trimap
+from diffmatte_cli.training.synthesis.camera import AS_IS, NO_CAMERA, Camera, Tint, draw_camera, draw_tint, pack
+from diffmatte_cli.training.synthesis.composition import MARGIN, compose
+from diffmatte_cli.training.synthesis.finishing import Stack, finish, stack
+from diffmatte_cli.training.synthesis.jpeg import compress
+from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
+from diffmatte_cli.training.synthesis.noise import smooth_noise
+from diffmatte_cli.training.synthesis.outlines import draw_outline
+from diffmatte_cli.training.synthesis.pelts import PELTS, lay_pelt
+from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures, place_cutout
+from diffmatte_cli.training.synthesis.scenery import draw_scenery
+from diffmatte_cli.training.synthesis.shapes import glass
+from diffmatte_cli.training.synthesis.trimaps import make_trimap
 
 CPU = torch.device("cpu")
 

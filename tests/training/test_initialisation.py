@@ -29,12 +29,12 @@ from support.pretrained import (
 from torch.nn import functional as F
 
 from diffmatte_cli.errors import UsageError, WeightsError
-from diffmatte_cli.hub import fetch
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import PIXEL_MEAN, PIXEL_STD, DiffMatte
 from diffmatte_cli.training.initialisation import Report, initialise_encoder
 from diffmatte_cli.training.pretrained import NETWORKS
-from diffmatte_cli.weights import Store
+from diffmatte_cli.weights.hub import fetch
+from diffmatte_cli.weights.store import Store
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,16 +16,16 @@ from typer.testing import CliRunner
 pytest.importorskip("cv2", reason="training needs the [train] extra")
 pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
-from diffmatte_cli.cli import app
+from diffmatte_cli.commands.app import app
+from diffmatte_cli.diffusion.samplers import Diffusion
 from diffmatte_cli.errors import OutputError, TrainingError, UsageError
-from diffmatte_cli.matting import load_model
-from diffmatte_cli.sampling import Diffusion
+from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.training import loop
-from diffmatte_cli.training.composition import compose
 from diffmatte_cli.training.config import read_config
 from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer
 from diffmatte_cli.training.objective import ALIGNMENTS
-from diffmatte_cli.training.pictures import Assets, find_pictures
+from diffmatte_cli.training.synthesis.composition import compose
+from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
 
 TRAINING = ROOT / "docs" / "training"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffmatte_cli.sampling import Diffusion, ddim
+from diffmatte_cli.diffusion.samplers import Diffusion, ddim
 from diffmatte_cli.training import objective
 from diffmatte_cli.training.losses import LossWeights, matting_losses, scales_of, total_loss
 from diffmatte_cli.training.objective import ALIGNMENTS, CHAINS, Draws, draw, noisy_sample

@@ -16,8 +16,8 @@ from support.processes import PATIENCE, finish, start, wait_for
 pytest.importorskip("cv2", reason="training needs the [train] extra")
 pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
-from diffmatte_cli.matting import load_model
-from diffmatte_cli.metrics import sad
+from diffmatte_cli.evaluation.metrics import sad
+from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.training.data import read_validation
 from diffmatte_cli.training.loop import CHECKPOINT
 
@@ -27,7 +27,7 @@ TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 # The whole program, but that the eighth step never ends.
 STUCK = """
 import threading
-from diffmatte_cli.cli import main
+from diffmatte_cli.commands.app import main
 from diffmatte_cli.training.loop import Trainer
 
 train = Trainer._train

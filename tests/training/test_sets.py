@@ -16,14 +16,15 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 import cv2
 
 from diffmatte_cli.errors import TrainingError
-from diffmatte_cli.training import checking, recipe
+from diffmatte_cli.training import checking
 from diffmatte_cli.training.checking import Source, check_data, list_sources, list_validation
-from diffmatte_cli.training.composition import Layers
-from diffmatte_cli.training.finishing import finish, stack
-from diffmatte_cli.training.noise import Bytes, smooth_noise
-from diffmatte_cli.training.recipe import compose_paper, pick_foreground
-from diffmatte_cli.training.sets import Foreground, Sets, read_foreground, read_sets
-from diffmatte_cli.training.trimaps import erode_known
+from diffmatte_cli.training.synthesis import recipe
+from diffmatte_cli.training.synthesis.composition import Layers
+from diffmatte_cli.training.synthesis.finishing import finish, stack
+from diffmatte_cli.training.synthesis.noise import Bytes, smooth_noise
+from diffmatte_cli.training.synthesis.recipe import compose_paper, pick_foreground
+from diffmatte_cli.training.synthesis.sets import Foreground, Sets, read_foreground, read_sets
+from diffmatte_cli.training.synthesis.trimaps import erode_known
 
 GREEN, GARBAGE = (20, 200, 30), (255, 0, 255)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFilter
 
-from diffmatte_cli.doctor import Diagnosis, examine
-from diffmatte_cli.images import Grey, Photo
-from diffmatte_cli.orientation import orient
+from diffmatte_cli.imaging.orientation import orient
+from diffmatte_cli.imaging.read import Grey, Photo
+from diffmatte_cli.trimaps.doctor import Diagnosis, examine
 
 HEIGHT, WIDTH = 240, 320
 CLASSES = st.sampled_from([0, 128, 255])

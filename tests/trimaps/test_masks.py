@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.masks import trimap_from_mask
-from diffmatte_cli.morphology import grown, shrunk
-from diffmatte_cli.settings import Band
+from diffmatte_cli.trimaps.band import Band
+from diffmatte_cli.trimaps.masks import trimap_from_mask
+from diffmatte_cli.trimaps.morphology import grown, shrunk
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 MASKS = hnp.arrays(np.bool_, SHAPES)

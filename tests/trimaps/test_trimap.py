@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from diffmatte_cli.errors import ImageError
-from diffmatte_cli.images import Grey, Photo
-from diffmatte_cli.orientation import orient
-from diffmatte_cli.trimap import diagnose, fit_to_photo, parse_trimap, unknown_share
+from diffmatte_cli.imaging.orientation import orient
+from diffmatte_cli.imaging.read import Grey, Photo
+from diffmatte_cli.trimaps.trimap import diagnose, fit_to_photo, parse_trimap, unknown_share
 
 LEVELS = hnp.arrays(
     np.float32,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from support import ROOT
 
-from diffmatte_cli.images import read_grey, read_image
-from diffmatte_cli.matting import load_model
-from diffmatte_cli.metrics import mse, sad
-from diffmatte_cli.trimap import parse_trimap
-from diffmatte_cli.weights import Store, file_sha256, resolve_model
+from diffmatte_cli.evaluation.metrics import mse, sad
+from diffmatte_cli.imaging.read import read_grey, read_image
+from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.trimaps.trimap import parse_trimap
+from diffmatte_cli.weights.store import Store, file_sha256, resolve_model
 
 MEGABYTE = 10**6
 

@@ -9,9 +9,9 @@ from safetensors.torch import load_file, save_file
 from support.hub_user import SHA256, WEIGHTS, Place, failure
 
 from diffmatte_cli.errors import UsageError, WeightsError
-from diffmatte_cli.publishing import _draft, model_card, publish
-from diffmatte_cli.records import Metrics, WeightsRecord, read_records
-from diffmatte_cli.weights import PACKAGE, Store
+from diffmatte_cli.weights.publishing import _draft, model_card, publish
+from diffmatte_cli.weights.records import Metrics, WeightsRecord, read_records
+from diffmatte_cli.weights.store import PACKAGE, Store
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
 # Where its second transport, Xet, is installed, the client uploads by nothing else unless told; the server speaks HTTP.
@@ -83,7 +83,7 @@ def test_a_file_that_does_not_say_what_it_is(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*_: Any) -> None:
         raise AssertionError("something was sent")
 
-    monkeypatch.setattr("diffmatte_cli.publishing.hub_client", refuse)
+    monkeypatch.setattr("diffmatte_cli.weights.publishing.hub_client", refuse)
     silent = copy(Path("silent.safetensors"))
     with pytest.raises(UsageError, match="does not say its licence"):
         publish("mine", silent, "lab/new", Store())

@@ -11,12 +11,12 @@ from support import ROOT
 from support.processes import finish
 
 from diffmatte_cli.errors import UsageError, WeightsError
-from diffmatte_cli.hub import obtain
-from diffmatte_cli.matting import load_model
+from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.model.checkpoint import parameter_count
 from diffmatte_cli.model.config import VARIANTS
-from diffmatte_cli.records import Metrics, WeightsRecord, as_toml, read_records
-from diffmatte_cli.weights import PACKAGE, Store, resolve_model
+from diffmatte_cli.weights.hub import obtain
+from diffmatte_cli.weights.records import Metrics, WeightsRecord, as_toml, read_records
+from diffmatte_cli.weights.store import PACKAGE, Store, resolve_model
 
 RECORDS = Store().records()
 SHA256 = "a" * 64
@@ -248,7 +248,7 @@ HOMES: list[Callable[[Path], dict[str, str]]] = [
 ASK_CLIENT = """
 from pathlib import Path
 from huggingface_hub import constants, try_to_load_from_cache
-from diffmatte_cli.weights import Store
+from diffmatte_cli.weights.store import Store
 store = Store(Path("ours.toml"))
 record = store.record("ours")
 path = store.cached_path(record)

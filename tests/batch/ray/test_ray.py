@@ -16,8 +16,8 @@ from support import fakes
 from support.processes import PATIENCE, PYTHONPATH, finish, start, wait_for
 from support.skipping import skip_without
 
-from diffmatte_cli.connecting import QUIET
-from diffmatte_cli.records import PACKAGE
+from diffmatte_cli.batch.ray.connecting import QUIET
+from diffmatte_cli.weights.records import PACKAGE
 
 pytestmark = skip_without(importlib.util.find_spec("ray"), "needs the [ray] extra")
 

@@ -12,14 +12,14 @@ import pytest
 from support import fakes
 from support.processes import PATIENCE
 
-from diffmatte_cli import clusters, connecting, workers
-from diffmatte_cli.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
+from diffmatte_cli.batch.ray import clusters, connecting, workers
+from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
+from diffmatte_cli.batch.ray.workers import Desk, Outcome, Room, Setup, Worker
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
-from diffmatte_cli.jobs import Job, Request, plan
-from diffmatte_cli.locations import location
-from diffmatte_cli.settings import MatteOptions
-from diffmatte_cli.weights import Store
-from diffmatte_cli.workers import Desk, Outcome, Room, Setup, Worker
+from diffmatte_cli.planning.jobs import Job, Request, plan
+from diffmatte_cli.planning.settings import MatteOptions
+from diffmatte_cli.storage.paths import location
+from diffmatte_cli.weights.store import Store
 
 DIED = "a worker died and was replaced: what it had in hand is done again"
 

@@ -1,0 +1,67 @@
+"""Models on devices, each loaded when the first picture needs it."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..planning.settings import MatteOptions
+from ..planning.sizes import parse_memory
+from ..weights.store import ModelSource
+
+if TYPE_CHECKING:
+    from ..inference.matter import Matter
+
+__all__ = ["Engine", "engines"]
+
+
+class Engine:
+    """A model on one device, loaded when the first picture needs it."""
+
+    def __init__(self, name: str, load: Callable[[], "Matter"]) -> None:
+        self.name, self._load = name, load
+        self._matter: Matter | None = None
+
+    @property
+    def matter(self) -> "Matter":
+        """The loaded model; raises WeightsError, or UsageError for an absent device."""
+        if self._matter is None:
+            self._matter = self._load()
+        return self._matter
+
+
+def engines(source: ModelSource, options: MatteOptions, tell: Callable[[str], None]) -> list[Engine]:
+    """Return an engine for each device of ``options``; ``tell`` hears what loading does."""
+    one_at_a_time = threading.Lock()
+
+    def loader(device: str) -> Callable[[], "Matter"]:
+        def load() -> "Matter":
+            with one_at_a_time:  # the second device finds the file that the first has pulled
+                return _load(source, device, options, tell)
+
+        return load
+
+    return [Engine(source.name, loader(device)) for device in options.device_names]
+
+
+def _load(source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None]) -> "Matter":
+    from ..inference.matter import load_file, pick_device
+    from ..weights.hub import obtain
+
+    if options.threads is not None:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    where = pick_device(device)
+    if device == "auto":
+        tell(f"device: {where}")
+    path = obtain(source, options.store, progress=not options.quiet, tell=tell)
+    return load_file(
+        source,
+        path,
+        where,
+        attention_grids=options.attention_grids,
+        plain=options.plain,
+        precision=options.precision,
+        memory=None if options.memory is None else parse_memory(options.memory),
+        tell=tell,
+    )

@@ -1,0 +1,110 @@
+"""Reach a Ray cluster, or start one of this machine, without Ray speaking to the user or taking signals."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from ...errors import UsageError
+from ...planning.settings import MatteOptions
+from ...stopping import SIGNALS
+
+__all__ = ["QUIET", "address_of", "check_address", "connected", "first_line"]
+
+LOCAL = "local"
+STORE_BYTES = 128 * 2**20  # of a local cluster's own store: rows are small
+SECONDS_TO_ANSWER = 5.0
+# Ray's own log stays in its files. What is set already is kept.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def address_of(options: MatteOptions) -> str:
+    """Return the cluster's address; Ray itself would also find one that somebody has started on this machine."""
+    return options.ray_address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def check_address(address: str) -> None:
+    """Try the address for some seconds; Ray itself would try for minutes."""
+    if address in (LOCAL, "auto"):
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        raise UsageError(f"--ray-address must be HOST:PORT of a cluster's head, or auto, not {address}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster answers at {address}: {error}") from error
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Yield Ray, connected to a cluster, or to one of its own that ends with the block."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
+    with _signals_kept(), _stderr_aside():
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                **(own if address == LOCAL else {}),
+            )
+        except Exception as error:  # of many kinds
+            raise UsageError(_refusal(error, address)) from error
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of workers that died
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _refusal(error: BaseException, address: str) -> str:
+    """Say why Ray does not start; that a token is missing is known further down in the error only."""
+    below: BaseException | None = error
+    while below is not None:
+        if "InvalidAuthToken" in str(below):
+            return f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN"
+        below = below.__cause__ or below.__context__
+    return f"Ray does not start: {first_line(error)}"
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back the handlers of signals that Ray takes for itself."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _stderr_aside() -> Iterator[None]:
+    """Keep what libraries write to stderr, past Python, away from it."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its class."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

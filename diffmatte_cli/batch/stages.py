@@ -1,0 +1,260 @@
+"""The matting of planned jobs: what each stage of the pipeline does with one photograph."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..composition.background import Background
+from ..composition.products import Finished, Products
+from ..composition.trajectory import StepDump, dumping, is_dump_of
+from ..errors import ImageError
+from ..imaging.encoding import check_fits
+from ..imaging.formats import WRITERS
+from ..imaging.read import Grey, Photo, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
+from ..imaging.vfx import USUAL
+from ..imaging.write import write_images
+from ..inference.uncertainty import Spread, risk_of
+from ..planning.jobs import Job
+from ..planning.settings import MatteOptions
+from ..planning.sources import ALPHA
+from ..storage.reading import read_bytes
+from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
+from ..version import __version__
+from .engines import Engine
+from .pipeline import Settled, Stopped
+
+if TYPE_CHECKING:
+    from ..inference.matter import Encoding, Matter
+
+__all__ = ["Matted", "Stages"]
+
+
+@dataclass(frozen=True)
+class Matted:
+    """What became of a job.
+
+    Attributes:
+        status: "done", or "skipped" for a result that was there already.
+        receipt: what the result was made of.
+        width, height: in pixels; 0 if skipped.
+        unknown: share of unknown pixels, 0 to 1.
+        engine: a phrase for what computed it.
+        seconds: spent on it by all stages, waiting aside.
+        risk: see ``uncertainty.risk_of``; None where it was not asked for.
+    """
+
+    status: str
+    receipt: Receipt
+    width: int = 0
+    height: int = 0
+    unknown: float = 0.0
+    engine: str = ""
+    seconds: float = 0.0
+    risk: float | None = None
+
+
+@dataclass
+class _Work:
+    """A job on its way: what has been read of it, then what has been computed."""
+
+    job: Job
+    receipt: Receipt
+    photo: Photo
+    trimap: NDArray[np.uint8]
+    seconds: float
+    alpha: NDArray[np.float32] | None = None
+    uncertainty: NDArray[np.float32] | None = None
+    engine: str = "no model needed"
+    dump: StepDump | None = None
+    # Holds the dump's folder until the result is written, too.
+    open: ExitStack = field(default_factory=ExitStack)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The three stages, for one run.
+
+    Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings need
+    the photograph's name; ``step_bar`` whether to show each picture's steps; ``stop`` is looked at between steps;
+    ``background`` is the new one, if there is one.
+    """
+
+    options: MatteOptions
+    weights: str
+    warn: Callable[[str], None]
+    stop: threading.Event
+    several: bool = False
+    step_bar: bool = False
+    background: Background | None = None
+
+    def read(self, job: Job) -> "_Work | Settled":
+        """Read and check a photograph and its trimap, unless their result is there already.
+
+        Raises ImageError, or OutputError where the result's format cannot hold the picture.
+        """
+        began = time.monotonic()
+        content = read_bytes(job.image, self._check_stop)
+        drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
+        receipt = self._receipt(job, content, drawn)
+        if self.options.skip_existing and self._is_there(job, receipt):
+            main = self._products.receipts(job, receipt)[job.output]
+            return Settled(Matted("skipped", main, seconds=time.monotonic() - began, risk=_risk_in(job)))
+        photo = decode_image(content, job.image, self.options.input_space)
+        check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
+        levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
+        trimap = parse_trimap(levels)
+        for text in (
+            *photo.notes,
+            *_about_colour(job, photo, self.options.cutout),
+            *(found.text for found in diagnose(levels, trimap)),
+        ):
+            self.warn(f"{job.name}: {text}" if self.several else text)
+        return _Work(job, receipt, photo, trimap, time.monotonic() - began)
+
+    def _check_stop(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+
+    def _receipt(self, job: Job, image: bytes, trimap: bytes | None) -> Receipt:
+        options = self.options
+        return Receipt(
+            program=__version__,
+            weights=self.weights,
+            image=sha256_of(image),
+            trimap=ALPHA if trimap is None else sha256_of(trimap),
+            result="alpha",
+            bits=job.bits,
+            seed=job.seed,
+            steps=job.steps,
+            sampler=options.sampler,
+            schedule=options.schedule,
+            input_scale=options.input_scale,
+            keep_known=options.keep_known,
+            attention_grids=options.attention_grids,
+            precision=options.precision,
+            until_stable=options.until_stable,
+            path="plain" if options.plain else "whole" if options.whole else "region",
+            input_space=options.input_space,
+            deep=reads_deep(image),
+        )
+
+    @property
+    def _products(self) -> Products:
+        return Products(self.options, self.background)
+
+    def _is_there(self, job: Job, receipt: Receipt) -> bool:
+        receipts = self._products.receipts(job, receipt)
+        return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
+            job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
+        )
+
+    def made_before(self, work: _Work) -> Matted | None:
+        """Return what became of a job that a run may not make again, since an attempt that was cut off has made it."""
+        if work.job.overwrite or not self._is_there(work.job, work.receipt):
+            return None
+        height, width = work.trimap.shape
+        unknown, receipt = unknown_share(work.trimap), self._products.receipts(work.job, work.receipt)[work.job.output]
+        by = "made by a worker that died"
+        return Matted("done", receipt, width, height, unknown, by, work.seconds, _risk_in(work.job))
+
+    def computer(self, engine: Engine) -> Callable[["_Work"], "_Work"]:
+        """Return the stage that computes alpha on one engine; its errors are those of ``Matter``."""
+
+        def compute(work: _Work) -> _Work:
+            began = time.monotonic()
+            steps = work.job.steps if (work.trimap == UNKNOWN).any() else 0
+            with ExitStack() as opened:
+                job = work.job
+                dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
+                work.dump = opened.enter_context(dump)
+                if steps:
+                    self._sample(work, engine)
+                else:
+                    work.alpha = (work.trimap == 255).astype(np.float32)
+                    work.uncertainty = np.zeros_like(work.alpha) if self.options.uncertainty else None
+                work.open = opened.pop_all()
+            work.seconds += time.monotonic() - began
+            return work
+
+        return compute
+
+    def _sample(self, work: _Work, engine: Engine) -> None:
+        from tqdm import tqdm
+
+        job, matter, seeds = work.job, engine.matter, self.options.uncertainty or 1
+        encoding = matter.encode(work.photo.pixels, work.trimap)
+        spread = Spread((work.trimap == UNKNOWN) | (not self.options.keep_known))
+        with tqdm(total=seeds * job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
+            for seed in range(job.seed, job.seed + seeds):
+                for number, alpha in enumerate(self._steps(matter, encoding, job, seed), 1):
+                    self._check_stop()
+                    if seed == job.seed:
+                        if work.dump is not None:
+                            work.dump.add(number, alpha)
+                        work.alpha, taken = alpha, number
+                    if seeds > 1:
+                        spread.add(alpha)
+                    bar.update()
+        work.uncertainty = spread.deviation() if seeds > 1 else None
+        work.engine = f"{engine.name} on {matter.device}, {taken} step{'s' * (taken > 1)}"
+
+    def _steps(self, matter: "Matter", encoding: "Encoding", job: Job, seed: int) -> Iterator[NDArray[np.float32]]:
+        options = self.options
+        return matter.steps(
+            encoding,
+            steps=job.steps,
+            seed=seed,
+            sampler=options.sampler,
+            schedule=options.schedule,
+            input_scale=options.input_scale,
+            keep_known=options.keep_known,
+            whole=options.whole,
+            until_stable=options.until_stable,
+        )
+
+    def write(self, work: "_Work") -> Matted:
+        """Write everything that a job makes, all or nothing; raises OutputError."""
+        began = time.monotonic()
+        unknown, risk = work.trimap == UNKNOWN, None
+        assert work.alpha is not None
+        if work.uncertainty is not None:
+            risk = round(risk_of(work.uncertainty, work.alpha, unknown), 3)
+        finished = Finished(work.photo, work.trimap, work.alpha, work.uncertainty, risk)
+        receipt = self._products.receipts(work.job, work.receipt)[work.job.output]
+        with work.open:
+            if work.dump is not None:
+                work.dump.finish(receipt)
+            write_images(self._products.results(work.job, work.receipt, finished))
+        height, width = work.trimap.shape
+        seconds = work.seconds + time.monotonic() - began
+        return Matted("done", receipt, width, height, unknown_share(work.trimap), work.engine, seconds, risk)
+
+
+def _risk_in(job: Job) -> float | None:
+    """Return the risk that lies beside a result that is there."""
+    return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
+
+
+def _about_colour(job: Job, photo: Photo, cutout: bool) -> Iterator[str]:
+    """Say where a result holds colours without saying which."""
+    profile = (photo.icc_profile or b"").replace(b"\0", b"")
+    if job.format == "exr" and profile and b"sRGB" not in profile:
+        yield "its colour profile is not sRGB, and an EXR is written as if it were: convert the photograph first"
+    if job.format != "exr" and cutout and photo.header.gamut != USUAL:
+        yield f"its primaries are not sRGB's, and {job.format} is written as if they were: convert the photograph first"
+
+
+def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> Grey:
+    if drawn is not None and job.trimap is not None:
+        return decode_grey(drawn, job.trimap)
+    own = decode_opacity(image, job.image)
+    if own is None:
+        raise ImageError(f"{job.name} has no alpha channel to take for its trimap: name a trimap instead")
+    return own

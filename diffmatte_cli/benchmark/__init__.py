@@ -1,0 +1,1 @@
+"""What matting takes, in seconds and memory: measured, and estimated beforehand."""

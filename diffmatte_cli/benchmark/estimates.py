@@ -1,0 +1,57 @@
+"""What a picture will need, in memory and seconds, told before it is computed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..inference.memory import Spending
+from ..inference.region import Plan, depth
+from ..inference.tiles import SPARSE
+from ..model.diffmatte import pad_amounts
+from ..trimaps.trimap import UNKNOWN
+from .bench import Case, encoder_macs, scene, timed
+
+__all__ = ["Estimate", "Estimator"]
+
+# Of the drawn scene that is timed, a side in pixels.
+SIDE = 512
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Peak of resident memory in bytes, and seconds of computing."""
+
+    bytes: int
+    seconds: float
+
+
+class Estimator:
+    """Estimates for one model on this machine, from a small scene that is timed once."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, matter = case, case.matter(plain=False)
+        self.config, self.limit = matter.model.config, matter.limit
+        image, trimap = scene(SIDE, SIDE, 0.1)
+        timed(matter, image, trimap, steps=1)  # warms up
+        run = timed(matter, image, trimap, steps=3)
+        self.encoder_pace = run.encoder / encoder_macs(self.config, SIDE, SIDE)
+        self.step_pace = (run.total - run.encoder) / 3 / self._step_macs(trimap)
+
+    def of(self, trimap: NDArray[np.uint8]) -> Estimate:
+        """Return what a picture with this trimap, uint8 [H, W] in {0, 128, 255}, will need; 0 if nothing is unknown."""
+        unknown = torch.from_numpy(trimap == UNKNOWN)
+        if not bool(unknown.any()):
+            return Estimate(0, 0.0)
+        spending = Spending(self.config, self.limit, *trimap.shape)
+        _, _, sampling = spending.plan(unknown)
+        encoder = self.encoder_pace * encoder_macs(self.config, *trimap.shape)
+        steps = self.case.steps * self.step_pace * self._step_macs(trimap)
+        return Estimate(max(sampling, spending.encoding), encoder + steps)
+
+    def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
+        height, width = trimap.shape
+        down, right = pad_amounts(height, width)
+        unknown = np.pad(trimap == UNKNOWN, ((0, down), (0, right)))
+        return Plan.make(torch.from_numpy(unknown), depth(self.config), SPARSE).macs(self.config)

@@ -1,0 +1,150 @@
+"""Assemble the commands; turn every error into one line on stderr and an exit code, here and nowhere else."""
+
+import atexit
+import errno
+import gc
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any, TextIO
+
+import typer
+from typer.core import TyperGroup
+
+from ..console import fail, say
+from ..errors import DiffmatteError, PlanError, described, is_shortage
+from ..version import __version__
+from .bench import bench
+from .check import check
+from .evaluate import evaluate
+from .matte import matte
+from .review import review
+from .train import train
+from .trimap import trimap
+from .weights import weights
+
+__all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class ErrorBoundary(TyperGroup):
+    """Run the program and end the process with its exit code, whatever happens inside."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **settings: Any) -> Any:
+        """Run on ``args`` (default: the process's own); always raises SystemExit."""
+        argv = list(sys.argv[1:] if args is None else args) or ["--help"]
+        settings["standalone_mode"] = False
+        try:
+            code = super().main(argv, *rest, **settings)
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            code = _exit_code(error, verbose="--verbose" in argv)
+        else:
+            if code == _INTERRUPTED:  # Typer's own answer to Ctrl-C
+                say("interrupted")
+        sys.exit(code or 0)
+
+
+def _exit_code(error: BaseException, *, verbose: bool) -> int:
+    """Print what ended the program, in one line, and choose its exit code."""
+    if isinstance(error, BrokenPipeError):
+        _drop_output(sys.stdout, sys.stderr)  # nobody listens any more
+        return 1
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        say("interrupted")
+        return _INTERRUPTED
+    if isinstance(error, PlanError):
+        for problem in error.problems:
+            fail(problem)
+        return error.exit_code
+    if isinstance(error, DiffmatteError):
+        fail(str(error))
+        return error.exit_code
+    if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
+        fail("there is no room for the output: send it somewhere else")
+        _drop_output(sys.stdout)
+        return 1
+    if hasattr(error, "format_message"):  # a wrong command line, as the parser tells it
+        return _bad_command_line(error)
+    return _bug(error, verbose)
+
+
+def _drop_output(*streams: TextIO) -> None:
+    """Send what is still buffered for ``streams`` nowhere, so that Python's own exit stays silent."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
+
+
+def _bad_command_line(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    where = f" (see {context.command_path} --help)" if context is not None else ""
+    fail(error.format_message().rstrip(".") + where)
+    return int(error.exit_code)
+
+
+def _bug(error: BaseException, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    hint = "" if verbose or is_shortage(error) else "; run again with --verbose for the traceback, and please report it"
+    fail(described(error) + hint)
+    return 1
+
+
+app = typer.Typer(
+    cls=ErrorBoundary,
+    name="diffmatte",
+    help="Cut hair, fur and soft edges out of photographs: photograph and trimap in, alpha matte out.",
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: denser to read, and shown in half the time
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"diffmatte {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+
+
+for _command in (matte, check, trimap, review, evaluate, bench, train):
+    app.command()(_command)
+app.add_typer(weights, name="weights")
+
+
+def _end(number: int, _: object) -> None:
+    """End by an exception, so that what is half-written is cleared away."""
+    raise SystemExit(128 + number)
+
+
+def _leave_quickly() -> None:
+    if "OpenImageIO" not in sys.modules:  # its bindings report what is not cleared away as leaks
+        gc.freeze()
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    # Importing torch makes a great many objects that stay: not to be looked through at every turn, nor at the end.
+    gc.set_threshold(50_000)
+    atexit.register(_leave_quickly)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller: nobody wants to read, which is no reason to fail
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        getattr(sys, name).reconfigure(errors="backslashreplace")
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _end)
+    app(prog_name="diffmatte")

@@ -1,0 +1,125 @@
+"""From alpha to pictures: the cutout, the subject on a new background, and where that comes from."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..imaging.colour import Floats, as_shares, converted, quantise
+from ..imaging.read import Photo, decode_image
+from ..imaging.receipts import sha256_of
+from ..planning.backgrounds import check_background, colour_of
+from ..planning.settings import BLUR, CHECKER
+from ..planning.sources import unusable
+from ..storage.paths import location
+from ..storage.reading import read_bytes
+from .foreground import blurred_background
+
+__all__ = ["Background", "Plane", "background_of", "composite", "cutout"]
+
+_SQUARES = 64  # along the longer side of a checkerboard
+_GREYS = 0.6, 0.8
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Hold colour float32 [H, W, 3], and whether it is linear light or sRGB."""
+
+    values: Floats
+    linear: bool
+
+    def as_linear(self, wanted: bool) -> "Plane":
+        """Return the same colour as linear light, or as sRGB."""
+        return Plane(converted(self.values, self.linear, wanted), wanted)
+
+
+def cutout(foreground: Floats, alpha: Floats, bits: int | None, *, premultiplied: bool) -> NDArray[Any]:
+    """Return RGBA [H, W, 4]: uint8 or uint16, or float32 without ``bits``.
+
+    ``foreground`` is float32 [H, W, 3] from 0, ``alpha`` float32 [H, W] in [0, 1]; ``premultiplied`` multiplies the
+    first by the second.
+    """
+    opacity = np.clip(alpha, 0, 1)
+    kind = np.float32 if bits is None else np.uint8 if bits == 8 else np.uint16
+    picture = np.empty((*alpha.shape, 4), kind)
+    for channel in range(4):  # one at a time: a quarter of the memory
+        plane = opacity if channel == 3 else foreground[..., channel]
+        plane = plane * opacity if premultiplied and channel < 3 else plane
+        picture[..., channel] = plane if bits is None else quantise(plane, bits)
+    return picture
+
+
+def composite(foreground: Plane, background: Plane, alpha: Floats, *, linear_light: bool) -> Plane:
+    """Lay the foreground over the background (Eq. 1), in linear light or in sRGB; gives the foreground's own kind."""
+    above, below = (plane.as_linear(linear_light).values for plane in (foreground, background))
+    opacity = np.clip(alpha, 0, 1)[..., None]
+    return Plane(opacity * above + (1 - opacity) * below, linear_light).as_linear(foreground.linear)
+
+
+@dataclass(frozen=True)
+class Background:
+    """A new background: a colour, "checker", "blur" or a picture; make one with :func:`background_of`.
+
+    ``name`` stands for it in receipts: what it is called, or the sha256 of the picture's file. ``fitted`` keeps the
+    picture in the size that was needed last.
+    """
+
+    name: str
+    colour: tuple[int, ...] | None = None
+    picture: Photo | None = None
+    fitted: dict[tuple[int, ...], Floats] = field(default_factory=dict, compare=False, repr=False)
+
+    def plane(self, photo: Photo, alpha: Floats) -> Plane:
+        """Return the background for a photograph, of its size; a picture is scaled to cover."""
+        height, width = alpha.shape
+        if self.picture is not None:
+            if alpha.shape not in self.fitted:
+                self.fitted.clear()
+                self.fitted[alpha.shape] = _covering(self.picture.colour, height, width)
+            return Plane(self.fitted[alpha.shape], self.picture.linear)
+        if self.name == BLUR:
+            return Plane(blurred_background(photo.colour, alpha), photo.linear)
+        if self.name == CHECKER:
+            side = max(1, max(height, width) // _SQUARES)
+            odd = (np.arange(height)[:, None] // side + np.arange(width) // side) % 2
+            grey = np.array(_GREYS, np.float32)[odd]
+            return Plane(np.broadcast_to(grey[..., None], (height, width, 3)), False)
+        colour = np.array(self.colour, np.float32) / np.float32(255)
+        return Plane(np.broadcast_to(colour, (height, width, 3)), False)
+
+
+def background_of(text: str) -> Background:
+    """Return the background that ``--background`` names.
+
+    Raises:
+        UsageError: as ``check_background``.
+        ImageError: the file cannot be read.
+    """
+    check_background(text)
+    if text in (BLUR, CHECKER):
+        return Background(text)
+    path = location(text)
+    if unusable(path, "background") is not None:
+        return Background(text, colour_of(text))
+    content = read_bytes(path)
+    return Background(sha256_of(content), picture=decode_image(content, path))
+
+
+def _covering(pixels: NDArray[Any], height: int, width: int) -> Floats:
+    """Scale [h, w, 3] to the smallest size that covers height x width, and cut out the middle."""
+    factor = max(height / pixels.shape[0], width / pixels.shape[1])
+    # The part of the picture that will be seen, in its own pixels, and its place in what is cut out roughly.
+    seen = height / factor, width / factor
+    start = [(side - part) / 2 for side, part in zip(pixels.shape, seen, strict=False)]
+    rows, columns = (slice(int(first), math.ceil(first + part)) for first, part in zip(start, seen, strict=True))
+    top, left = start[0] - rows.start, start[1] - columns.start
+    box = (left, top, left + seen[1], top + seen[0])
+    how = Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC
+    fitted = np.empty((height, width, 3), np.float32)
+    for channel in range(3):
+        part = Image.fromarray(np.ascontiguousarray(as_shares(pixels[rows, columns, channel])))
+        fitted[..., channel] = np.asarray(part.resize((width, height), how, box)).clip(0)
+    return fitted

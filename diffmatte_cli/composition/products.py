@@ -1,0 +1,123 @@
+"""What a job writes: alpha or cutout, the alpha beside it, its uncertainty, each with its own receipt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..imaging.colour import quantise
+from ..imaging.encoding import Result
+from ..imaging.read import Photo
+from ..imaging.receipts import Receipt
+from ..planning.jobs import Job
+from ..planning.settings import MatteOptions
+from .background import Background, Plane, composite, cutout
+from .foreground import FOREGROUNDS
+
+if TYPE_CHECKING:
+    from ..imaging.colour import Floats
+
+__all__ = ["Finished", "Products"]
+
+UNCERTAINTY_BITS = 16
+_SHARES = np.array([0, 0.5, 1], np.float32)  # of a trimap's 0, 128 and 255
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What has been computed of a photograph: trimap uint8 [H, W], the others float32 [H, W]."""
+
+    photo: Photo
+    trimap: NDArray[np.uint8]
+    alpha: "Floats"
+    uncertainty: "Floats | None" = None
+    risk: float | None = None
+
+
+@dataclass(frozen=True)
+class Products:
+    """Make what jobs write by a run's options; ``background`` is the new one, if there is one."""
+
+    options: MatteOptions
+    background: Background | None = None
+
+    def receipts(self, job: Job, base: Receipt) -> Mapping[Path, Receipt]:
+        """Return the receipt of each file of a job; ``base`` holds what decides the alpha."""
+        has_layers = job.format == "exr"
+        main = replace(base, result="cutout" if self.options.cutout else "alpha", bits=job.bits)
+        if self.options.cutout or has_layers:
+            main = replace(main, foreground=self.options.foreground, space=self._space(job))
+        if self.options.cutout:
+            main = replace(
+                main,
+                background=self.background.name if self.background else None,
+                linear_light=self.options.linear_light,
+                premultiplied=self._premultiplied(job),
+            )
+        receipts = {job.output: replace(main, seeds=self.options.uncertainty if has_layers else None)}
+        if job.alpha_output is not None:
+            receipts[job.alpha_output] = replace(base, bits=job.bits)
+        if job.uncertainty_output is not None:
+            seeds = self.options.uncertainty
+            receipts[job.uncertainty_output] = replace(base, result="uncertainty", bits=UNCERTAINTY_BITS, seeds=seeds)
+        return receipts
+
+    def results(self, job: Job, base: Receipt, finished: Finished) -> list[Result]:
+        """Return the pictures of a job, ready to be written."""
+        receipts = self.receipts(job, base)
+        alpha = Result(
+            job.output,
+            finished.alpha,
+            job.bits,
+            dpi=finished.photo.dpi,
+            within=job.folder,
+            overwrite=job.overwrite,
+        )
+        results = [self._main(job, finished, alpha)]
+        if job.alpha_output is not None:
+            results.append(replace(alpha, path=job.alpha_output))
+        if job.uncertainty_output is not None and finished.uncertainty is not None:
+            uncertainty = replace(alpha, path=job.uncertainty_output, pixels=finished.uncertainty)
+            results.append(replace(uncertainty, bits=UNCERTAINTY_BITS, notes={"risk": finished.risk}))
+        return [replace(result, receipt=receipts[result.path]) for result in results]
+
+    def _main(self, job: Job, finished: Finished, plain: Result) -> Result:
+        """Return the alpha or the cutout; with all layers if the format has them."""
+        photo, alpha, options = finished.photo, finished.alpha, self.options
+        plain = replace(plain, format=job.format, header=photo.header)
+        has_layers = job.format == "exr"
+        if not options.cutout and not has_layers:
+            return plain
+        linear, bits = self._space(job) == "linear", None if has_layers else job.bits
+        colour = Plane(FOREGROUNDS[options.foreground](photo.colour, alpha), photo.linear)
+        foreground = colour.as_linear(linear)
+        if has_layers:
+            plain = replace(plain, linear=linear, layers=_layers(foreground.values, finished))
+        if not options.cutout:
+            return plain
+        plain = replace(plain, icc_profile=None if has_layers or photo.linear else photo.icc_profile, exif=photo.exif)
+        if self.background is not None:
+            below = self.background.plane(photo, alpha)
+            whole = composite(colour, below, alpha, linear_light=options.linear_light).as_linear(linear)
+            return replace(plain, pixels=whole.values if bits is None else quantise(whole.values, bits))
+        premultiplied = self._premultiplied(job)
+        pixels = cutout(foreground.values, alpha, bits, premultiplied=premultiplied)
+        return replace(plain, pixels=pixels, premultiplied=premultiplied)
+
+    def _space(self, job: Job) -> str:
+        return self.options.exr_space if job.format == "exr" else "srgb"
+
+    def _premultiplied(self, job: Job) -> bool:
+        """Tell whether colour is multiplied by alpha; unless it was said, as the format's users expect."""
+        said = self.options.premultiplied
+        return self.background is None and (job.format == "exr" if said is None else said)
+
+
+def _layers(foreground: "Floats", finished: Finished) -> dict[str, "Floats"]:
+    """Return the named layers of an EXR: straight foreground, alpha, trimap and, if there is one, uncertainty."""
+    layers = {f"foreground.{name}": foreground[..., channel] for channel, name in enumerate("RGB")}
+    layers |= {"alpha.Y": finished.alpha, "trimap.Y": _SHARES[finished.trimap // 127]}
+    return layers | ({"uncertainty.Y": finished.uncertainty} if finished.uncertainty is not None else {})

@@ -1,0 +1,1 @@
+"""The mathematics of diffusion, without images or networks: noise schedules and samplers."""

@@ -1,0 +1,313 @@
+"""How published matting test sets lie on disk, as data; finds each picture with its alpha and trimap.
+
+Standard library only, until a trimap is made.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError, listed
+from ..imaging.folders import folders_in, pictures_in
+from ..planning.settings import check_choice
+from ..storage.paths import is_folder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "made_trimap"]
+
+# Distinctions-646 comes without trimaps, and no two papers share theirs. The usual way is to erode what is known by a
+# kernel of random size from 1 to this many pixels (ViTMatte; for training also DiffMatte, Appendix C).
+WIDEST_KERNEL = 30
+
+_EACH = "*"
+# Left by archives of macOS and, closed to most, at the top of a disk.
+_NO_PART = ("__MACOSX", "lost+found")
+
+
+@dataclass(frozen=True)
+class Example:
+    """Hold one picture of a test set; without a ``trimap``, it is made from alpha."""
+
+    name: str
+    image: Path
+    alpha: Path
+    trimap: Path | None
+
+    @property
+    def files(self) -> list[Path]:
+        """The picture, its alpha and, where there is one, its trimap."""
+        return [path for path in (self.image, self.alpha, self.trimap) if path is not None]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Name folders that belong together; without one of trimaps, these are made from alpha."""
+
+    image: str
+    alpha: str
+    trimap: str | None = None
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Yield what each folder holds, and its name."""
+        yield "picture", self.image
+        yield "alpha", self.alpha
+        if self.trimap is not None:
+            yield "trimap", self.trimap
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Describe how one test set lies in a folder DIR, whatever the case of the names.
+
+    Attributes:
+        title: what the set is called.
+        expected: the files in DIR, a line for each kind.
+        folders: the folders that make up a set, the usual ones first.
+        below: where these may lie in DIR, "" being DIR itself and "*" every folder in it.
+        composites: whether NAME_K.png may go with the alpha NAME.png of its foreground.
+        foregrounds: folders that show, where composites are missing, that they are yet to be made.
+        making: what makes them.
+    """
+
+    title: str
+    expected: str
+    folders: tuple[Folders, ...]
+    below: tuple[str, ...] = ("",)
+    composites: bool = False
+    foregrounds: tuple[str, ...] = ()
+    making: str = ""
+
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {
+        "composition-1k": Layout(
+            "Composition-1k",
+            "DIR/merged/NAME_K.png\nDIR/alpha_copy/NAME_K.png or DIR/alpha/NAME.png\nDIR/trimaps/NAME_K.png",
+            folders=(
+                Folders("merged", "alpha_copy", "trimaps"),
+                Folders("merged", "alpha", "trimaps"),
+                Folders("merged", "Adobe-licensed images/alpha", "Adobe-licensed images/trimaps"),
+            ),
+            below=("", "Test_set", "Combined_Dataset/Test_set"),
+            composites=True,
+            foregrounds=("Adobe-licensed images/fg", "fg"),
+            making="the set's own Composition_code.py makes them from VOC 2012 by its test_fg_names.txt and"
+            " test_bg_names.txt",
+        ),
+        "distinctions-646": Layout(
+            "Distinctions-646",
+            "DIR/Image/NAME_K.png\nDIR/GT/NAME_K.png or DIR/GT/NAME.png",
+            folders=(
+                Folders("Image", "GT"),
+                Folders("merged", "GT"),
+                Folders("merged", "alpha_copy"),
+                Folders("merged", "alpha"),
+            ),
+            below=("", "Test"),
+            composites=True,
+            foregrounds=("FG",),
+            making="gen_dataset.py of github.com/yuhaoliu7456/CVPR2020-HAttMatting makes them from VOC 2012",
+        ),
+        "simd": Layout(
+            "the Semantic Image Matting Dataset",
+            "DIR/CLASS/merged/NAME_K.png\nDIR/CLASS/alpha/NAME_K.png or DIR/CLASS/alpha/NAME.png\n"
+            "DIR/CLASS/trimap/NAME_K.png or DIR/CLASS/trimap/NAME.png",
+            folders=(Folders("merged", "alpha", "trimap"),),
+            below=("", _EACH),
+            composites=True,
+            foregrounds=("fg",),
+            making="generate_testset.py of github.com/nowsyn/SIM makes them from VOC 2012",
+        ),
+        "aim-500": Layout(
+            "AIM-500",
+            "DIR/original/NAME.jpg\nDIR/mask/NAME.png\nDIR/trimap/NAME.png",
+            folders=(Folders("original", "mask", "trimap"),),
+        ),
+        "alphamatting": Layout(
+            "the training set of alphamatting.com",
+            "DIR/input_training_lowres/NAME.png\nDIR/gt_training_lowres/NAME.png\n"
+            "DIR/trimap_training_lowres/Trimap1/NAME.png",
+            folders=tuple(
+                Folders(f"input_training_{size}", f"gt_training_{size}", f"trimap_training_{size}/{trimap}")
+                for size in ("lowres", "highres")
+                for trimap in ("Trimap1", "Trimap2")
+            ),
+        ),
+        "plain": Layout(
+            "pictures of your own",
+            "DIR/image/NAME.png\nDIR/alpha/NAME.png\nDIR/trimap/NAME.png",
+            folders=(Folders("image", "alpha", "trimap"),),
+        ),
+    }
+)
+
+
+def examples(layout: str, folder: Path) -> list[Example]:
+    """Return the pictures of a test set in the folder DIR, by name.
+
+    Raises:
+        UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
+    """
+    check_choice("--layout", layout, tuple(LAYOUTS))
+    if not is_folder(folder):
+        raise UsageError(f"the folder {folder} does not exist")
+    places = _fitting(LAYOUTS[layout], folder)
+    if not places:
+        raise UsageError(_misfit(layout, folder))
+    named: dict[str, Example] = {}
+    for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
+        if (other := named.setdefault(example.name, example)) is not example:
+            both = f"{other.image} and {example.image}"
+            raise UsageError(f"{both} would both be called {example.name}: rename one")
+    return list(named.values())
+
+
+def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
+    """Make an example's trimap [H, W] in {0, 128, 255} of its alpha [H, W] in [0, 1].
+
+    All between 0 and 1 is unknown, and around it a band on either side whose widths depend on the example's name only.
+    """
+    from ..trimaps.masks import trimap_from_alpha
+
+    # Of all draws this one alone is promised to stay the same in every version of Python.
+    draw = random.Random(name).random
+    inside, outside = ((1 + int(draw() * WIDEST_KERNEL)) // 2 for _ in range(2))
+    return trimap_from_alpha(alpha, inside, outside)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Folders of a layout as they are: ``found`` by what they hold, and the names of those ``missing``."""
+
+    base: Path
+    found: Mapping[str, Path]
+    missing: tuple[str, ...]
+    prefix: str = ""
+
+
+def _fitting(layout: Layout, folder: Path) -> list[_Place]:
+    """Return the first places in which nothing is missing, or none."""
+    ways = _ways(layout, folder)
+    return next((places for places in ways if not any(place.missing for place in places)), [])
+
+
+def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
+    """Yield the places, each time at least one, that may together be the set: in the folder, or the only one in it."""
+    inner = _folders(folder)
+    for top in (folder, *(inner if len(inner) == 1 else ())):
+        for below in layout.below:
+            if below == _EACH:
+                each = [_place(layout, base, f"{base.name}_") for base in _folders(top)]
+                places = [place for place in each if place.found] or each
+            else:
+                places = [_place(layout, base) for base in (_descend(top, below),) if base is not None]
+            if places:
+                yield places
+
+
+def _place(layout: Layout, base: Path, prefix: str = "") -> _Place:
+    """Look for the folders of a layout; of several ways, the one that lacks least."""
+
+    def look(folders: Folders) -> _Place:
+        found = {part: _descend(base, name) for part, name in folders.items()}
+        missing = tuple(name for part, name in folders.items() if found[part] is None)
+        return _Place(base, {part: path for part, path in found.items() if path is not None}, missing, prefix)
+
+    return min(map(look, layout.folders), key=lambda place: len(place.missing))
+
+
+def _descend(base: Path, names: str) -> Path | None:
+    """Return a folder below another by its names with slashes between, in any case; None where it is missing."""
+    found: Path | None = base
+    for name in filter(None, names.split("/")):
+        alike = [path for path in _folders(found) if path.name.lower() == name.lower()] if found else []
+        found = min(alike, key=lambda path: path.name != name, default=None)
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folders_in(folder) if path.name not in _NO_PART]
+
+
+def _misfit(name: str, folder: Path) -> str:
+    """Say what was looked for and is not there, what is expected, and which layout fits instead."""
+    layout = LAYOUTS[name]
+    nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
+    uncomposed = [
+        f"{place.base} holds {fg} and no {layout.folders[0].image}" for place, fg in _foregrounds(layout, nearest)
+    ]
+    if uncomposed:
+        text = f"the composites of {layout.title} are not made yet: {listed(uncomposed)}; {layout.making}"
+    else:
+        lacking = [
+            f"{place.base} holds no folder {' and no '.join(place.missing)}" for place in nearest if place.missing
+        ]
+        text = f"{folder} does not have the layout {name}: {listed(lacking)}"
+    # Where trimaps lie, a layout without any is the worse guess.
+    others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
+    fits = f" (--layout {max(others, key=others.__getitem__)} fits)" if others else ""
+    return f"{text}; {_expected(layout)}{fits}"
+
+
+def _foregrounds(layout: Layout, places: Iterable[_Place]) -> Iterator[tuple[_Place, str]]:
+    """Yield the places without composites that hold what these are made of, and its name."""
+    for place in places:
+        fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
+        if fg is not None and "picture" not in place.found:
+            yield place, fg
+
+
+def _expected(layout: Layout) -> str:
+    return f"expected {', '.join(layout.expected.splitlines())}"
+
+
+def _paired(layout: Layout, place: _Place) -> list[Example]:
+    """Match a place's pictures with their alphas and trimaps."""
+    pictures = _by_stem(place.found["picture"])
+    if not pictures:
+        raise UsageError(f"the folder {place.found['picture']} holds no pictures; {_expected(layout)}")
+    folders = {part: path for part, path in place.found.items() if part != "picture"}
+    partners = {part: _matched(pictures, _by_stem(path), layout.composites) for part, path in folders.items()}
+    lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
+    if any(lacking.values()):
+        texts = (
+            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
+            for part, names in lacking.items()
+            if names
+        )
+        raise UsageError(f"{'; '.join(texts)}; {_expected(layout)}")
+    alphas, trimaps = partners["alpha"], partners.get("trimap", {})
+    return [Example(f"{place.prefix}{name}", path, alphas[name], trimaps.get(name)) for name, path in pictures.items()]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in pictures_in(folder):
+        if path.stem in found:
+            raise UsageError(f"{found[path.stem]} and {path} go by the same name, {path.stem}: remove one")
+        found[path.stem] = path
+    return found
+
+
+def _matched(names: Iterable[str], found: Mapping[str, Path], composites: bool) -> dict[str, Path]:
+    """Return what goes with each name: the file of that very name or, if that is so of more, its foreground's."""
+    ways = [{name: found[name] for name in names if name in found}]
+    if composites:
+        owners = ((name, _foreground(name, found)) for name in names)
+        ways.append({name: found[owner] for name, owner in owners if owner is not None})
+    return max(ways, key=len)
+
+
+def _foreground(name: str, found: Mapping[str, Path]) -> str | None:
+    """Return the longest name to which a composite's adds an underscore and more, None without one."""
+    while name:
+        name = name.rpartition("_")[0]
+        if name in found:
+            return name
+    return None

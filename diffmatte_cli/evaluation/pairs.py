@@ -1,0 +1,76 @@
+"""Pair predictions with their truth and trimaps by name, for scoring. Standard library only."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UsageError, listed
+from ..imaging.folders import pictures_in
+from ..planning.sequences import remarked, unmarked
+from ..storage.paths import STREAM, is_folder, kind
+
+__all__ = ["Pair", "pair"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Hold one picture to evaluate: prediction, ground truth and, if there is one, trimap under a common name."""
+
+    name: str
+    pred: Path
+    gt: Path
+    trimap: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """The prediction, the ground truth and, where there is one, the trimap."""
+        return [path for path in (self.pred, self.gt, self.trimap) if path is not None]
+
+
+def pair(pred: Path, gt: Path, trimap: Path | None = None) -> list[Pair]:
+    """Pair predictions, ground truths and, where they are given, trimaps: files, or folders matched by name.
+
+    In folders, ``cat_alpha.png`` and ``cat_trimap.png`` go with ``cat.png``. Spare trimaps do no harm.
+
+    Raises:
+        UsageError: a missing path or partner, two files for one name, files among folders, an empty folder.
+    """
+    paths = {"prediction": pred, "ground truth": gt} | ({"trimap": trimap} if trimap is not None else {})
+    for role, path in paths.items():
+        if path == STREAM or kind(path) in (None, "dead link"):
+            raise UsageError(f"the {role} {path} does not exist")
+    folders = [is_folder(path) for path in paths.values()]
+    if not any(folders):
+        return [Pair(_key(pred), pred, gt, trimap)]
+    if not all(folders):
+        count = {2: "two", 3: "three"}[len(paths)]
+        raise UsageError(f"give {count} files or {count} folders: {', '.join(paths)}")
+    return _match({role: _pictures(path) for role, path in paths.items()}, pred)
+
+
+def _match(pictures: dict[str, dict[str, Path]], folder: Path) -> list[Pair]:
+    """Match what each role's folder holds by name; trimaps without a prediction or a truth are left out."""
+    names = sorted(pictures["prediction"].keys() | pictures["ground truth"].keys())
+    if not names:
+        raise UsageError(f"the folder {folder} holds no pictures")
+    missing = [f"{name} ({role})" for name in names for role, found in pictures.items() if name not in found]
+    if missing:
+        raise UsageError(f"no partner for: {listed(missing)}")
+    return [Pair(name, *(found[name] for found in pictures.values())) for name in names]
+
+
+def _key(path: Path) -> str:
+    return unmarked(path.stem, ("alpha", "trimap"))[0]
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    paths = list(pictures_in(folder))
+    alphas = {path.stem for path in paths}
+    for path in paths:
+        key, (_, mark) = _key(path), unmarked(path.stem, ("cutout", "uncertainty"))
+        if mark == "uncertainty" or (mark == "cutout" and remarked(path.stem, "alpha", ("cutout",)) in alphas):
+            continue  # what lies beside an alpha
+        if key in found:
+            raise UsageError(f"{found[key]} and {path} go by the same name, {key}")
+        found[key] = path
+    return found

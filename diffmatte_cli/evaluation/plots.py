@@ -1,0 +1,218 @@
+"""Draw where mattes are wrong, as PNG: error maps, the worst cases, every picture's score, error against steps.
+
+Drawn by matplotlib, the extra ``eval``, in its own style whatever the user's is; the same scores give the same bytes.
+"""
+
+import io
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..console import printable
+from ..imaging.write import write_file
+from ..planning.settings import HEADINGS, ScoreOptions
+from ..trimaps.trimap import UNKNOWN
+from .scores import Evaluation, Scores, Trial
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Gallery", "places"]
+
+# Longest side in pixels of what is kept of a picture.
+SIDE = 900
+# Errors from here on have the scale's full colour.
+FULL_ERROR = 0.5
+# So many pictures have a bar each; of more, a histogram is drawn.
+MOST_BARS = 60
+# Pixels an inch, of most plots and of one picture's own; a panel's width in inches.
+DPI, FINE = 100, 250
+PANEL = 3.0
+GAP, CAPTION = 0.15, 0.25  # inches, around each row of panels, and for what stands below the last
+# A panel's height by its width, from and to; a picture that is longer has blank sides. A sheet's height in inches.
+LEAST, MOST, SHEET = 0.5, 4.0, 200.0
+LONGEST = 40  # letters of a name
+WORST, PICTURES, STEPS = "worst.png", "pictures.png", "steps.png"
+TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt": "truth", "error": "error"}
+
+
+@dataclass(frozen=True)
+class _Exhibit:
+    """Keep of a trial what is drawn, reduced: ``panels`` by the names of ``TITLES``, error float32 in [-1, 1]."""
+
+    name: str
+    scores: Scores
+    panels: Mapping[str, NDArray[Any]]
+
+
+@dataclass
+class Gallery:
+    """Keep the ``most`` worst of the mattes that are shown to it, and draw them.
+
+    The worst are those with the highest SAD, or the highest of the first metric where SAD is not among them. Memory
+    stays flat: pictures are kept reduced.
+    """
+
+    options: ScoreOptions
+    most: int
+    worst: list[_Exhibit] = field(default_factory=list)
+
+    @property
+    def by(self) -> str:
+        """The metric that pictures are ordered by."""
+        return "sad" if "sad" in self.options.metrics else self.options.metrics[0]
+
+    def add(self, trial: Trial, scores: Scores) -> None:
+        """Keep a scored matte, unless ``most`` others are worse."""
+        if len(self.worst) < self.most or scores[self.by] > self.worst[-1].scores[self.by]:
+            self.worst.append(_Exhibit(trial.name, scores, self._reduced_panels(trial)))
+            self.worst = sorted(self.worst, key=lambda exhibit: -exhibit.scores[self.by])[: self.most]
+
+    def _reduced_panels(self, trial: Trial) -> dict[str, NDArray[Any]]:
+        """Return what is drawn of a trial; its error is prediction less truth where that counts, 0 elsewhere."""
+        error = trial.pred - trial.gt
+        if self.options.region == "unknown":
+            error = np.where(trial.trimap == UNKNOWN, error, np.float32(0))
+        named = {"image": trial.image, "trimap": trial.trimap, "pred": trial.pred, "gt": trial.gt, "error": error}
+        return {name: _reduced(picture) for name, picture in named.items() if picture is not None}
+
+    def draw(self, folder: Path, evaluations: Mapping[int | None, Evaluation]) -> None:
+        """Write all plots into a folder, which is made; ``evaluations`` are by steps, the last one that of the worst.
+
+        These are NAME_error.png and worst.png, pictures.png, and steps.png where several numbers of steps were tried.
+        Raises OutputError.
+        """
+        import matplotlib
+
+        *_, last = evaluations.values()
+        with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks
+            for exhibit in self.worst:
+                _save(_panels([exhibit]), folder / _error_map(exhibit.name), FINE)
+            _save(_panels(self.worst), folder / WORST)
+            _save(_pictures(last, self.by), folder / PICTURES)
+            if len(evaluations) > 1:
+                _save(_curves(evaluations), folder / STEPS)
+
+
+def _error_map(name: str) -> str:
+    return f"{name}_error.png"
+
+
+def places(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return every file that may be drawn in a folder for pictures of these names."""
+    return [folder / name for name in (WORST, PICTURES, STEPS, *map(_error_map, names))]
+
+
+def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
+    """Average a picture down to at most ``SIDE`` pixels a side."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+
+
+def _plain(text: str) -> str:
+    """Return a name for a plot: without control characters, formulas or, where it is long, its middle."""
+    text = printable(text)
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]}…{text[1 - LONGEST // 2 :]}"
+    return text.replace("$", r"\$")
+
+
+def _figure(
+    width: float, heights: list[float], columns: int, row_gap: float = 0.04, below: float = 0.0
+) -> "tuple[Figure, Any]":
+    """Return a figure in inches, with rows of heights and a margin ``below`` them, and its axes [rows, columns]."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    height = sum(heights) + below
+    share = below / height
+    layout = ConstrainedLayoutEngine(h_pad=row_gap, rect=(0, share, 1, 1 - share))
+    figure = Figure(figsize=(width, height), layout=layout)
+    return figure, figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+
+
+def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    write_file(path, content.getvalue())
+
+
+def _panels(exhibits: list[_Exhibit]) -> "Figure":
+    """Draw pictures below each other, with a column for each kind of panel and one scale for the errors."""
+    titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
+    shapes = [exhibit.panels["gt"].shape for exhibit in exhibits]
+    heights = [PANEL * min(max(height / width, LEAST), MOST) + 0.4 for height, width in shapes]
+    reduced = min(1.0, SHEET / sum(heights))
+    figure, axes = _figure(PANEL * len(titles) + 1, [reduced * height for height in heights], len(titles), GAP, CAPTION)
+    shown: Any = None
+    for row, exhibit in zip(axes, exhibits, strict=True):
+        for place, name in zip(row, titles, strict=True):
+            place.set_axis_off()
+            shown = _show(place, name, exhibit.panels[name])
+        figures = ", ".join(f"{HEADINGS[metric]} {value:.2f}" for metric, value in exhibit.scores.items())
+        row[0].annotate(
+            f"{_plain(exhibit.name)}: {figures}",
+            (0, 0),
+            (0, -4),
+            va="top",
+            xycoords="axes fraction",
+            textcoords="offset points",
+            annotation_clip=False,
+            in_layout=False,
+        )
+    for place, title in zip(axes[0], titles.values(), strict=True):
+        place.set_title(title)
+    figure.colorbar(shown, ax=axes[:, -1], extend="both", label="prediction less truth", shrink=0.9, aspect=25)
+    return figure
+
+
+def _show(place: Any, name: str, picture: NDArray[Any]) -> Any:
+    if name == "error":
+        return place.imshow(picture, cmap="RdBu_r", vmin=-FULL_ERROR, vmax=FULL_ERROR, interpolation="nearest")
+    return place.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1)
+
+
+def _pictures(evaluation: Evaluation, by: str) -> "Figure":
+    """Draw each metric of every picture: a bar each, the worst first, or a histogram of many."""
+    worst_first = sorted(evaluation.pictures.items(), key=lambda item: -item[1][by])
+    metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS
+    figure, axes = _figure(4 * len(metrics), [4.0 if many else 1 + 0.18 * len(worst_first)], len(metrics))
+    for place, metric in zip(axes[0], metrics, strict=True):
+        values = [scores[metric] for _, scores in worst_first]
+        if many:
+            place.hist(values, bins=30)
+            place.set_ylabel("pictures")
+        else:
+            place.barh(range(len(values)), values)
+            place.set_yticks(range(len(values)), [_plain(name) for name, _ in worst_first], fontsize=7)
+            place.invert_yaxis()
+        place.axvline(evaluation.mean[metric], color="black", linewidth=1)
+        place.set_xlabel(f"{HEADINGS[metric]} (line: mean {evaluation.mean[metric]:.2f})", fontsize=8)
+    return figure
+
+
+def _curves(evaluations: Mapping[int | None, Evaluation]) -> "Figure":
+    """Draw the mean of each metric against the number of steps, as Fig. 5 does."""
+    means = {steps: evaluation.mean for steps, evaluation in evaluations.items() if steps is not None}
+    steps = sorted(means)
+    metrics = list(means[steps[0]])
+    figure, axes = _figure(3.2 * len(metrics), [3.0], len(metrics))
+    for place, metric in zip(axes[0], metrics, strict=True):
+        values = [means[count][metric] for count in steps]
+        place.plot(steps, values, marker="o")
+        # A tenth of the error at least, so that next to nothing does not look like much.
+        middle, half = (max(values) + min(values)) / 2, max(0.6 * (max(values) - min(values)), 0.05 * max(values))
+        place.set_ylim(middle - (half or 1), middle + (half or 1))
+        place.set_xticks(steps)
+        place.set_xlabel("sampling steps T", fontsize=8)
+        place.set_title(HEADINGS[metric], fontsize=9)
+    return figure

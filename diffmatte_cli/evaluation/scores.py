@@ -1,0 +1,106 @@
+"""Score mattes one by one, and put the scores together: means, JSON, CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ImageError
+from ..planning.settings import ScoreOptions
+from .pairs import Pair
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Evaluation", "Scores", "Trial", "as_csv", "as_json", "check_sizes", "read_pair", "score"]
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Hold a predicted alpha beside what belongs to it.
+
+    ``pred`` and ``gt`` are float32 [H, W] in [0, 1], ``trimap`` is uint8 [H, W] in {0, 128, 255}, 128 all over where
+    there is none, and ``image``, where it is known, uint8 [H, W, 3].
+    """
+
+    name: str
+    pred: "NDArray[np.float32]"
+    gt: "NDArray[np.float32]"
+    trimap: "NDArray[np.uint8]"
+    image: "NDArray[np.uint8] | None" = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Hold the scores of pictures by name, in order: at least one picture, and the same metrics for all."""
+
+    pictures: Mapping[str, Scores]
+
+    @property
+    def mean(self) -> Scores:
+        """The mean of each metric over all pictures."""
+        every = list(self.pictures.values())
+        return {metric: fmean(scores[metric] for scores in every) for metric in every[0]}
+
+    def record(self) -> dict[str, Any]:
+        """Return the scores as JSON holds them."""
+        return {"mean": self.mean, "pictures": [{"name": name, **scores} for name, scores in self.pictures.items()]}
+
+
+def read_pair(pair: Pair) -> Trial:
+    """Read a prediction, its truth and its trimap; without a trimap all is unknown.
+
+    Raises ImageError for a file that cannot be read, and where sizes differ.
+    """
+    import numpy as np
+
+    from ..imaging.read import read_grey
+    from ..trimaps.trimap import UNKNOWN, parse_trimap
+
+    levels = {path: read_grey(path).levels for path in pair.files}
+    check_sizes({path: found.shape for path, found in levels.items()})
+    pred, gt = levels[pair.pred], levels[pair.gt]
+    trimap = np.full(gt.shape, UNKNOWN, np.uint8) if pair.trimap is None else parse_trimap(levels[pair.trimap])
+    return Trial(pair.name, pred, gt, trimap)
+
+
+def check_sizes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
+    """Raise ImageError, naming the files, unless all have one height and width."""
+    if len(set(shapes.values())) > 1:
+        raise ImageError(f"sizes differ: {', '.join(f'{path} is {w}x{h}' for path, (h, w) in shapes.items())}")
+
+
+def score(trial: Trial, options: ScoreOptions) -> Scores:
+    """Return the metrics of one matte by name; an empty unknown region scores 0."""
+    import numpy as np
+
+    from ..trimaps.trimap import UNKNOWN
+    from .metrics import METRICS
+
+    counted = trial.trimap if options.region == "unknown" else np.full_like(trial.trimap, UNKNOWN)
+    return {name: METRICS[name](trial.pred, trial.gt, counted, options.definition) for name in options.metrics}
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """Return a record as the text that ``--json`` prints."""
+    return json.dumps(record, indent=2) + "\n"
+
+
+def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
+    """Return a row for each picture and a last one called mean, for each number of steps; None has no such column."""
+    with_steps = None not in evaluations
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, (steps, found) in enumerate(evaluations.items()):
+        if number == 0:
+            writer.writerow(["name", *["steps"] * with_steps, *found.mean])
+        for name, scores in [*found.pictures.items(), ("mean", found.mean)]:
+            writer.writerow([name, *[steps] * with_steps, *scores.values()])
+    return text.getvalue()

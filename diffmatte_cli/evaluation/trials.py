@@ -1,0 +1,82 @@
+"""Run a model over a test set whose true mattes are known."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import ImageError
+from ..imaging.colour import as_shares, quantise
+from ..imaging.encoding import Result
+from ..imaging.opening import tolerant_pillow
+from ..imaging.read import Photo, read_grey, read_image
+from ..imaging.write import write_images
+from ..planning.settings import TrialOptions
+from ..trimaps.trimap import fit_to_photo, parse_trimap
+from .layouts import Example, made_trimap
+from .scores import Trial, check_sizes
+
+if TYPE_CHECKING:
+    from ..inference.iteration import Sampling
+    from ..inference.matter import Matter
+
+__all__ = ["check_headers", "kept_at", "save", "trials"]
+
+
+def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterator[tuple[int, Trial]]:
+    """Yield each number of steps with its matte, rounded to 8 bits as if it had been written; encodes once.
+
+    Raises ImageError for a file that cannot be read, and where sizes differ.
+    """
+    photo = read_image(example.image)
+    levels = {path: _laid_on(photo, path) for path in example.files[1:]}
+    check_sizes({example.image: photo.pixels.shape[:2]} | {path: found.shape for path, found in levels.items()})
+    gt = levels[example.alpha]
+    trimap = made_trimap(example.name, gt) if example.trimap is None else parse_trimap(levels[example.trimap])
+    encoding = matter.encode(photo.pixels, trimap)
+    for steps in options.steps:
+        settings: Sampling = {"steps": steps, "seed": options.seed, "keep_known": options.keep_known}
+        if options.consistent:
+            settings["truth"] = gt
+        alpha = quantise(matter.matte(encoding, **settings), 8)
+        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
+
+
+def _laid_on(photo: Photo, path: Path) -> NDArray[np.float32]:
+    """Read the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes them fit."""
+    grey = read_grey(path)
+    with suppress(ImageError):
+        return fit_to_photo(grey, photo)
+    return grey.levels  # and those who compare sizes name the files
+
+
+def save(trial: Trial, folder: Path) -> None:
+    """Write a predicted alpha as NAME.png of 8 bits; raises OutputError."""
+    write_images([Result(kept_at(folder, trial.name), trial.pred)])
+
+
+def kept_at(folder: Path, name: str) -> Path:
+    """Return where a picture's matte is kept."""
+    return folder / f"{name}.png"
+
+
+def check_headers(examples: Sequence[Example]) -> None:
+    """Raise ImageError for the first example whose files have different sizes, as far as their headers tell."""
+    for example in examples:
+        sizes = {path: size for path in example.files if (size := _header_size(path)) is not None}
+        # Sides may be swapped by an orientation, which is known once the picture is read.
+        if len({tuple(sorted(size)) for size in sizes.values()}) > 1:
+            check_sizes(sizes)
+
+
+def _header_size(path: Path) -> tuple[int, int] | None:
+    """Return height and width as they are stored; None where Pillow cannot tell."""
+    try:
+        with tolerant_pillow(), Image.open(path) as image:
+            return image.height, image.width
+    except Exception:  # reading it will say what is wrong
+        return None

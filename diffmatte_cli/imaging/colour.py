@@ -1,0 +1,51 @@
+"""Colour as it is stored and as light: the sRGB curve both ways, and whole numbers as shares of one."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutputError
+
+__all__ = ["as_shares", "converted", "quantise", "to_linear", "to_srgb"]
+
+Floats = NDArray[np.float32]
+
+
+def to_linear(encoded: Floats) -> Floats:
+    """Turn sRGB values in [0, 1] into linear light, any shape (IEC 61966-2-1)."""
+    low, high = encoded / np.float32(12.92), ((encoded + np.float32(0.055)) / np.float32(1.055)).clip(0) ** 2.4
+    return np.where(encoded <= 0.04045, low, high).astype(np.float32)
+
+
+def to_srgb(light: Floats) -> Floats:
+    """Turn linear light into sRGB values, any shape; what is beyond white stays beyond 1."""
+    low, high = light * np.float32(12.92), 1.055 * light.clip(0) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, low, high).astype(np.float32)
+
+
+def converted(values: Floats, linear: bool, wanted: bool) -> Floats:
+    """Return colour that is ``linear`` light or sRGB as the one that is ``wanted``."""
+    if linear == wanted:
+        return values
+    return to_linear(values) if wanted else to_srgb(values)
+
+
+def as_shares(pixels: NDArray[Any]) -> Floats:
+    """Return uint8 or uint16 pixels as float32 in [0, 1]; floats as they are."""
+    if pixels.dtype.kind == "f":
+        return pixels.astype(np.float32, copy=False)
+    return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+
+
+def quantise(values: Floats, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Round values in [0, 1], any shape, to the nearest of 2**bits levels (8 or 16); what is beyond is cut off.
+
+    Raises:
+        OutputError: some value is not a number.
+    """
+    if not np.isfinite(values).all():
+        raise OutputError("the computed alpha holds values that are not numbers, so nothing was written")
+    kind = np.uint8 if bits == 8 else np.uint16
+    levels: NDArray[Any] = np.rint(np.clip(values, 0, 1) * np.float32(2**bits - 1)).astype(kind)
+    return levels

@@ -1,0 +1,176 @@
+"""Turn pictures into the bytes of a file: by Pillow, or with 16 bits and as EXR by OpenImageIO; metadata by Pillow."""
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import OutputError
+from ..storage.atomic import refusal
+from ..storage.paths import spelled
+from . import vfx
+from .colour import as_shares, quantise
+from .exif import DIRECTORIES
+from .formats import WRITERS, Writer, writer_for
+from .receipts import KEY, Receipt, embedded, pixels_digest
+
+__all__ = ["Result", "check_fits", "encoded"]
+
+_TIFF_HEAD = 8  # bytes
+_STRIP_OFFSETS, _ICC_PROFILE = 273, 34675
+_RESOLUTION, _PER_INCH = (282, 283, 296), 2
+_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
+_OF_THE_WRITER = (305, 306)  # its name, and when it wrote: the same input gives the same bytes
+_CHANNELS = {1: "Y", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Describe one picture to write.
+
+    ``pixels`` is alpha float32 [H, W] in [0, 1], or uint8 or uint16 [H, W] or [H, W, 3 or 4]; for EXR also float32 of
+    these shapes, and ``layers`` are more float32 [H, W] by channel's name. ``format`` is a key of ``WRITERS``; without
+    one the ending of ``path`` says it. ``premultiplied`` and ``linear`` say it of the colour, ``notes`` go beside the
+    receipt. The file may not lie outside ``within``, nor replace another without ``overwrite``.
+    """
+
+    path: Path
+    pixels: NDArray[Any]
+    bits: int = 8
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    receipt: Receipt | None = None
+    format: str | None = None
+    within: Path | None = None
+    overwrite: bool = True
+    premultiplied: bool = False
+    linear: bool = False
+    layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    header: vfx.Header | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def writer(self) -> Writer:
+        """The format's record; raises UsageError for an ending without one, or a depth that it lacks."""
+        return WRITERS[self.format] if self.format else writer_for(self.path, self.bits if self.bits > 8 else None)
+
+
+def check_fits(path: Path, writer: Writer, height: int, width: int) -> None:
+    """Raise OutputError when a format cannot hold a picture of this size."""
+    limit = writer.max_side
+    if max(height, width) > limit:
+        raise OutputError(
+            f"cannot write {spelled(path, 'standard output')}: its format holds at most {limit} pixels a side"
+            f" and the picture is {width}x{height}; name the result .png"
+        )
+
+
+def encoded(result: Result) -> bytes:
+    """Return the content of a result's file; raises OutputError where its format cannot hold it."""
+    check_fits(result.path, result.writer, *result.pixels.shape[:2])
+    try:
+        if result.writer.pillow_name == "EXR":
+            return _exr(result)
+        pixels: NDArray[Any] = (
+            quantise(result.pixels, result.bits) if result.pixels.dtype == np.float32 else result.pixels
+        )
+        deep = pixels.dtype == np.uint16 and pixels.ndim == 3
+        return _deep(result, pixels) if deep else _by_pillow(result, Image.fromarray(pixels))
+    except OSError as error:
+        raise refusal(result.path, error) from error
+    except (ValueError, struct.error) as error:
+        raise OutputError(f"cannot write {spelled(result.path, 'standard output')}: {error}") from error
+
+
+def _exr(result: Result) -> bytes:
+    pixels = as_shares(result.pixels)
+    quantise(pixels, 8)  # refuses what is no number
+    planes = {**_planes(pixels), **result.layers}
+    channels = {name: np.clip(plane, -vfx.LARGEST, vfx.LARGEST).astype(np.float16) for name, plane in planes.items()}
+    text = (KEY, result.receipt.line(pixels_digest(channels), result.notes)) if result.receipt else None
+    return vfx.encode("exr", channels, linear=result.linear, text=text, header=result.header)
+
+
+def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    planes = np.atleast_3d(pixels)
+    return dict(zip(_CHANNELS[planes.shape[2]], np.moveaxis(planes, -1, 0), strict=True))
+
+
+def _by_pillow(result: Result, picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    if not (result.premultiplied and result.writer.pillow_name == "TIFF"):
+        picture.save(buffer, result.writer.pillow_name, **_save_settings(result, picture))
+        return buffer.getvalue()
+    picture.save(buffer, "TIFF", **result.writer.settings)
+    marked = _with_tags(buffer.getvalue(), {_EXTRA_SAMPLES: _ASSOCIATED})
+    with Image.open(io.BytesIO(marked)) as read:  # which divides the colour: that is what a receipt is checked by
+        return _with_tags(marked, _tags(_save_settings(result, read)))
+
+
+def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
+    """Encode colour of 16 bits: the pixels by OpenImageIO, all else by Pillow."""
+    channels, kind = _planes(pixels), result.writer.pillow_name
+    content = vfx.encode(kind.lower(), channels, straight=not result.premultiplied)
+    settings = _save_settings(result, channels)
+    if kind == "TIFF":
+        return _with_tags(content, _tags(settings))
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, kind, **settings)
+    return _with_chunks(content, buffer.getvalue())
+
+
+def _save_settings(result: Result, pixels: Image.Image | Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    line = result.receipt.line(pixels_digest(pixels), result.notes) if result.receipt else None
+    extra = {"icc_profile": result.icc_profile, "dpi": result.dpi}
+    kept = {name: value for name, value in extra.items() if value is not None}
+    return {**result.writer.settings, **kept, **embedded(line, result.exif, result.writer.pillow_name)}
+
+
+def _with_chunks(png: bytes, other: bytes) -> bytes:
+    """Return a PNG with all that another one holds beside its pixels."""
+    pixels = [(name, chunk) for name, chunk in _chunks(png) if name in (b"IHDR", b"IDAT", b"IEND")]
+    about = [chunk for name, chunk in _chunks(other) if name not in (b"IHDR", b"IDAT", b"IEND")]
+    return png[:8] + b"".join([pixels[0][1], *about, *(chunk for _, chunk in pixels[1:])])
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield each chunk of a PNG: its name, and the whole of it."""
+    start = 8
+    while start < len(png):
+        end = start + 12 + int.from_bytes(png[start : start + 4])
+        yield png[start + 4 : start + 8], png[start:end]
+        start = end
+
+
+def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
+    """Return the TIFF tags that Pillow would make of its settings."""
+    exif = settings["exif"]
+    tags = {tag: exif.get_ifd(tag) if tag in DIRECTORIES else exif[tag] for tag in exif}
+    if "icc_profile" in settings:
+        tags[_ICC_PROFILE] = settings["icc_profile"]
+    if "dpi" in settings:
+        tags |= dict(zip(_RESOLUTION, (*settings["dpi"], _PER_INCH), strict=True))
+    return tags
+
+
+def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
+    """Return a TIFF with these tags, too, in a new directory before all that it holds."""
+    with Image.open(io.BytesIO(tiff)) as picture:
+        directory = picture.tag_v2  # type: ignore[attr-defined]
+        dict(directory)  # what has not been looked at is not saved
+    for tag in _OF_THE_WRITER:
+        directory.pop(tag, None)
+    # Offsets of pixels count from the directory's end when it is saved.
+    directory[_STRIP_OFFSETS] = tuple(offset - _TIFF_HEAD for offset in directory[_STRIP_OFFSETS])
+    for tag, value in tags.items():
+        directory[tag] = value
+    buffer = io.BytesIO()
+    directory.save(buffer)
+    return buffer.getvalue() + tiff[_TIFF_HEAD:]

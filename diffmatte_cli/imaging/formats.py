@@ -1,0 +1,99 @@
+"""The picture formats, as data: what is written, and what each can hold. Standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from ..errors import UsageError
+from ..extras import require
+
+__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_format", "writer_for"]
+
+# Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) stay out.
+READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
+READABLE_SUFFIXES = frozenset(
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".pgm",
+        ".ppm",
+        ".pnm",
+        ".jp2",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".exr",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Describe one output format: Pillow's name for it, its file endings, its limits and its settings.
+
+    ``bits`` are the depths that it has, the usual one first; colour of 16 bits needs the extra ``vfx``. ``extra`` is
+    one that all of it needs.
+    """
+
+    pillow_name: str
+    suffixes: tuple[str, ...]
+    bits: tuple[int, ...]
+    max_side: int
+    settings: Mapping[str, object] = field(default_factory=dict)
+    extra: str | None = None
+
+    def depth(self, asked: int | None) -> int:
+        """Return the depth of a result for which ``asked`` was asked, None for the usual one."""
+        return self.bits[0] if asked is None else asked
+
+
+def _settings(**values: object) -> Mapping[str, object]:
+    return MappingProxyType(values)
+
+
+WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {
+        "png": Writer("PNG", (".png",), bits=(8, 16), max_side=2**31 - 1),
+        "tiff": Writer(
+            "TIFF",
+            (".tif", ".tiff"),
+            bits=(8, 16),
+            max_side=2**31 - 1,
+            settings=_settings(compression="tiff_adobe_deflate"),
+        ),
+        # "exact" keeps the colour of fully transparent pixels, which the cutout fills on purpose.
+        "webp": Writer("WEBP", (".webp",), bits=(8,), max_side=16383, settings=_settings(lossless=True, exact=True)),
+        # Half floats.
+        "exr": Writer("EXR", (".exr",), bits=(16,), max_side=2**31 - 1, extra="vfx"),
+    }
+)
+
+
+def writer_for(path: Path, bits: int | None = None) -> Writer:
+    """Find the format that a result's file ending asks for.
+
+    Raises:
+        UsageError: the ending is not that of a format in ``WRITERS``, or what ``check_format`` raises.
+    """
+    for name, writer in WRITERS.items():
+        if path.suffix.lower() in writer.suffixes:
+            check_format(name, bits)
+            return writer
+    endings = ", ".join(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
+    raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {endings}")
+
+
+def check_format(name: str, bits: int | None) -> None:
+    """Raise UsageError where the format ``name`` needs an extra that is missing, or has no such depth."""
+    if bits is not None and bits not in WRITERS[name].bits:
+        others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
+        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or leave out --bit-depth")
+    if (extra := WRITERS[name].extra) is not None:
+        require(extra, f"a result in {name}")

@@ -1,0 +1,121 @@
+"""Open a picture by Pillow: its header checked before its pixels, every trouble told in one sentence."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import ImageError
+from ..storage.paths import spelled
+from .exif import described, stored_orientation
+from .formats import READABLE
+from .orientation import swaps_sides
+
+__all__ = ["MAX_PIXELS", "Orientation", "is_deep", "opened", "tolerant_pillow"]
+
+BITS_PER_SAMPLE = 258  # a TIFF's tag
+MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before.
+
+    ``description`` is the rest of its EXIF; ``is_deep`` says that it has 16 bits a channel.
+    """
+
+    stored: int
+    left: int
+    raw_size: tuple[int, int]
+    description: bytes | None
+    is_deep: bool
+
+
+@contextmanager
+def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, Orientation]]:
+    """Yield the decoded first picture of a file and its orientation, every trouble told as an ImageError."""
+    name = spelled(path, "standard input")
+    try:
+        with tolerant_pillow(), _identified(io.BytesIO(content)) as image:
+            _check_size(name, image.size)
+            # Before loading, which PNG's EXIF may ask for: what TIFF keeps in folders is out of reach afterwards.
+            has_more = is_deep(image)
+            stored, description = stored_orientation(image.getexif), described(image.getexif)
+            image.load()
+            _check_numbers(name, image)
+            yield image, _orientation_after_loading(image, stored, description, has_more)
+    except (ImageError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        known = ", ".join(READABLE)
+        raise ImageError(f"cannot read {name}: it is not a picture, or is damaged, or none of {known}") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except Exception as error:  # Pillow's decoders raise nearly every kind on damaged data.
+        raise ImageError(f"cannot read {name}: {_reason(error)}") from error
+
+
+def _identified(file: BinaryIO) -> Image.Image:
+    Image.init()
+    with suppress(ImportError):  # an extra: nothing is said of HEIF where it is not there
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+    return Image.open(file, formats=[name for name in READABLE if name in Image.OPEN])
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"the picture is damaged or cut short ({str(error) or type(error).__name__})"
+
+
+@contextmanager
+def tolerant_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _check_size(name: str, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(name)
+
+
+def _check_numbers(name: str, image: Image.Image) -> None:
+    if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+        raise ImageError(
+            f"cannot read {name}: some pixels are not numbers, or infinite: save it with levels from 0 to 1"
+        )
+
+
+def _too_large(name: str) -> ImageError:
+    return ImageError(f"cannot read {name}: it claims more than {MAX_PIXELS // 10**6} million pixels")
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Tell whether a PNG or TIFF that is not yet loaded has 16 bits a channel, of which Pillow gives 8 in colour."""
+    if image.format == "TIFF":
+        return 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())  # type: ignore[attr-defined]
+    return image.format == "PNG" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+
+
+def _orientation_after_loading(
+    image: Image.Image, stored: int, description: bytes | None, is_deep: bool
+) -> Orientation:
+    # Pillow turns TIFF by itself while loading, and then takes the tag away.
+    left = stored if stored_orientation(image.getexif) == stored else 1
+    width, height = image.size
+    turned_already = left != stored and swaps_sides(stored)
+    return Orientation(stored, left, (height, width) if turned_already else (width, height), description, is_deep)

@@ -1,0 +1,276 @@
+"""Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
+
+import io
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import ImageError
+from ..extras import install, is_installed
+from ..storage.paths import spelled
+from ..storage.reading import read_bytes
+from . import vfx
+from .colour import as_shares, quantise, to_srgb
+from .opening import MAX_PIXELS, Orientation, is_deep, opened, tolerant_pillow
+from .orientation import orient, swaps_sides
+
+__all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
+
+_MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
+_UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: --input-space says what it is"
+_PLANAR, _APART, _COMPRESSION, _NONE = 284, 2, 259, 1  # a TIFF's tags, and values of them
+_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
+_LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
+_USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
+_OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white: up to so many times it, it is white
+
+
+@dataclass(frozen=True)
+class Photo:
+    """Hold an upright photograph.
+
+    Attributes:
+        pixels: uint8 [H, W, 3], straight colour as a screen shows it: what the model sees.
+        orientation: EXIF orientation, 1 to 8, that has been applied.
+        raw_size: (width, height) before it was.
+        icc_profile: the RGB colour profile, where there is one.
+        dpi: horizontal and vertical resolution of the upright picture, where known.
+        exif: what EXIF says of the picture and its taking, its orientation reset, where there is any.
+        deep: uint16 or float32 [H, W, 3], the same with all that the file holds, where that is more.
+        linear: whether ``deep`` is linear light; sRGB, or what the profile says, otherwise.
+        header: what a result in EXR keeps of an EXR's header.
+        notes: what the user should know of how it was read.
+    """
+
+    pixels: NDArray[np.uint8]
+    orientation: int = 1
+    raw_size: tuple[int, int] = (0, 0)
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    exif: bytes | None = None
+    deep: NDArray[Any] | None = None
+    linear: bool = False
+    header: vfx.Header = field(default_factory=vfx.Header)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def colour(self) -> NDArray[Any]:
+        """The pixels with all that the file holds."""
+        return self.pixels if self.deep is None else self.deep
+
+
+@dataclass(frozen=True)
+class Grey:
+    """Hold an upright grey picture: ``levels`` float32 [H, W] in [0, 1], and how the file stored it."""
+
+    levels: NDArray[np.float32]
+    orientation: int = 1
+    raw_size: tuple[int, int] = (0, 0)
+
+
+def read_image(path: Path) -> Photo:
+    """Read a photograph's file; see :func:`decode_image`."""
+    return decode_image(read_bytes(path), path)
+
+
+def read_grey(path: Path) -> Grey:
+    """Read a trimap's or matte's file; see :func:`decode_grey`."""
+    return decode_grey(read_bytes(path), path)
+
+
+def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
+    """Decode a photograph of any usual kind as upright RGB; transparency is ignored, its colour kept.
+
+    ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR as linear light unless it
+    says otherwise, and all others as sRGB.
+
+    Raises:
+        ImageError: the content is no picture, damaged, cut short, or too large.
+    """
+    if _is_beyond_pillow(content):
+        deep = _deep(content, path)
+        linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
+        return replace(
+            _photo(orient(_rgb(deep, path), deep.orientation), linear, space),
+            orientation=deep.orientation,
+            raw_size=_size(deep),
+            icc_profile=_of_rgb(deep.icc_profile),
+            dpi=_turned(deep.dpi, deep.orientation),
+            header=deep.header,
+            notes=(_UNKNOWN_SPACE.format(deep.space),) if deep.space and deep.linear is None else (),
+        )
+    with opened(content, path) as (image, orientation):
+        readable = orientation.is_deep and is_installed("vfx")
+        pixels = _deep_pixels(content, path, image, orientation) if readable else _rgb_pixels(image, orientation)
+        return replace(
+            _photo(pixels, False, space),
+            orientation=orientation.stored,
+            raw_size=orientation.raw_size,
+            icc_profile=_of_rgb(image.info.get("icc_profile")),
+            dpi=_dpi(image, orientation),
+            exif=orientation.description,
+            notes=(_LOST,) if orientation.is_deep and not readable else (),
+        )
+
+
+def reads_deep(content: bytes) -> bool:
+    """Tell whether more than 8 bits a channel would be read of a photograph, from its header."""
+    with suppress(Exception), tolerant_pillow():
+        if _is_beyond_pillow(content):
+            return True
+        with Image.open(io.BytesIO(content), formats=["PNG", "TIFF"]) as image:
+            return is_deep(image) and is_installed("vfx")
+    return False
+
+
+def _rgb_pixels(image: Image.Image, orientation: Orientation) -> NDArray[np.uint8]:
+    """Return a decoded picture upright, uint8 [H, W, 3]."""
+    deep_grey = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
+    pixels = _rgb_of_deep_grey(image) if deep_grey else np.asarray(image.convert("RGB"))
+    return orient(pixels, orientation.left)
+
+
+def _deep_pixels(content: bytes, path: Path, image: Image.Image, orientation: Orientation) -> NDArray[Any]:
+    """Return a picture upright with all its bits, uint16 or float32 [H, W, 3]."""
+    # What a TIFF says of its fourth channel; without a word it is no alpha.
+    said: Any = image.tag_v2.get(_EXTRA_SAMPLES, ()) if image.format == "TIFF" else ()  # type: ignore[attr-defined]
+    deep = _deep(content, path, associated=_ASSOCIATED in said[:1])
+    return orient(_rgb(deep, path), orientation.stored)
+
+
+def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
+    """Make a photograph of upright [H, W, 3], and what the model sees of it."""
+    size = pixels.shape[1], pixels.shape[0]
+    if linear if space == "auto" else space == "linear":
+        light = as_shares(pixels)
+        return Photo(quantise(to_srgb(light), 8), raw_size=size, deep=light, linear=True)  # type: ignore[arg-type]
+    if pixels.dtype == np.uint8:
+        return Photo(pixels, raw_size=size)
+    if pixels.dtype == np.uint16:  # cut off, as Pillow does: the same matte with and without the extra
+        return Photo((pixels >> 8).astype(np.uint8), raw_size=size, deep=pixels)
+    return Photo(quantise(as_shares(pixels), 8), raw_size=size, deep=pixels)  # type: ignore[arg-type]
+
+
+def _is_beyond_pillow(content: bytes) -> bool:
+    """Tell EXR, and the kinds of TIFF that Pillow does not know, or takes for others, from what it can read."""
+    if not content.startswith(TIFF):
+        return content.startswith(vfx.EXR)
+    try:
+        with tolerant_pillow(), Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            in_planes = tags.get(_PLANAR) == _APART and tags.get(_COMPRESSION) == _NONE
+            return in_planes and is_deep(image)
+    except UnidentifiedImageError:
+        return True
+    except Exception:
+        return False
+
+
+def _deep(content: bytes, path: Path, associated: bool | None = None) -> vfx.Deep:
+    name = spelled(path, "standard input")
+    if not is_installed("vfx"):
+        kind = "OpenEXR" if content.startswith(vfx.EXR) else "it is damaged, or a kind of TIFF that"
+        raise ImageError(f"cannot read {name}: {kind} needs an extra: {install('vfx')}")
+    try:
+        return vfx.read(content, MAX_PIXELS, associated=associated)
+    except vfx.DamagedError as error:
+        raise ImageError(f"cannot read {name}: {error}") from error
+    except OSError as error:
+        raise ImageError(f"cannot read {name} by way of a temporary file: {error.strerror or error}") from error
+
+
+def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
+    """Return the colour [H, W, 3] of a picture with named channels; grey three times."""
+    planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
+    if not planes:
+        raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
+    return np.stack(planes, axis=-1)
+
+
+def _size(deep: vfx.Deep) -> tuple[int, int]:
+    height, width = next(iter(deep.channels.values())).shape
+    return width, height
+
+
+def decode_grey(content: bytes, path: Path) -> Grey:
+    """Decode a trimap or matte of any usual kind as upright grey levels (colour by luma, without transparency).
+
+    Raises:
+        ImageError: as for :func:`decode_image`.
+    """
+    if _is_beyond_pillow(content):
+        deep = _deep(content, path)
+        return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
+    with opened(content, path) as (image, orientation):
+        return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
+
+
+def decode_opacity(content: bytes, path: Path) -> Grey | None:
+    """Decode a picture's alpha channel as upright grey levels; None where it has no transparency.
+
+    Raises:
+        ImageError: as for :func:`decode_image`.
+    """
+    if _is_beyond_pillow(content):
+        deep = _deep(content, path)
+        return _grey(as_shares(deep.channels["A"]), deep) if "A" in deep.channels else None
+    with opened(content, path) as (image, orientation):
+        if not image.has_transparency_data:
+            return None
+        opacity = image.convert("RGBA").getchannel("A")
+        return Grey(orient(_levels(opacity), orientation.left), orientation.stored, orientation.raw_size)
+
+
+def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
+    return Grey(orient(levels.clip(0, 1), deep.orientation), deep.orientation, _size(deep))
+
+
+def _levels(image: Image.Image) -> NDArray[np.float32]:
+    """Scale one decoded picture to grey levels, float32 [H, W] in [0, 1]."""
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.float32) / np.float32(65535)
+    if image.mode in _USUAL_WHITES:
+        return _wide_levels(np.asarray(image).astype(np.float64), image.mode)
+    grey = image if image.mode == "L" else image.convert("RGB").convert("L")
+    return np.asarray(grey).astype(np.float32) / np.float32(255)
+
+
+def _wide_levels(values: NDArray[np.float64], mode: str) -> NDArray[np.float32]:
+    """Scale values whose white is written nowhere by the smallest usual white of their mode that fits them all."""
+    peak = float(values.max(initial=0.0))
+    white = next((usual for usual in _USUAL_WHITES[mode] if peak <= usual * _OVERSHOOT[mode]), peak)
+    return np.clip(values / white, 0, 1).astype(np.float32)
+
+
+def _rgb_of_deep_grey(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode.startswith("I;16"):  # cut off like colour of 16 bits
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+    else:
+        grey = np.rint(_levels(image) * np.float32(255)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _of_rgb(profile: Any) -> bytes | None:
+    """Return an embedded profile if it describes RGB: one of CMYK or grey would be wrong for the result."""
+    return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
+
+
+def _dpi(image: Image.Image, orientation: Orientation) -> tuple[float, float] | None:
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not all(0 < value < _MOST_DPI for value in (across, down)):
+        return None
+    return _turned((across, down), orientation.stored)
+
+
+def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+    return dpi[::-1] if dpi and swaps_sides(orientation) else dpi

@@ -1,0 +1,166 @@
+"""Receipts: what a result was made of and how, kept inside its file, so that it can be made or trusted again."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape, unescape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from ..storage.remotes import is_remote, read
+from . import vfx
+from .exif import DIRECTORIES
+from .formats import WRITERS
+from .opening import MAX_PIXELS, is_deep, tolerant_pillow
+
+__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
+
+# The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
+KEY = "diffmatte"
+PIXELS, NOTES = "pixels", "notes"
+XMP_TAG = 700
+_XMP = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+_IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Everything that decides a result's pixels: equal receipts, equal results
+    (on one kind of device, and with the same memory: tiles change rounding).
+
+    Attributes:
+        program: the program's version.
+        weights: sha256 of the weights file.
+        image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
+        result: "alpha", "cutout" or "uncertainty".
+        bits: of what is written; 16 of an EXR are half floats.
+        schedule, input_scale, attention_grids: None for the weights' own, and for what the picture's size asks for.
+        path: "region", "whole" or "plain": the same numbers, but for rounding.
+        input_space: what the photograph's numbers were taken for.
+        deep: whether more than 8 bits a channel were read of it.
+        seeds: how many of them, from ``seed`` on, an uncertainty is of; None where there is none in the file.
+        foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
+            A background's picture is its sha256.
+    """
+
+    program: str
+    weights: str
+    image: str
+    trimap: str
+    result: str
+    bits: int
+    seed: int
+    steps: int
+    sampler: str
+    schedule: str | None
+    input_scale: float | None
+    keep_known: bool
+    attention_grids: int | None
+    precision: str
+    until_stable: float | None
+    path: str
+    input_space: str
+    deep: bool
+    seeds: int | None = None
+    foreground: str | None = None
+    background: str | None = None
+    linear_light: bool | None = None
+    premultiplied: bool | None = None
+    space: str | None = None
+
+    def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
+        """Return one line of JSON to go into a picture's file, with ``pixels_digest`` and notes that decide nothing."""
+        return json.dumps(asdict(self) | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the sha256 of a file's bytes in hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def embedded(receipt: str | None, exif: bytes | None, pillow_name: str) -> dict[str, Any]:
+    """Return Pillow's settings that write a receipt, as text of a PNG or XMP of TIFF and WebP, and EXIF into a file."""
+    packet = _XMP.format(escape(receipt)).encode() if receipt else None
+    if pillow_name == "TIFF":
+        return _tiff_tags(packet, exif)
+    if pillow_name == "PNG":
+        text = PngImagePlugin.PngInfo()
+        if receipt:
+            text.add_text(KEY, receipt)
+        return {"pnginfo": text} | ({"exif": exif} if exif else {})
+    return ({"xmp": packet} if packet else {}) | ({"exif": exif} if exif else {})
+
+
+def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
+    tags = Image.Exif()  # TIFF's tags and EXIF's are one
+    tags.load(exif or b"")
+    if packet:
+        tags[XMP_TAG] = packet
+    # Pillow writes EXIF's own directories into uncompressed TIFF alone.
+    return {"exif": tags} | ({"compression": None} if any(tag in tags for tag in DIRECTORIES) else {})
+
+
+def read_receipt(path: Path) -> Receipt | None:
+    """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
+    found = _read(path)
+    return found[0] if found else None
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Return the notes beside the receipt inside a result; none where there is no sound receipt."""
+    found = _read(path)
+    return found[1] if found else {}
+
+
+def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
+    with suppress(Exception):  # whatever is wrong with it: it is made again
+        text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
+        values = json.loads(text)
+        notes = values.pop(NOTES, {})
+        if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody
+            return Receipt(**values), notes
+    return None
+
+
+def _opened(content: bytes) -> tuple[str, str]:
+    """Return the text of a receipt in a file, and the digest of its pixels."""
+    if content.startswith(vfx.EXR):
+        channels, texts = vfx.read_all(content, MAX_PIXELS)
+        return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
+    formats = [writer.pillow_name for writer in WRITERS.values()]
+    with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
+        text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
+        if not deep_colour:
+            return text, pixels_digest(image)
+    return text, pixels_digest(vfx.read_all(content, MAX_PIXELS)[0])
+
+
+def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
+    """Return the sha256 of a picture's size and pixels; formats that know no grey give the same."""
+    if isinstance(pixels, Image.Image):
+        plain = pixels if pixels.mode.startswith("I;16") else pixels.convert("RGBA")
+        return hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for name, plane in sorted(pixels.items()):
+        digest.update(f"{name} {plane.shape}".encode() + plane.tobytes())
+    return digest.hexdigest()
+
+
+def _text_in(image: Image.Image) -> str:
+    if image.format == "PNG":
+        return str(image.info[KEY])
+    packet = image.info["xmp"]
+    (text,) = _IN_XMP.findall(packet if isinstance(packet, bytes) else str(packet).encode())
+    return unescape(text.decode())

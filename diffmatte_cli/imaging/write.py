@@ -1,0 +1,67 @@
+"""Write pictures: each all at once, with the receipt of how it was made."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..errors import OutputError
+from ..storage.atomic import staged_file
+from ..storage.paths import STREAM, is_inside
+from ..storage.remotes import is_remote, putting
+from .encoding import Result, encoded
+
+__all__ = ["write_file", "write_images"]
+
+
+def write_images(results: Sequence[Result]) -> None:
+    """Write several pictures: each is complete under a temporary name before the first is renamed, or sent to a URL.
+
+    A result for ``STREAM`` goes to standard output. Folders that are missing are made.
+
+    Raises:
+        OutputError: a folder or the disk refuses, or a format cannot hold the picture.
+        BrokenPipeError: nobody reads standard output.
+    """
+    with ExitStack() as stack:
+        for result in results:
+            content = encoded(result)
+            if result.path == STREAM:
+                _write_to_stdout(content)
+            else:
+                stack.enter_context(_putting(content, result.path, result.within, result.overwrite))
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write one file all at once, or send it to a URL; folders that are missing are made. Raises OutputError."""
+    with _putting(content, path):
+        pass
+
+
+@contextmanager
+def _putting(content: bytes, path: Path, within: Path | None = None, overwrite: bool = True) -> Iterator[None]:
+    """Put a file, complete under a temporary name, in its place when the block ends well."""
+    if is_remote(path):
+        with putting(path, content, overwrite=overwrite):
+            yield
+        return
+    _make_folder(path, within)
+    with staged_file(path, within=within, overwrite=overwrite) as temporary:
+        temporary.write_bytes(content)
+        yield
+
+
+def _write_to_stdout(content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:  # unbuffered, as with PYTHONUNBUFFERED, one call writes what the pipe has room for
+        rest = rest[sys.stdout.buffer.write(rest) :]
+    sys.stdout.buffer.flush()
+
+
+def _make_folder(path: Path, within: Path | None) -> None:
+    if within is not None and not is_inside(path.parent, within):
+        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path.parent}: {error.strerror}") from error

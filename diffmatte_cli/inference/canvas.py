@@ -1,0 +1,89 @@
+"""A photograph, its trimap and what its colours say, kept small and shown to the model window by window."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..model.diffmatte import Condition, DiffMatte, pad_amounts, prior_logits
+from ..priors.colours import Priors, Window, colour_priors
+from ..trimaps.trimap import UNKNOWN, parse_trimap
+
+__all__ = ["Canvas", "classes_of"]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What is known of a picture: ``image`` uint8 [1, 3, H, W], ``levels`` uint8 [1, 1, H, W] in {0, 128, 255}.
+
+    A window is in pixels of the picture padded as the model pads it; it starts at multiples of 32.
+    """
+
+    model: DiffMatte
+    image: Tensor
+    levels: Tensor
+    priors: Priors | None
+
+    @classmethod
+    def of(
+        cls, model: DiffMatte, image: NDArray[np.uint8], trimap: NDArray[np.uint8], device: torch.device
+    ) -> "Canvas":
+        """Read ``image`` [H, W, 3] and the classes of ``trimap`` [H, W], and compute the model's priors if any."""
+        pixels = torch.tensor(image.copy(), device=device).permute(2, 0, 1)[None].contiguous()
+        canvas = cls(model, pixels, torch.tensor(classes_of(trimap), device=device)[None, None], None)
+        if not model.config.priors:
+            return canvas
+        # On the CPU where there are no sparse products.
+        where = torch.device("cpu") if device.type == "mps" else device
+        found = colour_priors(pixels.to(where).float() / 255, canvas.decided.to(where))
+        planes = (plane.to(device) for plane in (found.foreground, found.background, found.alpha))
+        return cls(model, canvas.image, canvas.levels, Priors(*planes))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.levels.shape[-2], self.levels.shape[-1]
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width that the model sees."""
+        height, width = self.size
+        down, right = pad_amounts(height, width)
+        return height + down, width + right
+
+    @property
+    def unknown(self) -> Tensor:
+        """Where alpha is looked for, boolean [1, 1, H, W]."""
+        return self.levels == UNKNOWN
+
+    @property
+    def decided(self) -> Tensor:
+        """The trimap as 0, 0.5 and 1, float32 [1, 1, H, W]."""
+        return torch.where(self.unknown, 0.5, (self.levels > UNKNOWN).float())
+
+    def condition(self, window: Window | None = None) -> Condition:
+        """Return what the model is told of a window, default the whole picture, padded."""
+        window = window or (slice(0, self.padded[0]), slice(0, self.padded[1]))
+        cut, padding = self._cut(window)
+        image = self.image[..., cut[0], cut[1]].float() / 255
+        levels = self.levels[..., cut[0], cut[1]]
+        trimap = torch.where(levels == UNKNOWN, 0.5, (levels > UNKNOWN).float())
+        planes = None if self.priors is None else self.priors.planes(image, trimap, cut)
+        return self.model.condition(image, trimap, planes, padding)
+
+    def prior_logits(self, window: Window) -> Tensor | None:
+        """Return the prior's logits for a window of the picture itself, [1, 1, h, w], if the model has priors."""
+        return None if self.priors is None else prior_logits(self.priors.alpha[..., window[0], window[1]])
+
+    def _cut(self, window: Window) -> tuple[Window, tuple[int, int]]:
+        """Return the part of a window that is in the picture, and the rows and columns that are padding."""
+        ends = [min(place.stop, size) for place, size in zip(window, self.size, strict=True)]
+        rows, columns = (slice(place.start, max(place.start, end)) for place, end in zip(window, ends, strict=True))
+        return (rows, columns), (window[0].stop - rows.stop, window[1].stop - columns.stop)
+
+
+def classes_of(trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the classes 0, 128 and 255 of a trimap of any levels, uint8 [H, W]."""
+    return parse_trimap((trimap / 255).astype(np.float32))

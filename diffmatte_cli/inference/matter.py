@@ -1,0 +1,308 @@
+"""From a photograph and its trimap to alpha: encode once, sample, keep what is known."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import repeat
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..diffusion.samplers import Diffusion
+from ..errors import ImageError, UsageError, WeightsError
+from ..model.checkpoint import Metadata, read_model
+from ..model.config import DTYPE_NAMES, SCHEDULE_NAMES, check_device, check_precision, grids_for
+from ..model.diffmatte import DiffMatte
+from ..trimaps.trimap import UNKNOWN
+from ..weights.hub import obtain
+from ..weights.store import ModelSource, Store, resolve_model
+from .canvas import Canvas, classes_of
+from .iteration import Alpha, Predict, Sampling, check_sampling, iterate, until_stable
+from .memory import BASE, Spending, default_limit, guard_memory, plain_bytes
+from .region import RegionDecoder
+from .tiles import TiledDecoder
+
+__all__ = ["Encoding", "Matter", "compute_alike", "load_file", "load_model", "pick_device"]
+
+# Rows that the encoder's first layers see at a time.
+STRIP = 512
+DTYPES = dict(zip(DTYPE_NAMES, (torch.float32, torch.float16, torch.bfloat16), strict=True))
+
+
+class Working(TypedDict, total=False):
+    """How a model computes, by keyword.
+
+    Keys:
+        attention_grids: n makes a ViT's global attention work within n x n interleaved grids; by default 1, and 3 for
+            pictures beyond ``model.config.MOST_POSITIONS`` patches.
+        plain: True computes as the paper's own code does, for comparison: the whole picture at once, and nothing
+            shared between steps but F.
+        precision: "fp32" (default), "bf16" or "fp16" within the network.
+        memory: bytes to make do with; default half of the device's.
+        tell: hears what a user should know: that memory ran short, or attention was divided.
+    """
+
+    attention_grids: int | None
+    plain: bool
+    precision: str
+    memory: int | None
+    tell: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A picture after its one pass through the encoder; ``features`` is F of Eq. 5.
+
+    ``prepared`` holds what all steps of all seeds share, by the model and whether the unknown region alone is computed.
+    """
+
+    canvas: Canvas
+    features: Tensor
+    prepared: dict[tuple["Matter", bool], TiledDecoder] = field(default_factory=dict, compare=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.canvas.size
+
+
+class Matter:
+    """A model ready to use; make one with ``load_model``."""
+
+    def __init__(
+        self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None, **working: Unpack[Working]
+    ) -> None:
+        self.plain, self.precision = working.get("plain", False), working.get("precision", "fp32")
+        check_precision(self.precision, self.plain)
+        compute_alike()
+        self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device, self.metadata = device, metadata or {}
+        self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
+        self.limit = working.get("memory") or default_limit(device)
+        self.tell: Callable[[str], None] = working.get("tell", _silence)
+        self.attention_grids = working.get("attention_grids")
+        model.use_attention(1 if self.attention_grids is None else self.attention_grids, whole=self.plain)
+        self.decoder = None if self.plain else RegionDecoder(model.decoder, DTYPES[self.precision])
+
+    @torch.no_grad()
+    def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
+        """Run the encoder on ``image`` uint8 [H, W, 3] and ``trimap`` uint8 [H, W].
+
+        Below 10 % of 255 the trimap means background, above 90 % foreground, in between unknown.
+
+        Raises ImageError when shapes or types do not fit, ResourceError when memory does not.
+        """
+        _check_pair(image, trimap)
+        spending = self._spending(*trimap.shape)
+        need = plain_bytes(self.model.config, *trimap.shape) if self.plain else spending.encoding - BASE
+        with guard_memory(need, self.device, *trimap.shape):
+            canvas = Canvas.of(self.model, image, trimap, self.device)
+            if self.plain:
+                return Encoding(canvas, self.model.encode(canvas.condition()))
+            self._divide_attention(*canvas.padded)
+            if spending.encoding > self.limit:
+                self.tell(f"encoding takes about {spending.encoding / 2**30:.2g} GiB, which a limit does not lessen")
+            with self._autocast():
+                features = self.model.encode_in_strips(
+                    lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
+                )
+        return Encoding(canvas, features.float())
+
+    def steps(
+        self,
+        image: NDArray[np.uint8] | Encoding,
+        trimap: NDArray[np.uint8] | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Iterator[Alpha]:
+        """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
+
+        Arguments: ``image`` and ``trimap`` as for ``encode``, or an ``Encoding`` alone; see ``Sampling`` for the rest.
+        Where nothing is unknown and known pixels are kept, nothing is computed.
+
+        Raises UsageError for settings out of range, and what ``encode`` raises.
+        """
+        check_sampling(sampling)
+        diffusion = self._diffusion(sampling.get("schedule"), sampling.get("input_scale"))
+        keep_known = sampling.get("keep_known", True)
+        if keep_known and (settled := self._settled(image, trimap)) is not None:
+            return repeat(settled, int(sampling.get("steps", 10)))
+        encoding = self._encoding(image, trimap)
+        predict = self._predictor(encoding, keep_known, sampling.get("whole", False))
+        alphas = iterate(predict, encoding.size, self.device, diffusion, sampling)
+        return until_stable(alphas, encoding.canvas.unknown, sampling.get("until_stable"))
+
+    def matte(
+        self,
+        image: NDArray[np.uint8] | Encoding,
+        trimap: NDArray[np.uint8] | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Alpha:
+        """Return alpha, float32 [H, W] in [0, 1]; arguments as for ``steps``."""
+        *_, alpha = self.steps(image, trimap, **sampling)
+        return alpha
+
+    def _settled(self, image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> Alpha | None:
+        """Return the trimap's own alpha if there is nothing to find out."""
+        if isinstance(image, Encoding):
+            canvas = image.canvas
+            return None if bool(canvas.unknown.any()) else canvas.decided[0, 0].cpu().numpy()
+        if trimap is None:
+            return None
+        _check_pair(image, trimap)
+        classes = classes_of(trimap)
+        return None if (classes == UNKNOWN).any() else (classes > UNKNOWN).astype(np.float32)
+
+    def _predictor(self, encoding: Encoding, keep_known: bool, whole: bool) -> Predict:
+        """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
+        unknown, settled = encoding.canvas.unknown, 2 * encoding.canvas.decided - 1
+        height, width = encoding.size
+        if self.plain:
+            network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
+        else:
+            network = self._region_network(encoding, keep_known and not whole, settled)
+            need = self._spending(height, width).smallest_tile
+
+        @torch.no_grad()
+        def predict(x_in: Tensor, t: float) -> Tensor:
+            with guard_memory(need, self.device, height, width):
+                x_0 = network(x_in, t)
+            return torch.where(unknown, x_0, settled) if keep_known else x_0
+
+        return predict
+
+    def _plain_network(self, encoding: Encoding) -> Predict:
+        """Return the decoder as the paper has it, over the whole picture."""
+        condition = encoding.canvas.condition()
+
+        def network(x_in: Tensor, t: float) -> Tensor:
+            times = torch.tensor([t], device=self.device)
+            x_0: Tensor = self.model.decode(x_in, times, condition, encoding.features)
+            return x_0
+
+        return network
+
+    def _region_network(self, encoding: Encoding, in_part: bool, settled: Tensor) -> Predict:
+        """Return the decoder for the unknown pixels, or for all unless ``in_part``; x_0 is ``settled`` elsewhere."""
+        tiles = encoding.prepared.get((self, in_part)) or self._tiles(encoding, in_part)
+        encoding.prepared[self, in_part] = tiles
+
+        def network(x_in: Tensor, t: float) -> Tensor:
+            x_0 = settled.clone()
+            for places, logits in tiles.logits(x_in, t):
+                x_0.view(-1)[places] = 2 * torch.sigmoid(logits) - 1
+            return x_0
+
+        return network
+
+    def _tiles(self, encoding: Encoding, in_part: bool) -> TiledDecoder:
+        assert self.decoder is not None
+        unknown = encoding.canvas.unknown[0, 0]
+        wanted, spending = unknown if in_part else torch.ones_like(unknown), self._spending(*encoding.size)
+        return TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
+
+    def _spending(self, height: int, width: int) -> Spending:
+        return Spending(self.model.config, self.limit, height, width)
+
+    def _autocast(self) -> torch.autocast | nullcontext[None]:
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, DTYPES[self.precision])
+
+    def _divide_attention(self, height: int, width: int) -> None:
+        """Choose the grids of a ViT's global attention for a picture, unless they were given."""
+        if self.attention_grids is None and self.model.config.encoder == "vit":
+            grids = grids_for(height, width)
+            self.model.use_attention(grids)
+            if grids > 1:
+                self.tell(
+                    f"global attention works within {grids} x {grids} interleaved grids on {width}x{height} pixels:"
+                    " --attention-grids 1 for the whole, which takes much longer"
+                )
+
+    def _encoding(self, image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> Encoding:
+        if isinstance(image, Encoding):
+            return image
+        if trimap is None:
+            raise ImageError("a photograph needs its trimap: pass both, or the result of encode()")
+        return self.encode(image, trimap)
+
+    def _diffusion(self, schedule: str | None, input_scale: float | None) -> Diffusion:
+        if schedule is not None and schedule not in SCHEDULE_NAMES:
+            raise UsageError(f"there is no schedule {schedule!r}: use one of {', '.join(SCHEDULE_NAMES)}")
+        if input_scale is not None and not 0 < input_scale <= 1:
+            raise UsageError(f"input scale {input_scale} is outside (0, 1]: leave it out for the weights' own")
+        own = self.diffusion
+        return replace(own, schedule=schedule or own.schedule, input_scale=input_scale or own.input_scale)
+
+
+def _silence(text: str) -> None:
+    """Say nothing."""
+
+
+def load_model(
+    model: str | Path = "tiny",
+    device: str | torch.device = "cpu",
+    *,
+    weights_file: str | Path | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
+    **working: Unpack[Working],
+) -> Matter:
+    """Load a model by name or file, ready to matte; one that is on the Hub is pulled the first time.
+
+    Arguments: ``weights_file`` adds models of one's own, ``cache_dir`` is where pulled and imported
+    weights lie, ``offline`` keeps to what is on disk; see ``Working`` for the rest.
+
+    Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
+    failed download.
+    """
+    where = pick_device(str(device))
+    store = Store(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
+    source = resolve_model(model, store)
+    return load_file(source, obtain(source, store), where, **working)
+
+
+def load_file(source: ModelSource, path: Path, device: torch.device, **working: Unpack[Working]) -> Matter:
+    """Load what ``obtain`` returned for a resolved model; raises WeightsError when it is another variant's."""
+    network, metadata = read_model(path)
+    found = network.config.variant
+    if source.record is not None and source.record.variant != found:
+        raise WeightsError(
+            f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
+        )
+    return Matter(network, device, metadata, **working)
+
+
+def compute_alike() -> None:
+    """Let a GPU give the same bytes from run to run, and what the CPU gives."""
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
+
+
+def pick_device(spec: str) -> torch.device:
+    """Turn auto, cpu, cuda, cuda:N or mps into a device that is there; anything else is a UsageError."""
+    check_device(spec)
+    kind, _, number = spec.partition(":")
+    gpus, has_mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+    if kind == "auto":
+        return torch.device("cuda" if gpus else "mps" if has_mps else "cpu")
+    if kind == "cuda" and int(number or 0) >= gpus:
+        raise UsageError(f"device {spec} was asked for but torch sees {gpus} CUDA devices: use --device cpu")
+    if kind == "mps" and not has_mps:
+        raise UsageError("device mps was asked for but is not available here: use --device cpu")
+    return torch.device(spec)
+
+
+def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f"a photograph must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
+        raise ImageError(
+            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, "
+            f"not {trimap.dtype} {list(trimap.shape)}"
+        )
+    if trimap.size == 0:
+        raise ImageError("the photograph has no pixels")

@@ -1,0 +1,214 @@
+"""Memory: what a picture needs, what may be used, and a plain answer when it does not fit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import ResourceError, is_shortage
+from ..model.config import ModelConfig
+
+__all__ = [
+    "BASE",
+    "LADDER",
+    "Spending",
+    "available_bytes",
+    "default_limit",
+    "guard_memory",
+    "plain_bytes",
+    "total_bytes",
+]
+
+FLOAT = 4
+# Sides of tiles in pixels: fixed, so that equal settings give equal bytes.
+LADDER = (1024, 512, 256)
+# Of the machine's memory, what is used unless something else is asked for.
+DEFAULT_SHARE = 0.5
+# The program itself with torch.
+BASE = 450 * 2**20
+# Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
+CELL, REACH = 32, 2
+# Bytes a pixel while encoding, for 384 channels of the feature, by encoder.
+ENCODING = {"tiny": 150, "resnet": 64, "vit": 150, "swin": 220, "efficientnet": 150}
+# Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
+CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
+    """Estimate the peak of the plain path, in bytes.
+
+    In the decoder it comes in the last up block: its input enlarged (three times N_d planes) beside two results of N_d
+    planes, at the picture's size, and what every level holds. A ViT's attention holds logits, bias and weights.
+    """
+    planes = 10 * config.decoder_width + 4 * config.condition_channels
+    positions = height * width // config.feature_stride**2
+    matrices = 3 * config.encoder_options.get("heads", 0) * positions**2
+    return FLOAT * max(planes * height * width, matrices)
+
+
+@dataclass(frozen=True)
+class Spending:
+    """How a memory limit in bytes is spent on a picture of ``height`` x ``width``.
+
+    The estimates are upper bounds found by measuring; what is left of the limit decides on tiles.
+    """
+
+    config: ModelConfig
+    limit: int
+    height: int
+    width: int
+
+    @property
+    def picture(self) -> int:
+        """Bytes of what stands in memory for the whole picture while it is sampled: pixels, samples and feature."""
+        planes = 9 + (3 if self.config.priors else 0)
+        feature = self.config.feature_channels / self.config.feature_stride**2
+        return BASE + int(self.height * self.width * FLOAT * (planes + feature))
+
+    @property
+    def encoding(self) -> int:
+        """Bytes while the picture is encoded, the priors included."""
+        return BASE + ENCODING[self.config.encoder] * self.config.feature_channels * self.height * self.width // 384
+
+    @property
+    def smallest_tile(self) -> int:
+        """Bytes of one step over a tile of the smallest side, all of it unknown."""
+        window = (min(LADDER[-1], max(self.height, self.width)) + 2 * CELL * REACH) ** 2
+        return self._tile(window, window)
+
+    def plan(self, wanted: Tensor) -> tuple[int, bool, int]:
+        """Return the side of the tiles, from ``LADDER``, whether what all steps share is kept, and the bytes of it all.
+
+        ``wanted`` [H, W] is boolean. Keeping comes before larger tiles: they differ little in speed.
+        """
+        cells = _cells(wanted)
+        shared = int(FLOAT * float(cells.sum()) * CELL**2 * (1.2 * self.config.decoder_width + 8))
+        for kept in (True, False):
+            for side in LADDER:
+                busy = float(_sums(cells, side // CELL).max()) * CELL**2
+                window = (min(side, max(self.height, self.width)) + 2 * CELL * REACH) ** 2
+                total = self.picture + self._tile(window, busy) + kept * shared
+                if total <= self.limit:
+                    return side, kept, total
+        return LADDER[-1], False, total
+
+    def _tile(self, window: float, busy: float) -> int:
+        """Return bytes for a tile that sees ``window`` pixels and works on ``busy`` of them."""
+        planes = 3 * self.config.condition_channels + 4
+        return int(FLOAT * (window * planes + busy * (6 * self.config.decoder_width + 20)))
+
+
+def _cells(wanted: Tensor) -> Tensor:
+    """Return which cells the decoder works on for wanted pixels, [1, 1, H / CELL, W / CELL]."""
+    cells = F.max_pool2d(wanted[None, None].float(), CELL, ceil_mode=True)
+    return F.max_pool2d(cells, 2 * REACH + 1, 1, REACH)
+
+
+def _sums(cells: Tensor, side: int) -> Tensor:
+    """Return how many cells each tile has, with its neighbours' cells that it reaches."""
+    return F.avg_pool2d(cells, side + 2 * REACH, side, REACH, ceil_mode=True, divisor_override=1)
+
+
+def default_limit(device: torch.device) -> int:
+    """Return the bytes that may be used unless a limit is given: half of the device's, or the control group's."""
+    total = total_bytes(device)
+    return int(DEFAULT_SHARE * total) if total else 4 * 2**30
+
+
+def total_bytes(device: torch.device) -> int | None:
+    """Return all memory of a device in bytes, within the control group's limits; None when it cannot be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type != "cpu":
+        return None
+    limits = [_meminfo("MemTotal"), *(_number(Path(folder) / limit) for folder, limit, _ in CGROUPS)]
+    return min((limit for limit in limits if limit), default=None)
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Return the free memory of a device in bytes, within the process's limits; None when it cannot be told."""
+    if device.type == "cuda":
+        # What torch keeps for itself and does not use is free too.
+        spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + spare
+    if device.type != "cpu":
+        return None
+    rooms = [
+        _meminfo("MemAvailable"),
+        _address_space(),
+        *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS),
+    ]
+    return min((room for room in rooms if room is not None), default=None)
+
+
+@contextmanager
+def guard_memory(need: int, device: torch.device, height: int, width: int) -> Iterator[None]:
+    """Turn a lack of memory, foreseen from ``need`` bytes or met, into a ResourceError that says what would fit."""
+    room = available_bytes(device)
+    if room is not None and need > room:
+        raise ResourceError(_advice(need, device, height, width, room))
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        # What there seemed to be was not enough: advise on half of what this needs.
+        met = need // 2
+        raise ResourceError(_advice(need, device, height, width, min(met, room or met))) from error
+
+
+def _advice(need: int, device: torch.device, height: int, width: int, room: int) -> str:
+    scale = min(1.0, 0.9 * room / need) ** 0.5
+    smaller = f"{max(1, int(width * scale))}x{max(1, int(height * scale))}"
+    return (
+        f"not enough memory on {device}: {width}x{height} pixels need about {need / 2**30:.2g} GiB beyond what is"
+        f" in use; about {smaller} would fit"
+    )
+
+
+def _meminfo(field: str) -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields[field].split()[0]) * 1024 if field in fields else None
+
+
+def _number(path: Path) -> int | None:
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _address_space() -> int | None:
+    """Return what a limit on the process's addresses (ulimit -v) leaves; None without one."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return None
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    return max(0, most - pages * resource.getpagesize())
+
+
+def _cgroup(folder: Path, limit: str, use: str) -> int | None:
+    try:
+        most, used, statistics = ((folder / name).read_text() for name in (limit, use, "memory.stat"))
+    except OSError:
+        return None
+    if not most.strip().isdecimal():
+        return None
+    values = dict(line.split() for line in statistics.splitlines())
+    return int(most) - int(used) + int(values.get("inactive_file", 0))

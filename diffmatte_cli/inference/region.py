@@ -1,0 +1,325 @@
+"""The decoder D where it is wanted: the numbers of ``Decoder``, for chosen pixels alone, in blocks that fit a cache.
+
+What it saves, and why the numbers stay the same to rounding:
+
+- A pixel of alpha depends on few pixels of every level. From the wanted ones back to the input, each
+  level's needed pixels are marked (``Plan``), and only blocks that hold one are computed. What such a block
+  holds beside them may be wrong, and nothing needed reads it.
+- Batch norm in evaluation is an affine map a channel, folded into the convolution before it. With the time
+  term e >= 0 added after a ReLU, relu(y) + e = max(y + e, e).
+- The middle block sees the feature F alone, which no step changes: m = conv2(relu(conv1(F)) + e) + skip(F)
+  = conv2(relu(conv1(F))) + skip(F) + conv2(e), and conv2 of a constant is one vector, but for the border,
+  where some of its nine taps fall outside. Of the first block, the condition's part is a constant likewise.
+- A 3x3 convolution after a bilinear doubling is, for each of the four places that a doubled pixel has, a 3x3
+  convolution of the small map: rows 2i and 2i + 1 of the doubled map are (x[i-1] + 3 x[i]) / 4 and
+  (3 x[i] + x[i+1]) / 4, so that three taps of them reach x[i-1], x[i] and x[i+1] (``DOUBLING``). At the border
+  the doubled map repeats its edge and the convolution pads zeros: those blocks are computed as written.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..model.config import ModelConfig
+from ..model.decoder import Decoder, channels, time_embedding
+from .blocks import Blocks, Store, dilate, double, grow_back, halve
+
+__all__ = ["Plan", "Region", "RegionDecoder", "depth"]
+
+# [place, tap on the small map, tap on the doubled map]: see above.
+DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
+# Numbers of a patch handled at a time: what is made of them stays in a core's cache, or fills a GPU.
+CHUNK = {"cpu": 2**19, "cuda": 2**25, "mps": 2**22}
+
+
+class _Folded:
+    """A block's convolutions with their batch norms in them."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        self.time = block.emb_layers
+        skip = next(getattr(block, block.skip).children()).weight
+        self.first, self.bias_1 = _fold(block.conv1, block.bn1, 1 if block.skip == "upsample" else 0)
+        second, bias_2 = _fold(block.conv2, block.bn2, 0)
+        if block.skip == "downsample":
+            self.first = torch.cat([self.first, skip])
+            self.bias_1 = torch.cat([self.bias_1, torch.zeros_like(self.bias_1)])
+        else:
+            places = torch.einsum("adu,bev,oiuv->aboide", *[DOUBLING.to(skip)] * 2, skip)
+            self.places = _ready(places.flatten(0, 2), dtype)
+        self.skip = _ready(skip, dtype)
+        self.first, self.second = _ready(self.first, dtype), _ready(second, dtype)
+        self.bias_1, self.bias_2 = self.bias_1.to(dtype), bias_2.to(dtype)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the block's output."""
+        return len(self.bias_2)
+
+
+class RegionDecoder:
+    """The folded decoder; ``region`` prepares a picture, or a part of one, for it."""
+
+    @torch.no_grad()
+    def __init__(self, decoder: Decoder, dtype: torch.dtype = torch.float32) -> None:
+        self.dtype = dtype
+        self.time_embed = decoder.time_embed
+        self.down = [_Folded(block, dtype) for block in decoder.down_blks]
+        self.mid = _Folded(decoder.mid_blk, dtype)
+        self.up = [_Folded(block, dtype) for block in decoder.up_blks]
+        layers: Any = decoder.matting_head.matting_convs
+        convolution, norm, _, last = layers
+        head, bias = _fold(convolution, norm, 0)
+        self.head, self.head_bias = _ready(head, dtype), bias.to(dtype)
+        self.last: Tensor = last.weight.flatten().float()
+        self.last_bias: Tensor = last.bias.float()
+
+    @torch.no_grad()
+    def region(self, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> "Region":
+        """Prepare for the pixels ``wanted`` [H, W] (boolean) of a picture.
+
+        Arguments: ``planes`` [1, N_c - 1, H, W], the condition; ``features`` [1, N_F, H/stride, W/stride];
+        ``side`` of the blocks in pixels of their own level, even.
+        """
+        return Region(self, planes, features, wanted, side)
+
+
+def depth(config: ModelConfig) -> int:
+    """Return how many times the decoder halves a picture."""
+    down, _ = channels(config.decoder_width, config.condition_channels, config.feature_stride)
+    return len(down) - 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The blocks of each level, 0 being the picture's size: of the skips (from level 1 on), and of what goes up."""
+
+    wanted: Blocks
+    down: list[Blocks]
+    up: list[Blocks]
+
+    @classmethod
+    def make(cls, wanted: Tensor, halvings: int, side: int) -> "Plan":
+        """Go back from the wanted pixels [H, W] through ``halvings`` levels."""
+        up = [dilate(wanted)]
+        for _ in range(halvings):
+            up.append(dilate(halve(up[-1])))
+        down = up[-1:]
+        for level in range(halvings - 1, 0, -1):
+            down.insert(0, up[level] | grow_back(double(dilate(down[0]))))
+        small = max(2, side // 2)
+        sides = [side] + [small] * halvings
+        return cls(
+            Blocks(wanted, side),
+            [Blocks(mask, small) for mask in down],
+            [Blocks(mask, each) for mask, each in zip(up, sides, strict=True)],
+        )
+
+    def macs(self, config: ModelConfig) -> int:
+        """Return the multiply-accumulates of a step, but for what the border's blocks need beside it."""
+        down, up = channels(config.decoder_width, config.condition_channels, config.feature_stride)
+        total = 0
+        for level, (blocks, before, after) in enumerate(zip(self.down, down[:-1], down[1:], strict=True)):
+            first = 9 * 2 * (before if level else 1) * (blocks.side + 2) ** 2
+            total += len(blocks) * after * (first + 9 * after * blocks.side**2)
+        for blocks, before, skip, after in zip(self.up[-2::-1], up[:-1], down[:0:-1], up[1:], strict=True):
+            first = 4 * (before + skip) * (blocks.side + 2) ** 2
+            total += len(blocks) * after * (first + 9 * (before + skip + after) * blocks.side**2)
+        head = up[-1] // 2 * (9 * up[-1] + 1)
+        return total + len(self.wanted) * self.wanted.side**2 * head
+
+
+class Region:
+    """The wanted pixels of one picture, or of a part: what every step shares, and the step itself."""
+
+    def __init__(self, decoder: RegionDecoder, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> None:
+        self.decoder = decoder
+        self.plan = plan = Plan.make(wanted, len(decoder.down), side)
+        self.chosen = plan.wanted.store.pixels(wanted)
+        first = plan.down[0]
+        picture = Store(wanted, 1)
+        self.image_rows = picture.around(first.origin, 2, -3, 2 * first.side + 5)
+        self.down_rows = [
+            fine.store.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
+            for fine, coarse in zip(plan.down, plan.down[1:], strict=False)
+        ]
+        self.skip_rows = [
+            kept.store.around(used.origin, 1, 0, used.side).flatten()
+            for kept, used in zip(plan.down, plan.up[1:], strict=True)
+        ]
+        self.up_rows = [
+            _rows_below(below.store, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
+        ]
+        self.head_rows = plan.up[0].store.around(plan.wanted.origin, 1, -1, side + 2)
+        self.constant = self._of_condition(planes)
+        self.middle = self._of_features(features)
+
+    @torch.no_grad()
+    def step(self, x_in: Tensor, t: float) -> Tensor:
+        """Return the logit of every wanted pixel, [K] in the picture's order, as float32.
+
+        ``x_in`` [H, W] is the variance-normalised sample, ``t`` its time.
+        """
+        decoder = self.decoder
+        embedding = decoder.time_embed(time_embedding(x_in.new_tensor([t])))
+        skips = self._go_down(_as_store(x_in[None, None]).to(decoder.dtype), embedding)
+        x = self._mid(embedding)
+        for level in range(len(decoder.up)):
+            x = self._go_up(level, torch.cat([x, skips.pop()], dim=1), embedding)
+        return self._head(x)
+
+    def _of_condition(self, planes: Tensor) -> Tensor:
+        """Return the condition's share of the first block's convolutions with the bias, [n, 2C, side + 2, side + 2]."""
+        block, side = self.decoder.down[0], self.plan.down[0].side
+        store = _as_store(planes).to(self.decoder.dtype)
+        weight = block.first[:, :-1].contiguous(memory_format=torch.channels_last)
+        shape = len(self.plan.down[0]), len(block.first), side + 2, side + 2
+        result = torch.empty(shape, dtype=store.dtype, device=store.device, memory_format=torch.channels_last)
+        for part in _chunks(self.image_rows, store):
+            patches = _patches(store, self.image_rows[part])
+            result[part] = F.conv2d(patches, weight, block.bias_1, stride=2)
+        return result
+
+    def _of_features(self, features: Tensor) -> Tensor:
+        """Return what the middle block makes of F before the time comes in, a store."""
+        block, blocks = self.decoder.mid, self.plan.up[-1]
+        store = _as_store(features).to(self.decoder.dtype)
+        small = Store(features[0, 0], 1)
+        rows, clamped = _rows_below(small, blocks)
+        result = store.new_zeros(blocks.rows, block.channels)
+        for part in _chunks(rows, store):
+            patches = _patches(store, rows[part])
+            hidden = F.conv_transpose2d(patches, block.first, block.bias_1, stride=2, padding=2).relu_()
+            out = _second(block, hidden, blocks, part)
+            _add_doubled(out, block, patches, store, clamped, blocks, part)
+            result[_span(part, blocks)] = _as_rows(out)
+        return result
+
+    def _mid(self, embedding: Tensor) -> Tensor:
+        """Return the middle block's output, a store."""
+        block, blocks = self.decoder.mid, self.plan.up[-1]
+        taps = torch.einsum("oiuv,i->ouv", block.second.float(), block.time(embedding)[0])[:, None]
+        taps = taps.to(self.middle.dtype)
+        x = self.middle + taps.sum((1, 2, 3))
+        missing = F.conv2d((~blocks.inside).to(x.dtype), taps)
+        x[:-1].view(len(blocks), blocks.side**2, -1)[blocks.edge] -= missing.flatten(2).transpose(1, 2)
+        x[-1] = 0
+        return x.relu_()
+
+    def _go_down(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
+        """Return the skips of every level, from fine to coarse, as stores of the blocks that go up."""
+        skips = []
+        levels = zip(self.decoder.down, self.plan.down, [self.image_rows, *self.down_rows], self.skip_rows, strict=True)
+        for level, (block, blocks, rows, kept) in enumerate(levels):
+            result = x.new_zeros(blocks.rows, block.channels)
+            term = block.time(embedding)[0].to(x.dtype)[:, None, None]
+            for part in _chunks(rows, x):
+                both = self._first_down(block, _patches(x, rows[part]), None if level else self.constant[part])
+                hidden = both[:, : block.channels] + term
+                out = _second(block, torch.maximum(hidden, term, out=hidden), blocks, part)
+                out += both[:, block.channels :, 1:-1, 1:-1]
+                result[_span(part, blocks)] = _as_rows(out.relu_())
+            x = result
+            skips.append(F.pad(x[kept], (0, 0, 0, 1)))
+        return skips
+
+    @staticmethod
+    def _first_down(block: _Folded, patches: Tensor, constant: Tensor | None) -> Tensor:
+        """Return the strided convolutions of a block, main path and skip, with what is constant of them."""
+        if constant is None:
+            return F.conv2d(patches, block.first, block.bias_1, stride=2)
+        return F.conv2d(patches, block.first[:, -1:], stride=2).add_(constant)
+
+    def _go_up(self, level: int, x: Tensor, embedding: Tensor) -> Tensor:
+        """Return the next finer level's store for ``x``, the store of a level with its skip."""
+        block, blocks, (rows, clamped) = self.decoder.up[level], self.plan.up[-2 - level], self.up_rows[level]
+        result = x.new_zeros(blocks.rows, block.channels)
+        term = block.time(embedding)[0].to(x.dtype)
+        for part in _chunks(rows, x):
+            patches = _patches(x, rows[part])
+            hidden = F.conv_transpose2d(patches, block.first, block.bias_1 + term, stride=2, padding=2)
+            out = _second(block, torch.maximum(hidden, term[:, None, None], out=hidden), blocks, part)
+            _add_doubled(out, block, patches, x, clamped, blocks, part)
+            result[_span(part, blocks)] = _as_rows(out.relu_())
+        return result
+
+    def _head(self, x: Tensor) -> Tensor:
+        decoder, logits = self.decoder, []
+        for part in _chunks(self.head_rows, x):
+            hidden = F.conv2d(_patches(x, self.head_rows[part]), decoder.head, decoder.head_bias).relu_()
+            logits.append(_as_rows(hidden).float() @ decoder.last)
+        return torch.cat(logits)[self.chosen] + decoder.last_bias
+
+
+def _second(block: _Folded, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
+    """Convolve ``hidden`` [n, C, side + 2, side + 2], with zeros outside of the picture."""
+    chosen, places = blocks.edges(part)
+    if len(places):
+        hidden[places] *= blocks.inside[chosen]
+    return F.conv2d(hidden, block.second, block.bias_2)
+
+
+def _add_doubled(
+    out: Tensor, block: _Folded, patches: Tensor, store: Tensor, clamped: Tensor, blocks: Blocks, part: slice
+) -> None:
+    """Add the skip, doubling and convolution in one, to ``out`` [n, C, side, side]; at the border in two."""
+    chosen, places = blocks.edges(part)
+    if len(places):
+        doubled = F.interpolate(_patches(store, clamped[chosen]), scale_factor=2, mode="bilinear")[..., 1:-1, 1:-1]
+        at_edge = out[places] + F.conv2d(doubled * blocks.inside[chosen], block.skip)
+    count, channels, side, _ = out.shape
+    parts = F.conv2d(patches, block.places).permute(0, 2, 3, 1).reshape(count, side // 2, side // 2, 2, 2, channels)
+    out.permute(0, 2, 3, 1).view(count, side // 2, 2, side // 2, 2, channels).add_(parts.transpose(2, 3))
+    if len(places):
+        out[places] = at_edge
+
+
+def _rows_below(below: Store, above: Blocks) -> tuple[Tensor, Tensor]:
+    """Return the rows of a level that the blocks of the next finer one come from; and their edge's, clamped."""
+    length = above.side // 2 + 2
+    return (
+        below.around(above.origin, -2, -1, length),
+        below.around(above.origin[above.edge], -2, -1, length, clamp=True),
+    )
+
+
+def _fold(convolution: Any, norm: Any, out_axis: int) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a convolution followed by batch norm in evaluation."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    shape = [1] * 4
+    shape[out_axis] = -1
+    bias = torch.zeros_like(scale) if convolution.bias is None else convolution.bias
+    return convolution.weight * scale.reshape(shape), norm.bias + (bias - norm.running_mean) * scale
+
+
+def _ready(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _as_store(x: Tensor) -> Tensor:
+    """Return [1, C, H, W] as rows with one of zeros, [H * W + 1, C]."""
+    rows = x.new_zeros(x.shape[-2] * x.shape[-1] + 1, x.shape[1])
+    rows[:-1] = x[0].flatten(1).T
+    return rows
+
+
+def _as_rows(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _patches(store: Tensor, rows: Tensor) -> Tensor:
+    """Return the patches of ``rows`` [n, L * L] as [n, C, L, L], channels last."""
+    side = round(rows.shape[1] ** 0.5)
+    return store.index_select(0, rows.flatten()).view(len(rows), side, side, -1).permute(0, 3, 1, 2)
+
+
+def _span(part: slice, blocks: Blocks) -> slice:
+    return slice(part.start * blocks.side**2, part.stop * blocks.side**2)
+
+
+def _chunks(rows: Tensor, store: Tensor) -> list[slice]:
+    """Divide the patches of ``rows`` [n, L * L] so that a chunk's numbers are about ``CHUNK``."""
+    step = max(1, CHUNK[store.device.type] // (rows.shape[1] * store.shape[1]))
+    return [slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]

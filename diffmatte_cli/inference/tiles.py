@@ -1,0 +1,140 @@
+"""The decoder over a picture of any size: in tiles that see a margin around them, as large as memory allows.
+
+A pixel of alpha depends on what lies within ``MARGINS`` of it, so that tiles change nothing but rounding.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import is_shortage
+from ..priors.colours import Window
+from .canvas import Canvas
+from .memory import LADDER, Spending
+from .region import Region, RegionDecoder
+
+__all__ = ["MARGINS", "TiledDecoder"]
+
+# Pixels around a wanted one that its alpha can depend on, by the feature's stride, rounded up to multiples of 32:
+# 46 and 94 by the reach of each level's convolutions.
+MARGINS = {16: 64, 32: 96}
+# Blocks' sides: small ones follow a thin band, large ones have less around them to compute twice.
+SPARSE, DENSE = 16, 32
+DENSE_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a tile decides, in the picture, and what it sees, in the padded picture."""
+
+    own: Window
+    seen: Window
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all steps share for a tile: its region, where its K wanted pixels lie in the picture, and their prior."""
+
+    region: Region
+    places: Tensor
+    prior: Tensor
+
+
+class TiledDecoder:
+    """The decoder for the pixels ``wanted`` [H, W] (boolean) of one picture.
+
+    Arguments: ``features`` F of the whole picture; ``spending`` tells which tiles fit the memory;
+    ``tell`` hears when they have to become smaller.
+    """
+
+    def __init__(
+        self,
+        decoder: RegionDecoder,
+        canvas: Canvas,
+        features: Tensor,
+        wanted: Tensor,
+        spending: Spending,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.decoder, self.canvas, self.features, self.wanted = decoder, canvas, features, wanted
+        self.tell = tell
+        self.side, self.keeps, need = spending.plan(wanted)
+        if need > spending.limit:
+            tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the limit")
+        self.kept: dict[int, _Work] = {}
+        self.busy = list(self._busy())
+
+    def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield for each tile where its wanted pixels lie in the flat picture, and their logits with priors, [K] each.
+
+        ``x_in`` [1, 1, H, W] is the variance-normalised sample. When memory is short, tiles become smaller and
+        all of them are yielded again; the smallest's RuntimeError or MemoryError goes on.
+        """
+        while True:
+            try:
+                for number, tile in enumerate(self.busy):
+                    yield self._logits(number, tile, x_in[0, 0], t)
+                return
+            except (MemoryError, RuntimeError) as error:
+                if not is_shortage(error) or self.side == LADDER[-1]:
+                    raise
+            self._shrink()
+
+    def _logits(self, number: int, tile: Tile, x_in: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        work = self.kept.get(number) or self._prepared(tile)
+        if self.keeps:
+            self.kept[number] = work
+        return work.places, work.region.step(_cut(x_in, tile.seen), t) + work.prior
+
+    def _shrink(self) -> None:
+        smaller = next(side for side in LADDER if side < self.side)
+        self.tell(f"not enough memory for tiles of {self.side} pixels: going on with {smaller}")
+        self.side, self.keeps = smaller, False
+        self.kept.clear()
+        self.busy = list(self._busy())
+
+    def _busy(self) -> Iterator[Tile]:
+        """Yield the tiles that have a wanted pixel."""
+        return (tile for tile in self._tiles() if bool(self.wanted[tile.own].any()))
+
+    def _tiles(self) -> Iterator[Tile]:
+        margin = MARGINS[self.canvas.model.config.feature_stride]
+        sides = zip(self.canvas.size, self.canvas.padded, strict=True)
+        axes = [[_axis(start, self.side, margin, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
+        for (rows, seen_rows), (columns, seen_columns) in product(*axes):
+            yield Tile((rows, columns), (seen_rows, seen_columns))
+
+    def _prepared(self, tile: Tile) -> _Work:
+        mask = self.wanted[tile.own]
+        down, right = mask.nonzero().unbind(1)
+        places = (down + tile.own[0].start) * self.wanted.shape[1] + right + tile.own[1].start
+        logits = self.canvas.prior_logits(tile.own)
+        prior = self.features.new_zeros(1) if logits is None else logits[0, 0][mask]
+        return _Work(self._region(tile, mask), places, prior)
+
+    def _region(self, tile: Tile, mask: Tensor) -> Region:
+        wanted = mask.new_zeros([place.stop - place.start for place in tile.seen])
+        top, left = (own.start - seen.start for own, seen in zip(tile.own, tile.seen, strict=True))
+        wanted[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+        stride = self.canvas.model.config.feature_stride
+        rows, columns = (slice(place.start // stride, place.stop // stride) for place in tile.seen)
+        side = DENSE if float(wanted.float().mean()) > DENSE_SHARE else SPARSE
+        planes = self.canvas.condition(tile.seen).decoder_input
+        return self.decoder.region(planes, self.features[..., rows, columns], wanted, side)
+
+
+def _axis(start: int, side: int, margin: int, end: int, padded_end: int) -> tuple[slice, slice]:
+    """Return along one side what a tile from ``start`` decides and sees; the last one sees the padding."""
+    stop = min(start + side, end)
+    seen = padded_end if stop == end else min(stop + margin, padded_end)
+    return slice(start, stop), slice(max(0, start - margin), seen)
+
+
+def _cut(plane: Tensor, window: Window) -> Tensor:
+    """Return a window of ``plane`` [H, W], with zeros where it is padding."""
+    cut = plane[window]
+    down, right = (place.stop - place.start - length for place, length in zip(window, cut.shape, strict=True))
+    return F.pad(cut, (0, right, 0, down))

@@ -1,0 +1,1 @@
+"""The encoders: one module each, named as in ``VARIANTS``, and what they share."""

@@ -1,0 +1,57 @@
+"""Folders of steps: their place in a plan, and what in them may be replaced. Standard library only."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..storage.paths import identity
+from ..storage.remotes import is_remote
+from .targets import LONGEST_NAME, Targets
+
+__all__ = ["TRAJECTORY", "foreign_in", "step_name", "top_problem", "with_dump"]
+
+TRAJECTORY = "trajectory.png"
+_DUMPED = re.compile(r"step_\d+\.png|" + re.escape(TRAJECTORY))
+
+
+def step_name(number: int, steps: int) -> str:
+    """Return the file name of step ``number`` of ``steps``."""
+    return f"step_{number:0{max(2, len(str(steps)))}}.png"
+
+
+def foreign_in(folder: Path) -> str | None:
+    """Return the name of something in a folder that is no picture of a step; None where there is nothing such."""
+    strange = (p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
+    return min(strange, default=None)
+
+
+def top_problem(top: Path) -> str | None:
+    """Say why a folder cannot hold the jobs' folders of steps."""
+    if is_remote(top):
+        return f"--dump-steps {top} is no folder on this machine, and a folder of steps is made on one"
+    if len(os.fsencode(top.name)) > LONGEST_NAME:
+        return "the name of the folder of --dump-steps is too long"
+    if not os.path.isdir(top.parent):
+        return f"the folder of --dump-steps {top} does not exist: make it first"
+    if os.path.lexists(top) and not os.path.isdir(top):
+        return f"--dump-steps {top} is a file: name a folder"
+    if not os.access(top if os.path.lexists(top) else top.parent, os.W_OK | os.X_OK):
+        return f"--dump-steps {top} cannot be written to: the folder is read-only"
+    return None
+
+
+def with_dump(folder: Path, top: Path, owner: str, targets: Targets) -> Iterator[str]:
+    """Yield a sentence for what is in the way of one job's folder of steps in ``top``."""
+    if folder.name in ("", "..") or identity(folder) == identity(top):
+        yield f"--dump-steps names its folder like the photograph, and {owner} has no usable name"
+        return
+    yield from targets.add(folder, owner, inside=top)
+    if not os.path.lexists(folder):
+        return
+    if not targets.overwrite:
+        yield f"the folder of steps {folder} exists already, and --no-overwrite keeps it"
+    elif not os.path.isdir(folder):
+        yield f"the folder of steps {folder} exists already as a file"
+    elif foreign := foreign_in(folder):
+        yield f"--dump-steps would replace the folder {folder}, which holds other files ({foreign})"

@@ -1,0 +1,303 @@
+"""Plan before any work: results' names and every conflict, all told together. No picture is opened.
+
+Standard library only.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PlanError, UsageError
+from ..extras import require
+from ..imaging.formats import WRITERS, check_format, writer_for
+from ..model.config import check_seed, check_steps
+from ..storage.paths import STREAM, identity, is_inside, kind, location, names_folder, spelled
+from ..storage.remotes import is_remote
+from .dumps import top_problem, with_dump
+from .manifest import read_manifest
+from .rows import check_report
+from .sequences import frame_path, is_pattern, marked, remarked, unmarked
+from .settings import BACKGROUNDS, check_choice
+from .sources import Source, Sources, gather, paired
+from .targets import Targets
+
+__all__ = ["Job", "Request", "plan", "share"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Hold the paths and settings of one matting job.
+
+    Attributes:
+        image: the photograph, or ``STREAM`` for standard input.
+        trimap: its trimap, likewise; None for the photograph's own alpha channel.
+        output: the result, alpha or cutout, or ``STREAM`` for standard output.
+        relative: what the result is named after, see ``Source``.
+        format: the result's format, a key of ``WRITERS``.
+        seed, steps: of the sampling.
+        bits: of the result, and of the alpha beside it.
+        alpha_output: the alpha beside a cutout, if wanted.
+        uncertainty_output: the picture of how unsure alpha is, if wanted.
+        dump_dir: the folder that will hold the pictures of each step, if wanted.
+        folder, dump_top: what results and folders of steps may not lie outside of.
+        overwrite: whether files that are there may be replaced.
+    """
+
+    image: Path
+    trimap: Path | None
+    output: Path
+    relative: Path
+    format: str = "png"
+    seed: int = 0
+    steps: int = 10
+    bits: int = 8
+    alpha_output: Path | None = None
+    uncertainty_output: Path | None = None
+    dump_dir: Path | None = None
+    folder: Path | None = None
+    dump_top: Path | None = None
+    overwrite: bool = True
+
+    @property
+    def name(self) -> str:
+        """What the job is called in messages."""
+        return spelled(self.image, "standard input")
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """Every file and folder that the job makes."""
+        return tuple(path for path in (*self.pictures, self.dump_dir) if path is not None)
+
+    @property
+    def pictures(self) -> tuple[Path, ...]:
+        """Every picture that the job makes, steps aside."""
+        wanted = (self.output, self.alpha_output, self.uncertainty_output)
+        return tuple(path for path in wanted if path is not None)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Hold what to plan, as the user said it.
+
+    Attributes:
+        inputs: files, folders, or ``-``.
+        trimap: see ``sources.paired``.
+        output: a file, a folder, or ``-``.
+        manifest: a table instead of inputs and trimap.
+        recursive: look into folders below.
+        format: a key of ``WRITERS``; None for what the result's ending says, or png.
+        cutout, with_alpha, uncertainty: which pictures to write.
+        bits: their depth, 8 or 16; None for what the format usually has.
+        dump_steps: the folder for each job's folder of steps.
+        report: the file that will hold a row a job.
+        overwrite: replace results that exist.
+        seed, steps: for jobs of which no manifest says others.
+    """
+
+    inputs: tuple[str, ...] = ()
+    trimap: str | None = None
+    output: str | None = None
+    manifest: Path | None = None
+    recursive: bool = False
+    format: str | None = None
+    cutout: bool = False
+    with_alpha: bool = False
+    uncertainty: int | None = None
+    background: str | None = None
+    bits: int | None = None
+    dump_steps: Path | None = None
+    report: Path | None = None
+    overwrite: bool = True
+    seed: int = 0
+    steps: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range, and switches that contradict each other."""
+        check_steps(self.steps)
+        check_seed(self.seed)
+        check_choice("--format", self.format, tuple(WRITERS))
+        if self.report is not None:
+            check_report(self.report)
+        if self.with_alpha and not self.cutout:
+            raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
+        if self.bits not in (None, 8, 16):
+            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
+        if self.bits == 16 and self.cutout:
+            require("vfx", "--bit-depth 16 with --cutout")
+        if self.manifest is not None and (self.inputs or self.trimap is not None):
+            raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+
+    @property
+    def ending(self) -> str:
+        """The ending of results that are named by the program."""
+        return WRITERS[self.format or "png"].suffixes[0]
+
+    @property
+    def into_folder(self) -> bool:
+        """Whether results go into a folder: there may be several, or an existing folder is named."""
+        several = self.manifest is not None or len(self.inputs) > 1 or any(names_folder(text) for text in self.inputs)
+        if any(is_pattern(text) for text in self.inputs):
+            several = several or self.output is None or not is_pattern(self.output)
+        return several or (self.output is not None and names_folder(self.output))
+
+
+def plan(request: Request) -> list[Job]:
+    """Name the results of every photograph and refuse every conflict that shows before a picture is opened.
+
+    Raises:
+        PlanError: missing or ambiguous paths, a result that would replace an input or another result, and the
+            like, all of them together.
+        UsageError: the request makes no sense as a whole.
+        OutputError: a target folder exists and is read-only.
+    """
+    folder = _results_folder(request)
+    if request.manifest is not None:
+        sources = read_manifest(request.manifest)
+    else:
+        gathered = gather(request.inputs, recursive=request.recursive, except_in=folder)
+        sources = paired(gathered, request.trimap)
+    problems = list(sources.problems)
+    _check_output(request, sources)
+    jobs = []
+    for source in sources.found:
+        try:
+            jobs.append(_job(request, source, folder))
+        except UsageError as error:
+            problems.append(str(error))
+    problems += _conflicts(request, folder, sources, jobs)
+    if problems:
+        raise PlanError(problems)
+    return jobs
+
+
+def share(jobs: list[Job], part: int, parts: int) -> list[Job]:
+    """Return the jobs of ``part`` (from 1) of ``parts``; other jobs coming or going move none from part to part."""
+    return [job for job in jobs if _digest(job) % parts == part - 1]
+
+
+def _digest(job: Job) -> int:
+    return int.from_bytes(hashlib.sha256(os.fsencode(job.relative)).digest()[:8])
+
+
+def _results_folder(request: Request) -> Path | None:
+    """Return the folder that results go into; None for a single file or stream."""
+    if not request.into_folder:
+        return None
+    if request.output is None:
+        raise UsageError("several photographs need a folder for their results: name it with -o DIR")
+    if location(request.output) == STREAM:
+        raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
+    folder = location(request.output)
+    if kind(folder) not in (None, "folder"):
+        raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
+    return folder
+
+
+def _check_output(request: Request, sources: Sources) -> None:
+    """Refuse a background that is none, and a pattern of results for what is no sequence."""
+    if request.background is not None and request.background not in BACKGROUNDS:
+        from .backgrounds import check_background
+
+        check_background(request.background)
+    if request.output is not None and is_pattern(request.output):
+        for source in sources.found:
+            if source.frame is None:
+                raise UsageError(f"-o {request.output} is for frames of a sequence, and {source.image} is none")
+
+
+def _job(request: Request, source: Source, folder: Path | None) -> Job:
+    output = _output(request, source, folder)
+    form = _format(request, output)
+    seed = request.seed if source.seed is None else source.seed
+    check_seed(seed + (request.uncertainty or 1) - 1)
+    return Job(
+        source.image,
+        source.trimap,
+        output,
+        source.relative,
+        form,
+        seed,
+        request.steps if source.steps is None else source.steps,
+        WRITERS[form].depth(request.bits),
+        _beside(output, "alpha", source) if request.with_alpha else None,
+        _beside(output, "uncertainty", source) if request.uncertainty else None,
+        request.dump_steps / source.relative if request.dump_steps is not None else None,
+        folder,
+        request.dump_steps,
+        request.overwrite,
+    )
+
+
+def _output(request: Request, source: Source, folder: Path | None) -> Path:
+    named = marked(source.relative.name, "cutout" if request.cutout else "alpha", source.frame) + request.ending
+    if folder is not None:
+        chosen = source.output or source.relative.parent / named
+        return chosen if is_remote(chosen) else folder / chosen
+    if request.output is not None:
+        return frame_path(request.output, source.frame) if source.frame is not None else location(request.output)
+    return STREAM if source.image == STREAM else Path(named)
+
+
+def _format(request: Request, output: Path) -> str:
+    """Return the key of the format that a result's ending asks for."""
+    if output == STREAM:
+        form = request.format or "png"
+        check_format(form, request.bits)
+        return form
+    writer = writer_for(output, request.bits)
+    form = next(key for key, other in WRITERS.items() if other is writer)
+    if request.format not in (None, form):
+        raise UsageError(f"the result {output} is {form} by its ending, and --format says {request.format}: change one")
+    return form
+
+
+def _beside(output: Path, mark: str, source: Source) -> Path:
+    """Name another picture that is written along with a result."""
+    if output == STREAM:
+        option = {"alpha": "--with-alpha", "uncertainty": "--uncertainty"}[mark]
+        raise UsageError(f"standard output (-) holds one picture: leave out {option}, or name a file with -o")
+    marks = ("alpha", "cutout")
+    is_marked = unmarked(output.stem, marks)[1] is not None
+    name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
+    return output.with_name(name + ".png")
+
+
+def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[str]:
+    """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
+    inputs = [path for source in sources.found for path in (source.image, source.trimap)]
+    targets = Targets(folder, inputs, overwrite=request.overwrite)
+    lone_file = len(request.inputs) == 1 and not sources.folders
+    holding = {*targets.places, *(identity(path) for path in sources.folders)}
+    if folder is not None and not lone_file and identity(folder) in holding:
+        yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
+    others = [request.manifest] if request.manifest is not None else []
+    if request.background is not None and kind(location(request.background)) == "file":
+        others.append(location(request.background))
+    targets.inputs |= {identity(path): path for path in others}
+    if request.report is not None:
+        yield from _with_report(request.report, targets, folder)
+    top = request.dump_steps
+    if top is not None and (problem := top_problem(top)):
+        yield problem
+        return
+    for job in jobs:
+        for path in job.pictures:
+            yield from targets.add(path, job.name)
+        if job.dump_dir is not None and top is not None:
+            yield from with_dump(job.dump_dir, top, job.name, targets)
+    yield from targets.nested()
+
+
+def _with_report(report: Path, targets: Targets, folder: Path | None) -> Iterator[str]:
+    # The folder of results is made when the run begins, and whatever lies below it.
+    to_be_made = folder is not None and not os.path.lexists(report.parent) and is_inside(report.parent, folder)
+    if not os.path.isdir(report.parent) and not to_be_made:
+        yield f"the folder of the report {report} does not exist: make it first"
+    elif os.path.lexists(report) and not os.path.isfile(report):
+        yield f"the report {report} is there already and is no file"
+    elif not to_be_made and not os.access(report if os.path.exists(report) else report.parent, os.W_OK):
+        yield f"the report {report} cannot be written: it, or its folder, is read-only"
+    else:
+        yield from targets.add(report, "the report", inside=report.parent)

@@ -1,0 +1,80 @@
+"""Image sequences: frames by a pattern like ``shot.%04d.exr`` or ``shot.####.exr``. Standard library only."""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from ..errors import UsageError
+from ..imaging.folders import pictures_in
+from ..storage.paths import kind, location
+
+__all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
+
+# %04d, %d, or one # a digit; the number's width is the least that it has.
+_PLACE = re.compile(r"%0?([0-9]*)d|(#+)")
+
+
+def is_pattern(text: str) -> bool:
+    """Tell whether an argument names a sequence: a place for the frame's number, and no file of that very name.
+
+    Raises UsageError for a URL at which it cannot be told.
+    """
+    return len(_PLACE.findall(text.rpartition("/")[2])) == 1 and kind(location(text)) is None
+
+
+def frame_path(pattern: str, number: int) -> Path:
+    """Return the path of one frame; a pattern without a place names one file for all."""
+    path = location(pattern)
+    return path.with_name(_PLACE.sub(lambda found: f"{number:0{_width(found)}d}", path.name))
+
+
+def _width(found: re.Match[str]) -> int:
+    return len(found[2]) if found[2] else int(found[1] or 1)
+
+
+def frames(pattern: str) -> dict[int, Path]:
+    """Return the frames that are there, by number and in its order.
+
+    Raises UsageError where there is none, or the folder cannot be looked into.
+    """
+    path = location(pattern)
+    found = _PLACE.search(path.name)
+    assert found is not None
+    start, end = (re.escape(part) for part in (path.name[: found.start()], path.name[found.end() :]))
+    shape = re.compile(f"{start}([0-9]+){end}", re.DOTALL)
+    names = {other.name for other in pictures_in(path.parent)}
+    numbers = sorted(int(match[1]) for name in names if (match := shape.fullmatch(name)))
+    # A number that is written in another width is none of the sequence's.
+    paths = {number: place for number in numbers if (place := frame_path(pattern, number)).name in names}
+    if not paths:
+        raise UsageError(f"there is no frame {pattern}")
+    return paths
+
+
+def gaps(pattern: str) -> list[str]:
+    """Return the numbers that are missing between the first frame and the last, as in ``["7", "9-12"]``."""
+    numbers = list(frames(pattern))
+    return [str(a + 1) if b == a + 2 else f"{a + 1}-{b - 1}" for a, b in pairwise(numbers) if b > a + 1]
+
+
+def marked(name: str, mark: str, frame: int | None) -> str:
+    """Return a result's name without ending, with what it is: before the number of a frame, at the end otherwise."""
+    found = None if frame is None else re.fullmatch(rf"(.*?)([._-]?0*{frame})", name, re.DOTALL)
+    return f"{found[1]}_{mark}{found[2]}" if found else f"{name}_{mark}"
+
+
+def unmarked(name: str, marks: tuple[str, ...]) -> tuple[str, str | None]:
+    """Return what ``marked`` made a result's name of, and the mark; the name itself and None where it bears none."""
+    plain, mark, digits = _taken_apart(name, marks)
+    return plain + digits, mark
+
+
+def remarked(name: str, mark: str, marks: tuple[str, ...]) -> str:
+    """Return a result's name with another mark than one of ``marks``, at the end where it bears none of them."""
+    plain, _, digits = _taken_apart(name, marks)
+    return f"{plain}_{mark}{digits}"
+
+
+def _taken_apart(name: str, marks: tuple[str, ...]) -> tuple[str, str | None, str]:
+    found = re.fullmatch(rf"(.*)_({'|'.join(marks)})([._-]?[0-9]+)?", name, re.DOTALL)
+    return (found[1], found[2], found[3] or "") if found else (name, None, "")

@@ -1,0 +1,138 @@
+"""Replace files and folders all at once: made under a temporary name beside the target, then renamed."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import FullError, OutputError
+from .paths import is_inside, spelled
+
+__all__ = ["abandon", "refusal", "staged_file", "staged_folder"]
+
+# What is being made at the moment, by any thread.
+_under_way: set[Path] = set()
+
+
+def _temporary(folder: Path) -> Path:
+    # Independent of the target's name, which may already be as long as the file system allows.
+    return folder / f".diffmatte-{secrets.token_hex(8)}.part"
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[Path]:
+    """Yield a fresh temporary path, and remove what is still there when the block ends."""
+    temporary = _temporary(folder)
+    _under_way.add(temporary)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+        _under_way.discard(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    if temporary.is_dir():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def abandon() -> None:
+    """Remove everything that is half made; for a process that is about to end at once."""
+    for temporary in list(_under_way):
+        _remove(temporary)
+
+
+def refusal(path: Path, error: OSError) -> OutputError:
+    """Return what to raise where the system refuses to write a result."""
+    kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OutputError
+    return kind(f"cannot write {spelled(path, 'standard output')}: {error.strerror or error}")
+
+
+@contextmanager
+def staged_file(
+    path: Path,
+    name_by: Callable[[Path], str] | None = None,
+    *,
+    within: Path | None = None,
+    overwrite: bool = True,
+) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+
+    With ``name_by`` its name is what that makes of the finished file, in the folder of ``path``. Whatever
+    ends the block badly, Ctrl-C included, leaves the old file and no temporary one. Links are followed, but not
+    out of the folder ``within``.
+
+    Raises:
+        OutputError: the folder or the disk refuses, there is something else than a file, or, without ``overwrite``,
+            a file by now.
+    """
+    target = _real_target(path, within)
+    with _making(target.parent) as temporary:
+        try:
+            yield temporary
+            final = target if name_by is None else target.with_name(name_by(temporary))
+            if not overwrite and os.path.lexists(final):
+                raise OutputError(f"cannot write {path}: it exists by now, and is kept")
+            if final.exists() and not final.is_file():  # a pipe or a device would become a file
+                raise OutputError(f"cannot write {path}: it is there already and is no file: name another")
+            os.replace(temporary, final)
+        except OSError as error:
+            raise refusal(path, error) from error
+
+
+@contextmanager
+def staged_folder(
+    path: Path, *, within: Path | None = None, keep: Callable[[Path], str | None] = lambda _: None
+) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path`` that takes its place, with contents, if the block ends well.
+
+    The parent is made where it is missing, and removed again when the block ends badly. An old folder is
+    replaced unless ``keep`` names something in it that is worth keeping.
+
+    Raises:
+        OutputError: the folder or the disk refuses, a link leads out of ``within``, something is kept, or is no folder.
+    """
+    target = _real_target(path, within)
+    made_parent = not target.parent.exists()
+    try:
+        with _making(target.parent) as temporary:
+            temporary.mkdir(parents=made_parent)
+            yield temporary
+            if target.exists() and not target.is_dir():
+                raise OutputError(f"cannot write {path}: it is there already and is no folder: name another")
+            if target.is_dir() and (precious := keep(target)):
+                raise OutputError(f"cannot replace {path}: it holds other files by now ({precious})")
+            _swap_in(temporary, target)
+    except OSError as error:
+        raise refusal(path, error) from error
+    finally:
+        if made_parent and not target.exists():
+            with suppress(OSError):
+                target.parent.rmdir()
+
+
+def _real_target(path: Path, within: Path | None) -> Path:
+    # Asked again when it is written: a link may have come since the plan was made.
+    if within is not None and not is_inside(path, within):
+        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
+    return Path(os.path.realpath(path))
+
+
+def _swap_in(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    old = _temporary(target.parent)
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)

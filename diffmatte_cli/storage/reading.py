@@ -1,0 +1,66 @@
+"""Read a picture's bytes: from a file, a URL or standard input, never without end."""
+
+import select
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import ImageError
+from . import remotes
+from .paths import STREAM, spelled
+
+__all__ = ["read_bytes"]
+
+CHUNK = 2**20
+PATIENCE = 0.2  # seconds
+MAX_BYTES = 4 * 2**30  # More than the largest picture takes in any depth; what a pipe brings has no other end.
+
+
+def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
+    """Read a whole picture file, or standard input for ``STREAM``.
+
+    While nothing comes from standard input, ``check`` is called now and then: it may raise to end the waiting.
+
+    Raises:
+        ImageError: it is empty, beyond 4 GiB, or cannot be read.
+    """
+    name = spelled(path, "standard input")
+    try:
+        if path == STREAM:
+            content = _from_stdin(check)
+        elif remotes.is_remote(path):
+            content = remotes.read(path, MAX_BYTES)
+        elif path.exists() and not path.is_file():
+            raise ImageError(f"cannot read {name}: it is not a file")
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
+    if not content:
+        raise ImageError(f"cannot read {name}: {'nothing came' if path == STREAM else 'the file is empty'}")
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"cannot read {name}: it is larger than {MAX_BYTES // 2**30} GiB")
+    return content
+
+
+def _from_stdin(check: Callable[[], None]) -> bytes:
+    parts, size = [], 0
+    while size <= MAX_BYTES:
+        while not _has_come(sys.stdin.buffer):
+            check()
+        part = sys.stdin.buffer.read1(CHUNK)  # type: ignore[union-attr]
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _has_come(stream: BinaryIO) -> bool:
+    """Wait a little for something to read; what cannot be waited for is read at once."""
+    try:
+        return bool(select.select([stream], [], [], PATIENCE)[0])
+    except (OSError, ValueError):  # no pipe, or a system that waits for sockets only
+        return True

@@ -1,0 +1,203 @@
+"""Files in object stores and on other machines, as URLs that fsspec knows; it is imported when one is used.
+
+A URL is a ``Path`` of a class of its own, so that names, endings and folders are taken apart and put together as
+those of files are, and its text is the URL again.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DiffmatteError, ImageError, OutputError, UsageError
+from ..extras import install
+
+if TYPE_CHECKING:
+    _LocalPath = Path
+else:
+    _LocalPath = type(Path())  # before Python 3.12 only the system's own class can be derived from
+
+__all__ = ["RemotePath", "is_remote", "is_url", "kind", "listing", "place", "putting", "read", "remote"]
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
+CHUNK = 2**20
+LOCAL = ("file", "local")
+# Each of these puts an object all at once, or not at all; others get a temporary file that is renamed.
+ATOMIC = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a", "tos"})
+_SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+
+
+class RemotePath(_LocalPath):
+    """A URL: its first part is the scheme with a colon, or with two where no host or bucket follows."""
+
+    def __str__(self) -> str:
+        """Return the URL; of a part of one, its names."""
+        scheme, *rest = self.parts or (".",)
+        if not scheme.endswith(":"):
+            return "/".join(self.parts)
+        return f"{scheme.rstrip(':')}://{'/' if scheme.endswith('::') else ''}{'/'.join(rest)}"
+
+
+def is_remote(path: Path | None) -> bool:
+    """Tell a URL from the path of a file."""
+    return isinstance(path, RemotePath)
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is meant as a URL."""
+    return _SCHEME.match(text) is not None
+
+
+def remote(text: str) -> Path:
+    """Return the path of a URL; one of ``file://`` is a file's.
+
+    Raises UsageError for a scheme that fsspec does not know, and where its package is missing.
+    """
+    found = _SCHEME.match(text)
+    assert found is not None
+    scheme, rest = found[1], text[found.end() :]
+    if scheme in LOCAL:
+        if not rest.startswith("/"):
+            raise UsageError(f"{text} names a host: write three slashes, as in file:///folder/cat.png")
+        return Path(rest)
+    _check_scheme(scheme)
+    bare = rest.startswith("/") and scheme != "memory"  # whose URLs have no host at all
+    rest = posixpath.normpath("/" + rest).lstrip("/")
+    return RemotePath(scheme + (":" * (1 + bare)), *([rest] if rest else []))
+
+
+def _check_scheme(scheme: str) -> None:
+    from fsspec import get_filesystem_class
+
+    try:
+        get_filesystem_class(scheme)
+    except ValueError as error:
+        raise UsageError(f"{scheme}:// is no kind of place that is known: write ./ before a folder's name") from error
+    except ImportError as error:
+        extra = install(_EXTRAS[scheme]) if scheme in _EXTRAS else _in_one_line(error)
+        raise UsageError(f"{scheme}:// needs a package that is not installed: {extra}") from error
+
+
+def place(path: Path) -> str:
+    """Return one text for all spellings of a URL."""
+    scheme, *rest = path.parts
+    name = scheme.rstrip(":")
+    same = RemotePath(scheme.replace(name, _SAME.get(name, name)))
+    return str(same) + posixpath.normpath("/" + "/".join(rest)).lstrip("/")
+
+
+def kind(path: Path) -> str | None:
+    """Return "file", "folder", or None where there is nothing; raises UsageError where it cannot be told."""
+    with _told(UsageError, f"cannot look at {path}"):
+        store, key = _store(path)
+        return _kind(store, key)
+
+
+def listing(folder: Path) -> list[tuple[str, bool]]:
+    """Return what is in a folder, by name, and whether it is a folder; nothing where there is none.
+
+    Raises UsageError where it cannot be told.
+    """
+    with _told(UsageError, f"cannot look into the folder {folder}"):
+        store, key = _store(folder)
+        try:
+            found = store.ls(key, detail=True)
+        except FileNotFoundError:
+            return []
+        itself = key.strip("/")
+        entries = ((entry["name"].strip("/"), entry["type"] == "directory") for entry in found)
+        return sorted({(posixpath.basename(name), is_folder) for name, is_folder in entries if name != itself})
+
+
+def read(path: Path, most: int | None = None) -> bytes:
+    """Read a whole file, or one byte more than ``most`` of a larger one; raises ImageError."""
+    with _told(ImageError, f"cannot read {path}"):
+        store, key = _store(path)
+        size = store.info(key).get("size")
+        if size is None and most is not None:
+            with store.open(key) as file:
+                return _at_most(file, most + 1)
+        end = most + 1 if most is not None and size > most else None
+        content: bytes = store.cat_file(key, end=end)
+        return content
+
+
+def _at_most(file: Any, most: int) -> bytes:
+    """Read up to ``most`` bytes of what may bring fewer at a time than it is asked for."""
+    content = bytearray()
+    while len(content) < most and (part := file.read(min(CHUNK, most - len(content)))):
+        content += part
+    return bytes(content)
+
+
+@contextmanager
+def putting(path: Path, content: bytes, *, overwrite: bool = True) -> Iterator[None]:
+    """Put a file all at once when the block ends well.
+
+    Raises:
+        OutputError: the place refuses, or, without ``overwrite``, there is a file by now.
+    """
+    yield
+    with _told(OutputError, f"cannot write {path}"):
+        store, key = _store(path)
+        if not overwrite:
+            store.invalidate_cache()
+            if _kind(store, key) is not None:
+                raise OutputError(f"cannot write {path}: it exists by now, and is kept")
+        if path.parts[0].rstrip(":") in ATOMIC:
+            store.pipe_file(key, content)
+        else:
+            _put_and_rename(store, key, content)
+
+
+def _put_and_rename(store: Any, key: str, content: bytes) -> None:
+    folder = posixpath.dirname(key)
+    temporary = posixpath.join(folder, f".diffmatte-{os.urandom(8).hex()}.part")
+    store.makedirs(folder, exist_ok=True)
+    try:
+        store.pipe_file(temporary, content)
+        store.mv(temporary, key)
+    except BaseException:
+        with suppress(Exception):
+            store.rm_file(temporary)
+        raise
+
+
+def _store(path: Path) -> tuple[Any, str]:
+    """Return fsspec's file system for a path, and what it calls the path there."""
+    from fsspec.core import url_to_fs
+
+    store, key = url_to_fs(place(path))
+    return store, str(key)
+
+
+def _kind(store: Any, key: str) -> str | None:
+    try:
+        return "folder" if store.info(key)["type"] == "directory" else "file"
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@contextmanager
+def _told(raised: type[DiffmatteError], beginning: str) -> Iterator[None]:
+    """Tell whatever a store raises, which may be any class of its own, in one sentence."""
+    try:
+        yield
+    except (DiffmatteError, MemoryError):
+        raise
+    except Exception as error:
+        raise raised(f"{beginning}: {_in_one_line(error)}") from error
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, NotImplementedError):
+        return "this kind of place is read only"
+    if isinstance(error, FileNotFoundError) and " " not in str(error):  # no more than the name
+        return "there is no such file"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,40 @@
+"""The band along a mask's edge that becomes the unknown region. Standard library only."""
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+
+__all__ = ["DEFAULT_PERCENT", "Band"]
+
+DEFAULT_PERCENT = 1.5
+_MOST_PIXELS = 2000
+
+
+@dataclass(frozen=True)
+class Band:
+    """How wide the unknown region becomes on the subject's side and outside it.
+
+    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the picture's longer side.
+    """
+
+    erode: int | None = None
+    dilate: int | None = None
+    percent: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse widths that make no sense."""
+        for name, pixels in (("--erode", self.erode), ("--dilate", self.dilate)):
+            if pixels is not None and not 0 <= pixels <= _MOST_PIXELS:
+                raise UsageError(f"{name} must be from 0 to {_MOST_PIXELS} pixels, not {pixels}")
+        if self.percent is not None and not 0 < self.percent <= 50:
+            raise UsageError(f"--band must be above 0 and at most 50 percent, not {self.percent:g}")
+        if self.percent is not None and (self.erode is not None or self.dilate is not None):
+            raise UsageError("--band gives both sides their width: leave it out, or --erode and --dilate")
+
+    def pixels(self, height: int, width: int) -> tuple[int, int]:
+        """Return the widths inside and outside, in pixels."""
+        if self.erode is None and self.dilate is None:
+            percent = DEFAULT_PERCENT if self.percent is None else self.percent
+            both = min(_MOST_PIXELS, max(1, round(percent / 100 * max(height, width))))
+            return both, both
+        return self.erode or 0, self.dilate or 0

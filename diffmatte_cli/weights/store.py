@@ -1,0 +1,245 @@
+"""Which models there are, and where each one's weights lie on disk.
+
+Standard library only, so that a wrong name is told, and a listing printed, before anything heavy is
+imported. Nothing here uses the network: ``diffmatte_cli.weights.hub`` does.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ..errors import UsageError, WeightsError
+from ..model.config import VARIANTS
+from .records import PACKAGE, WeightsRecord, read_records
+
+__all__ = [
+    "Copy",
+    "ModelSource",
+    "Store",
+    "check_copy",
+    "file_or_variant",
+    "file_sha256",
+    "in_megabytes",
+    "resolve_model",
+    "sha256_of_model",
+]
+
+FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A weights file on disk: ``kind`` is imported, bundled or cached, ``sha256`` what it has to be."""
+
+    kind: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model as the user named it: where its file is, or will be once it is pulled.
+
+    Without a ``record`` it is a file of the user's own, of which nothing is known beforehand; with one
+    and no ``copy`` it has to be pulled.
+    """
+
+    name: str
+    path: Path
+    record: WeightsRecord | None = None
+    copy: Copy | None = None
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where to look for weights: an organisation's own tables, another cache, the network or not.
+
+    ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``; ``cache_dir`` to the Hub client's own folders.
+    ``offline`` is also set by ``HF_HUB_OFFLINE``.
+    """
+
+    weights_file: Path | None = None
+    cache_dir: Path | None = None
+    offline: bool = False
+
+    def records(self) -> dict[str, WeightsRecord]:
+        """Return every known model by name; the organisation's tables replace built-in ones of their names.
+
+        Raises UsageError for a weights file that is missing or wrong.
+        """
+        named = os.environ.get(FILE_VARIABLE)
+        if self.weights_file is not None:
+            return _built_in() | read_records(self.weights_file)
+        return _built_in() | (read_records(Path(named), f" (named by {FILE_VARIABLE})") if named else {})
+
+    def record(self, name: str) -> WeightsRecord:
+        """Return one model's record; raises UsageError for a name that is not known."""
+        known = self.records()
+        if name not in known:
+            raise UsageError(f"there is no model named {name!r}: use one of {', '.join(known)}, or add a weights file")
+        return known[name]
+
+    @property
+    def hub_cache(self) -> Path:
+        """The Hub client's cache folder."""
+        # Worked out as the client does, which takes too long to import for a listing; a test compares the two.
+        old = os.environ.get("HUGGINGFACE_HUB_CACHE", str(_hub_home() / "hub"))
+        return _absolute(self.cache_dir or Path(_expanded(os.environ.get("HF_HUB_CACHE", old))))
+
+    @property
+    def imports(self) -> Path:
+        """The folder of imported weights: one folder a model, whose one file is named by its sha256."""
+        return _absolute(self.cache_dir or _hub_home()) / "diffmatte"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the network is out of bounds."""
+        wish = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+        return self.offline or wish.upper() in ("1", "ON", "YES", "TRUE")
+
+    def repo_folder(self, record: WeightsRecord) -> Path:
+        """Return the folder of a pinned model's repository in the Hub's cache."""
+        return self.hub_cache / f"models--{str(record.repo).replace('/', '--')}"
+
+    def cached_path(self, record: WeightsRecord) -> Path:
+        """Return the place of a pinned file in the Hub's cache, whether it is there or not."""
+        return self.repo_folder(record) / "snapshots" / str(record.revision) / str(record.filename)
+
+    def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
+        """List a model's files on disk; the first is the one in use."""
+        found = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
+        if record.bundled is not None:
+            found.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
+        if record.repo is not None and os.path.isfile(self.cached_path(record)):
+            found.append(Copy("cached", self.cached_path(record), str(record.sha256)))
+        return tuple(found)
+
+    def where(self, record: WeightsRecord) -> str:
+        """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
+        copies = self.copies(record)
+        if copies:
+            return copies[0].kind
+        return "on the Hub" if record.repo is not None else "import needed"
+
+
+def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
+    """Find what a name of a weights file's tables, or the path of a safetensors file, stands for.
+
+    Touches neither the network nor the content of a file.
+
+    Raises UsageError for a name that is not known, a file that is not there, a model that only its
+    authors have, and one that is not on disk while the network is out of bounds.
+    """
+    store = store or Store()
+    known = store.records()
+    record = known.get(str(model))
+    if record is not None:
+        return _source(record, store)
+    path = Path(model)
+    if os.path.isfile(path):
+        return ModelSource(path.stem, path)
+    names = ", ".join(known)
+    if path.suffix or path.name != str(model):
+        raise UsageError(f"there is no weights file {path}: check the path, or use one of the models {names}")
+    raise UsageError(f"there is no model named {model!r}: use one of {names}, or the path of a weights file")
+
+
+def file_or_variant(model: str, store: Store | None = None) -> Path | str:
+    """Return a model's file if it is on disk, else its variant, which is enough to measure with random weights.
+
+    Raises UsageError for a name that is not known, and a file that is not there; WeightsError for a damaged one.
+    """
+    store = store or Store()
+    record = store.records().get(model)
+    if record is None:
+        return model if model in VARIANTS else resolve_model(model, store).path
+    copies = store.copies(record)
+    if not copies:
+        return record.variant
+    check_copy(model, copies[0])
+    return copies[0].path
+
+
+def _source(record: WeightsRecord, store: Store) -> ModelSource:
+    copies = store.copies(record)
+    if copies:
+        return ModelSource(record.name, copies[0].path, record, copies[0])
+    if record.repo is None:
+        raise UsageError(
+            f"{record.name} cannot be pulled, since only its authors' file exists so far: get it from {record.upstream}"
+            f" and run `diffmatte weights import {record.name} FILE`"
+        )
+    if store.is_offline:
+        raise UsageError(
+            f"{record.name} is not in the cache {store.hub_cache} and the network is switched off: run"
+            f" `diffmatte weights pull {record.name}` online first, or copy a cache that has it"
+        )
+    return ModelSource(record.name, store.cached_path(record), record)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """List a folder's weights files; nothing where there is no folder, or it cannot be read."""
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix == ".safetensors" and os.path.isfile(path)]
+        return sorted(paths, key=os.path.getmtime, reverse=True)
+    except OSError:
+        return []
+
+
+def check_copy(name: str, copy: Copy) -> None:
+    """Raise WeightsError unless a file on disk has the sha256 that it has to have."""
+    found = file_sha256(copy.path)
+    if found != copy.sha256:
+        cure = {
+            "imported": f"import it again with `diffmatte weights import {name} FILE`",
+            "bundled": "install diffmatte again",
+            "cached": f"run `diffmatte weights pull {name}`",
+        }[copy.kind]
+        raise WeightsError(f"{copy.path} is damaged, sha256 {found} instead of {copy.sha256}: {cure}")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file in hex digits; raises WeightsError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+
+
+def sha256_of_model(source: ModelSource) -> str:
+    """Return the sha256 that a model's file has, or has to have; raises WeightsError if it cannot be read."""
+    if source.copy is not None:
+        return source.copy.sha256
+    if source.record is not None:
+        return str(source.record.sha256)
+    return file_sha256(source.path)
+
+
+def in_megabytes(size: int) -> str:
+    """Word a file's size, in bytes, for people."""
+    return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
+
+
+def _hub_home() -> Path:
+    caches = os.environ.get("XDG_CACHE_HOME", os.path.join(os.path.expanduser("~"), ".cache"))
+    return Path(_expanded(os.environ.get("HF_HOME", os.path.join(caches, "huggingface"))))
+
+
+def _expanded(path: str) -> str:
+    return os.path.expandvars(os.path.expanduser(path))
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+@cache
+def _built_in() -> dict[str, WeightsRecord]:
+    """Read the package's own tables, inside an installed package or at the top of a checkout."""
+    for place in (PACKAGE / "weights.toml", PACKAGE.parent / "weights.toml"):
+        if place.is_file():
+            return read_records(place)
+    raise WeightsError("weights.toml is missing from the installation: install diffmatte again")
