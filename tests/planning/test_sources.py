@@ -386,7 +386,7 @@ def test_what_is_no_file_is_told_before_the_work() -> None:
     Path("p/c.png").symlink_to("nowhere")
     assert _problems("p", trimap="t") == (
         "the photograph p/b.png is not a file: give a picture's path",
-        "the photograph p/c.png is a link that leads nowhere",
+        "the photograph p/c.png is a broken symlink",
     )
     (problem,) = _problems("p/a.png", trimap="t", output="pipe.png")
     assert "is there already and is no file" in problem
