@@ -11,11 +11,10 @@ import typer
 
 from ..console import say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, UsageError
-from ..model.config import check_steps
 from ..planning.manifest import read_manifest
-from ..planning.sizes import parse_memory
 from ..planning.sources import Source, Sources, gather, paired
 from ..planning.targets import Targets
+from ..settings import Computing, Sampling
 from ..storage.paths import Place, location, spelled
 from ..storage.streams import check_input
 from ..weights.store import file_or_variant
@@ -48,7 +47,7 @@ def check(
         bool, typer.Option("--estimate", help="Tell memory and seconds on this machine, too, from a small test run.")
     ] = False,
     model: opt.ModelOption = "tiny",
-    steps: opt.StepsOption = 10,
+    steps: opt.StepsOption = Sampling.steps,
     device: opt.OneDeviceOption = "auto",
     memory: opt.MemoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -60,7 +59,7 @@ def check(
     --memory are for --estimate.
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
-    estimator = _estimator(model, steps, device, memory) if estimate else None
+    estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
     findings = [_examined(source, fix, estimator) for source in sources]
     if as_json:
         sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
@@ -103,9 +102,7 @@ class _Row:
         }
 
 
-def _estimator(model: str, steps: int, device: str, memory: str | None) -> "Estimator":
-    check_steps(steps)
-    limit = None if memory is None else parse_memory(memory)
+def _estimator(model: str, device: str, computing: Computing, sampling: Sampling) -> "Estimator":
     weights = file_or_variant(model)
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not here, so random ones are timed")
@@ -114,7 +111,7 @@ def _estimator(model: str, steps: int, device: str, memory: str | None) -> "Esti
     from ..benchmark.estimates import Estimator
     from ..inference.matter import pick_device
 
-    return Estimator(Case(weights, str(pick_device(device)), steps, memory=limit))
+    return Estimator(Case(weights, str(pick_device(device)), computing, sampling))
 
 
 def _sources(

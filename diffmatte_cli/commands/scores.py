@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PlanError, UsageError
 from ..evaluation.layouts import Example
+from ..evaluation.options import HEADINGS, ScoreOptions
 from ..evaluation.pairs import Pair
 from ..evaluation.scores import Evaluation, Scores, as_csv, as_json
 from ..extras import require
-from ..planning.settings import HEADINGS, ScoreOptions
 from ..planning.targets import Targets
 from ..storage.paths import STREAM, Place
 

@@ -13,7 +13,7 @@ from ..imaging.colour import Floats, as_shares, converted, quantise
 from ..imaging.read import Photo, decode_image
 from ..imaging.receipts import sha256_of
 from ..planning.backgrounds import background_file, colour_of
-from ..planning.settings import BACKGROUNDS, BLUR, CHECKER
+from ..planning.options import BACKGROUNDS, BLUR, CHECKER
 from ..storage.paths import Place
 from ..storage.reading import read_bytes
 from .foreground import blurred_background

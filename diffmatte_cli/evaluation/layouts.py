@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
 from ..imaging.folders import folders_in, pictures_in
-from ..planning.settings import check_choice
+from ..settings import check_choice
 from ..storage.paths import Place
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def examples(layout: str, folder: Path) -> list[Example]:
     Raises:
         UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
     """
-    check_choice("--layout", layout, tuple(LAYOUTS))
+    check_choice("layout", layout, tuple(LAYOUTS))
     top = Place(folder)
     if top.kind != "folder":
         raise UsageError(f"the folder {folder} does not exist")

@@ -4,7 +4,7 @@ from PIL import ImageColor
 
 from ..errors import UsageError
 from ..storage.paths import Place
-from .settings import BACKGROUNDS
+from .options import BACKGROUNDS
 
 __all__ = ["background_file", "colour_of"]
 

@@ -6,20 +6,20 @@ Standard library only.
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
 from ..extras import require
 from ..imaging.formats import WRITERS, check_format, writer_for
-from ..model.config import check_seed, check_steps
+from ..settings import Sampling, check_choice
 from ..storage.paths import STREAM, Place, spelled
 from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
 from .manifest import read_manifest
+from .options import BACKGROUNDS
 from .rows import check_report
 from .sequences import frame_path, is_pattern, marked, remarked, unmarked
-from .settings import BACKGROUNDS, check_choice
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
@@ -36,7 +36,7 @@ class Job:
         output: the result, alpha or cutout, or ``STREAM`` for standard output.
         relative: what the result is named after, see ``Source``.
         format: the result's format, a key of ``WRITERS``.
-        seed, steps: of the sampling.
+        sampling: how its alpha is sampled.
         bits: of the result, and of the alpha beside it.
         alpha_output: the alpha beside a cutout, if wanted.
         uncertainty_output: the picture of how unsure alpha is, if wanted.
@@ -50,8 +50,7 @@ class Job:
     output: Path
     relative: Path
     format: str = "png"
-    seed: int = 0
-    steps: int = 10
+    sampling: Sampling = Sampling()
     bits: int = 8
     alpha_output: Path | None = None
     uncertainty_output: Path | None = None
@@ -93,7 +92,7 @@ class Request:
         dump_steps: the folder for each job's folder of steps.
         report: the file that will hold a row a job.
         overwrite: replace results that exist.
-        seed, steps: for jobs of which no manifest says others.
+        sampling: how alpha is sampled, but for the seed and steps that a manifest may give a job.
     """
 
     inputs: tuple[str, ...] = ()
@@ -110,14 +109,11 @@ class Request:
     dump_steps: Path | None = None
     report: Path | None = None
     overwrite: bool = True
-    seed: int = 0
-    steps: int = 10
+    sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and switches that contradict each other."""
-        check_steps(self.steps)
-        check_seed(self.seed)
-        check_choice("--format", self.format, tuple(WRITERS))
+        check_choice("format", self.format, tuple(WRITERS))
         if self.report is not None:
             check_report(self.report)
         if self.with_alpha and not self.cutout:
@@ -225,16 +221,17 @@ class _Planner:
         """Name the results of one photograph; raises UsageError for names and settings that cannot be."""
         request, output = self.request, self._output(source)
         form = _format(request, output)
-        seed = request.seed if source.seed is None else source.seed
-        check_seed(seed + (request.uncertainty or 1) - 1)
+        seed = request.sampling.seed if source.seed is None else source.seed
+        steps = request.sampling.steps if source.steps is None else source.steps
+        sampling = replace(request.sampling, seed=seed, steps=steps)
+        replace(sampling, seed=seed + (request.uncertainty or 1) - 1)  # the last seed has to be one, too
         return Job(
             source.image.path,
             None if source.trimap is None else source.trimap.path,
             output,
             source.relative,
             form,
-            seed,
-            request.steps if source.steps is None else source.steps,
+            sampling,
             WRITERS[form].depth(request.bits),
             _beside(output, "alpha", source) if request.with_alpha else None,
             _beside(output, "uncertainty", source) if request.uncertainty else None,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import ImageError, UsageError
-from ..model.config import check_seed, check_steps
+from ..settings import Sampling
 from ..storage.paths import Place, below
 from ..storage.remotes import is_url, read, remote
 from .sources import ALPHA, Source, Sources, unusable
@@ -111,9 +111,7 @@ def _source(manifest: Place, row: Row) -> Source:
     output = None if text is None else remote(text) if is_url(text) else Path(text)
     relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
-    for check, value in ((check_seed, seed), (check_steps, steps)):
-        if value is not None:
-            check(value)
+    Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # refuses what is out of range
     return Source(image, relative, None if own else trimap, output, seed, steps)
 
 

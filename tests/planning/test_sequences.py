@@ -81,7 +81,7 @@ def test_a_sequence_comes_out_as_a_sequence(matter: fakes.FakeMatter) -> None:
     assert "3 done" in result.stderr
     expected = {f"a{mark}.{n:04d}.png" for n in (1, 2, 4) for mark in ("", "_alpha", "_uncertainty")}
     assert {path.name for path in Path("out").iterdir()} == expected
-    assert [setting["seed"] for setting in matter.settings] == [0, 1] * 3  # the same in each frame
+    assert [setting.seed for setting in matter.settings] == [0, 1] * 3  # the same in each frame
     frames_written = [np.asarray(Image.open(f"out/a.{n:04d}.png")) for n in (1, 2, 4)]
     for other in frames_written[1:]:
         np.testing.assert_array_equal(other, frames_written[0])
