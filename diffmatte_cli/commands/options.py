@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from ..imaging.formats import WRITERS
-from ..model.config import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
-from ..planning.settings import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
+from ..planning.options import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
+from ..planning.sizes import parse_memory
+from ..settings import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
 from ..storage.paths import location
 
 __all__ = [
@@ -196,10 +197,11 @@ UntilStableOption = Annotated[
     ),
 ]
 MemoryOption = Annotated[
-    str | None,
+    int | None,
     typer.Option(
         "--memory",
         metavar="SIZE",
+        parser=parse_memory,
         help="Memory to make do with, like 4GB; default: half of the machine's, or GPU's; with mps 4 GiB.",
     ),
 ]

@@ -10,8 +10,7 @@ import typer
 
 from ..console import say, say_nothing
 from ..errors import UsageError, WeightsError
-from ..model.config import DTYPE_NAMES
-from ..planning.settings import check_choice
+from ..settings import DTYPE_NAMES, check_choice
 from ..storage.atomic import staged_file
 from ..weights.records import WeightsRecord, as_toml
 from ..weights.store import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
@@ -238,7 +237,7 @@ def publish(
 def _check_conversion(checkpoint: Path, dtype: str) -> None:
     if not checkpoint.is_file():
         raise UsageError(f"there is no checkpoint {checkpoint}: check the path")
-    check_choice("--dtype", dtype, DTYPE_NAMES)
+    check_choice("dtype", dtype, DTYPE_NAMES)
 
 
 def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) -> None:

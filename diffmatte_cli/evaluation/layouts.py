@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
 from ..imaging.folders import folders_in, pictures_in
-from ..planning.settings import check_choice
-from ..storage.paths import is_folder
+from ..settings import check_choice
+from ..storage.paths import Place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,12 +154,13 @@ def examples(layout: str, folder: Path) -> list[Example]:
     Raises:
         UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
     """
-    check_choice("--layout", layout, tuple(LAYOUTS))
-    if not is_folder(folder):
+    check_choice("layout", layout, tuple(LAYOUTS))
+    top = Place(folder)
+    if top.kind != "folder":
         raise UsageError(f"the folder {folder} does not exist")
-    places = _fitting(LAYOUTS[layout], folder)
+    places = _fitting(LAYOUTS[layout], top)
     if not places:
-        raise UsageError(_misfit(layout, folder))
+        raise UsageError(_misfit(layout, top))
     named: dict[str, Example] = {}
     for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
         if (other := named.setdefault(example.name, example)) is not example:
@@ -182,28 +183,28 @@ def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Candidate:
     """Folders of a layout as they are: ``found`` by what they hold, and the names of those ``missing``."""
 
-    base: Path
-    found: Mapping[str, Path]
+    base: Place
+    found: Mapping[str, Place]
     missing: tuple[str, ...]
     prefix: str = ""
 
 
-def _fitting(layout: Layout, folder: Path) -> list[_Place]:
+def _fitting(layout: Layout, folder: Place) -> list[_Candidate]:
     """Return the first places in which nothing is missing, or none."""
     ways = _ways(layout, folder)
     return next((places for places in ways if not any(place.missing for place in places)), [])
 
 
-def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
+def _ways(layout: Layout, folder: Place) -> Iterator[list[_Candidate]]:
     """Yield the places, each time at least one, that may together be the set: in the folder, or the only one in it."""
     inner = _folders(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
         for below in layout.below:
             if below == _EACH:
-                each = [_place(layout, base, f"{base.name}_") for base in _folders(top)]
+                each = [_place(layout, base, f"{base.path.name}_") for base in _folders(top)]
                 places = [place for place in each if place.found] or each
             else:
                 places = [_place(layout, base) for base in (_descend(top, below),) if base is not None]
@@ -211,31 +212,31 @@ def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
                 yield places
 
 
-def _place(layout: Layout, base: Path, prefix: str = "") -> _Place:
+def _place(layout: Layout, base: Place, prefix: str = "") -> _Candidate:
     """Look for the folders of a layout; of several ways, the one that lacks least."""
 
-    def look(folders: Folders) -> _Place:
+    def look(folders: Folders) -> _Candidate:
         found = {part: _descend(base, name) for part, name in folders.items()}
         missing = tuple(name for part, name in folders.items() if found[part] is None)
-        return _Place(base, {part: path for part, path in found.items() if path is not None}, missing, prefix)
+        return _Candidate(base, {part: path for part, path in found.items() if path is not None}, missing, prefix)
 
     return min(map(look, layout.folders), key=lambda place: len(place.missing))
 
 
-def _descend(base: Path, names: str) -> Path | None:
+def _descend(base: Place, names: str) -> Place | None:
     """Return a folder below another by its names with slashes between, in any case; None where it is missing."""
-    found: Path | None = base
+    found: Place | None = base
     for name in filter(None, names.split("/")):
-        alike = [path for path in _folders(found) if path.name.lower() == name.lower()] if found else []
-        found = min(alike, key=lambda path: path.name != name, default=None)
+        alike = [other for other in _folders(found) if other.path.name.lower() == name.lower()] if found else []
+        found = min(alike, key=lambda other: other.path.name != name, default=None)
     return found
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folders_in(folder) if path.name not in _NO_PART]
+def _folders(folder: Place) -> list[Place]:
+    return [place for place in folders_in(folder) if place.path.name not in _NO_PART]
 
 
-def _misfit(name: str, folder: Path) -> str:
+def _misfit(name: str, folder: Place) -> str:
     """Say what was looked for and is not there, what is expected, and which layout fits instead."""
     layout = LAYOUTS[name]
     nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
@@ -255,7 +256,7 @@ def _misfit(name: str, folder: Path) -> str:
     return f"{text}; {_expected(layout)}{fits}"
 
 
-def _foregrounds(layout: Layout, places: Iterable[_Place]) -> Iterator[tuple[_Place, str]]:
+def _foregrounds(layout: Layout, places: Iterable[_Candidate]) -> Iterator[tuple[_Candidate, str]]:
     """Yield the places without composites that hold what these are made of, and its name."""
     for place in places:
         fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
@@ -267,7 +268,7 @@ def _expected(layout: Layout) -> str:
     return f"expected {', '.join(layout.expected.splitlines())}"
 
 
-def _paired(layout: Layout, place: _Place) -> list[Example]:
+def _paired(layout: Layout, place: _Candidate) -> list[Example]:
     """Match a place's pictures with their alphas and trimaps."""
     pictures = _by_stem(place.found["picture"])
     if not pictures:
@@ -286,9 +287,9 @@ def _paired(layout: Layout, place: _Place) -> list[Example]:
     return [Example(f"{place.prefix}{name}", path, alphas[name], trimaps.get(name)) for name, path in pictures.items()]
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Place) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in pictures_in(folder):
+    for path in (place.path for place in pictures_in(folder)):
         if path.stem in found:
             raise UsageError(f"{found[path.stem]} and {path} go by the same name, {path.stem}: remove one")
         found[path.stem] = path

@@ -16,8 +16,8 @@ from PIL import Image
 
 from ..console import printable
 from ..imaging.write import write_file
-from ..planning.settings import HEADINGS, ScoreOptions
 from ..trimaps.trimap import UNKNOWN
+from .options import HEADINGS, ScoreOptions
 from .scores import Evaluation, Scores, Trial
 
 if TYPE_CHECKING:

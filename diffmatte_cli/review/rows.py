@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import UsageError
 from ..planning.manifest import is_path
 from ..planning.rows import REPORTS
-from ..storage.paths import is_inside, location
+from ..storage.paths import Place, location
 from ..storage.remotes import is_url
 
 __all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
@@ -63,19 +63,22 @@ def _is_report(path: Path) -> bool:
         return False
 
 
-def rows_of(report: Path, folder: Path) -> list[Row]:
+def rows_of(report: Path, folder: Place) -> list[Row]:
     """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
 
     It is the current folder, the report's, or one above the results' ``folder``: where their outputs lie inside that.
     """
     rows = list(read_report(report))
-    bases = (Path(), report.parent, *folder.parents, *Path(os.path.realpath(folder)).parents)
+    bases = (Path(), report.parent, *folder.path.parents, *Path(folder.target).parents)
     outputs, images = (_folders(getattr(row, name) for row in rows) for name in ("output", "image"))
 
     def fit(base: Path) -> tuple[int, int]:
-        inside = Counter({place: count for place, count in outputs.items() if is_inside(base / place, folder)})
+        inside = Counter({name: n for name, n in outputs.items() if folder.at(base / name).is_inside(folder)})
         # Where no result was made, their folder may be missing, too.
-        return _there(base, inside), _there(base, images) if inside else 0
+        return there(base, inside), there(base, images) if inside else 0
+
+    def there(base: Path, names: Counter[str]) -> int:
+        return sum(count for name, count in names.items() if folder.at(base / name).kind == "folder")
 
     best = max(bases, key=fit)
     return [replace(row, base=best) for row in rows]
@@ -83,10 +86,6 @@ def rows_of(report: Path, folder: Path) -> list[Row]:
 
 def _folders(paths: Iterable[str]) -> Counter[str]:
     return Counter(os.path.dirname(path) for path in paths if not is_url(path))
-
-
-def _there(base: Path, folders: Counter[str]) -> int:
-    return sum(count for place, count in folders.items() if os.path.isdir(base / place))
 
 
 def read_report(path: Path) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import FullError, OutputError
-from .paths import is_inside, spelled
+from .paths import Place, spelled
 
 __all__ = ["abandon", "refusal", "staged_file", "staged_folder"]
 
@@ -119,9 +119,10 @@ def staged_folder(
 
 def _real_target(path: Path, within: Path | None) -> Path:
     # Asked again when it is written: a link may have come since the plan was made.
-    if within is not None and not is_inside(path, within):
+    target = Place(path)
+    if within is not None and not target.is_inside(Place(within)):
         raise OutputError(f"cannot write {path}: a link leads it out of {within}")
-    return Path(os.path.realpath(path))
+    return Path(target.target)
 
 
 def _swap_in(temporary: Path, target: Path) -> None:

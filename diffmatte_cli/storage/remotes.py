@@ -76,7 +76,7 @@ def _check_scheme(scheme: str) -> None:
     try:
         get_filesystem_class(scheme)
     except ValueError as error:
-        raise UsageError(f"{scheme}:// is no kind of place that is known: write ./ before a folder's name") from error
+        raise UsageError(f"{scheme}:// is an unknown URL scheme: write ./ before a folder's name") from error
     except ImportError as error:
         extra = install(_EXTRAS[scheme]) if scheme in _EXTRAS else _in_one_line(error)
         raise UsageError(f"{scheme}:// needs a package that is not installed: {extra}") from error
@@ -97,8 +97,8 @@ def kind(path: Path) -> str | None:
         return _kind(store, key)
 
 
-def listing(folder: Path) -> list[tuple[str, bool]]:
-    """Return what is in a folder, by name, and whether it is a folder; nothing where there is none.
+def listing(folder: Path) -> list[tuple[str, str]]:
+    """Return what is in a folder, by name, and whether it is a "file" or a "folder"; nothing where there is none.
 
     Raises UsageError where it cannot be told.
     """
@@ -109,8 +109,8 @@ def listing(folder: Path) -> list[tuple[str, bool]]:
         except FileNotFoundError:
             return []
         itself = key.strip("/")
-        entries = ((entry["name"].strip("/"), entry["type"] == "directory") for entry in found)
-        return sorted({(posixpath.basename(name), is_folder) for name, is_folder in entries if name != itself})
+        entries = {(entry["name"].strip("/"), _kind_of(entry)) for entry in found}
+        return sorted((posixpath.basename(name), kind) for name, kind in entries if name != itself)
 
 
 def read(path: Path, most: int | None = None) -> bytes:
@@ -177,9 +177,13 @@ def _store(path: Path) -> tuple[Any, str]:
 
 def _kind(store: Any, key: str) -> str | None:
     try:
-        return "folder" if store.info(key)["type"] == "directory" else "file"
+        return _kind_of(store.info(key))
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _kind_of(entry: dict[str, Any]) -> str:
+    return "folder" if entry["type"] == "directory" else "file"
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[Fin
         (
             not (trimap == UNKNOWN).any(),
             "no-unknown",
-            "the trimap has no unknown (grey) region, so there is nothing to compute",
+            "the trimap has no unknown (grey) region, so there is nothing to compute but a raw prediction",
         ),
         (
             not (trimap == FOREGROUND).any(),

@@ -16,7 +16,7 @@ from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
 USAGE = {
-    "steps 0": (("--steps", "0"), "steps must be a whole number of at least 1"),
+    "steps 0": (("--steps", "0"), "steps must be a whole number of at least 1 and at most 10000, not 0 (--steps)"),
     "steps -3": (("--steps", "-3"), "steps must be a whole number of at least 1"),
     "steps of text": (("--steps", "ten"), "--steps"),
     "unknown option": (("--stepz", "1"), "No such option"),
@@ -27,12 +27,12 @@ USAGE = {
     "device": (("--device", "tpu"), "unknown device 'tpu'"),
     "device number": (("--device", "cpu:1"), "unknown device"),
     "absent device": (("--device", "cuda:7"), "cuda:7 is not there"),
-    "threads": (("--threads", "0"), "--threads must be at least 1"),
+    "threads": (("--threads", "0"), "threads must be at least 1 and at most 512, not 0 (--threads)"),
     "attention grids": (("--attention-grids", "0"), "attention grids must be at least 1 and at most 16"),
-    "sampler": (("--sampler", "euler"), "--sampler must be one of ddim, ddpm"),
-    "schedule": (("--schedule", "exp"), "--schedule must be one of linear"),
-    "input scale 0": (("--input-scale", "0"), "--input-scale must be above 0"),
-    "input scale nan": (("--input-scale", "nan"), "--input-scale must be above 0"),
+    "sampler": (("--sampler", "euler"), "the sampler must be one of ddim, ddpm, not 'euler' (--sampler)"),
+    "schedule": (("--schedule", "exp"), "not 'exp' (--schedule)"),
+    "input scale 0": (("--input-scale", "0"), "the input scale must be above 0 and at most 1, not 0.0 (--input-scale)"),
+    "input scale nan": (("--input-scale=nan",), "not nan (--input-scale)"),
     "seed": (("--seed", "-1"), "the seed must be between"),
     "huge seed": (("--seed", str(2**63)), "the seed must be between"),
     "ending": (("-o", "x.bmp"), "must end in one of"),

@@ -14,7 +14,7 @@ from diffmatte_cli.errors import ImageError, UsageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.colour import to_linear, to_srgb
 from diffmatte_cli.imaging.read import Photo
-from diffmatte_cli.planning.settings import FOREGROUND_NAMES
+from diffmatte_cli.planning.options import FOREGROUND_NAMES
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 ALPHA = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)

@@ -18,6 +18,7 @@ from diffmatte_cli.imaging.encoding import Result
 from diffmatte_cli.imaging.read import decode_image, decode_opacity, read_grey, read_image
 from diffmatte_cli.imaging.receipts import Receipt, read_receipt
 from diffmatte_cli.imaging.write import write_images
+from diffmatte_cli.settings import Computing, Sampling
 
 pytestmark = [pytest.mark.usefixtures("cat_folder")]
 oiio = pytest.importorskip("OpenImageIO", reason="needs the extra vfx (OpenImageIO)")
@@ -88,7 +89,7 @@ def test_a_16_bit_cutout_keeps_every_level_profile_and_exif(ending: str, matter:
     _save("x.tif", DEEP, "uint16")
     photo, about = read_image(Path("x.tif")), read_image(Path("about.tif"))
     assert photo.deep is not None
-    receipt = Receipt(*["x"] * 18)  # type: ignore[arg-type]
+    receipt = Receipt("x", "x", "x", "alpha", "cutout", 16, Sampling(), Computing(), "auto", True)
     pixels = np.concatenate([photo.deep, DEEP[..., :1]], axis=2)
     out = Path(f"out.{ending}")
     write_images([Result(out, pixels, 16, profile, about.dpi, about.exif, receipt)])

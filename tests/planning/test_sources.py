@@ -11,6 +11,7 @@ from diffmatte_cli.errors import PlanError, UsageError
 from diffmatte_cli.planning import jobs
 from diffmatte_cli.planning.jobs import Job, Request, share
 from diffmatte_cli.planning.sources import PHOTO_SUFFIXES, TRIMAP_SUFFIXES
+from diffmatte_cli.settings import Sampling
 from diffmatte_cli.storage.paths import STREAM, location
 
 
@@ -246,11 +247,11 @@ def test_a_manifest_as_json_lines() -> None:
     _touch("lists/a.png", "lists/t.png", "b.png")
     row = {"image": "a.png", "trimap": "t.png", "output": "x/y.tif", "seed": 7, "steps": 3}
     path = _manifest("lists/m.jsonl", row, {"image": "../b.png", "trimap": "alpha"})
-    first, second = jobs.plan(Request(manifest=path, output="out", seed=1, steps=5, dump_steps=Path("steps")))
+    first, second = jobs.plan(Request(manifest=path, output="out", sampling=Sampling(5, 1), dump_steps=Path("steps")))
     assert (first.image, first.trimap) == (Path("lists/a.png"), Path("lists/t.png"))
-    assert (first.output, first.format, first.seed, first.steps) == (Path("out/x/y.tif"), "tiff", 7, 3)
+    assert (first.output, first.format, first.sampling) == (Path("out/x/y.tif"), "tiff", Sampling(3, 7))
     assert first.dump_dir == Path("steps/x/y")
-    assert (second.trimap, second.output, second.seed, second.steps) == (None, Path("out/b_alpha.png"), 1, 5)
+    assert (second.trimap, second.output, second.sampling) == (None, Path("out/b_alpha.png"), Sampling(5, 1))
 
 
 def test_a_manifest_as_csv_with_odd_names() -> None:
@@ -386,7 +387,7 @@ def test_what_is_no_file_is_told_before_the_work() -> None:
     Path("p/c.png").symlink_to("nowhere")
     assert _problems("p", trimap="t") == (
         "the photograph p/b.png is not a file: give a picture's path",
-        "the photograph p/c.png is a link that leads nowhere",
+        "the photograph p/c.png is a broken symlink",
     )
     (problem,) = _problems("p/a.png", trimap="t", output="pipe.png")
     assert "is there already and is no file" in problem

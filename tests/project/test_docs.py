@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from diffmatte_cli.commands.app import app
 from diffmatte_cli.evaluation.layouts import LAYOUTS
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES, VARIANTS
+from diffmatte_cli.model.config import VARIANTS
+from diffmatte_cli.settings import SAMPLER_NAMES, SCHEDULE_NAMES
 from diffmatte_cli.training.config import TrainConfig
 from diffmatte_cli.training.objective import ALIGNMENTS
 from diffmatte_cli.weights.records import WeightsRecord

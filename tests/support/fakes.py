@@ -24,6 +24,7 @@ from diffmatte_cli.commands.app import app, main
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.weights.store import Copy, ModelSource, Store
 
 PROGRAM = ("-m", "support.fakes")
@@ -47,8 +48,9 @@ class FakeMatter:
     begun: Iterator[int] = field(default_factory=count)
     remembers: bool = True
     encoded: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-    settings: list[dict[str, Any]] = field(default_factory=list)
-    working: list[dict[str, Any]] = field(default_factory=list)
+    settings: list[Sampling] = field(default_factory=list)
+    truths: list[np.ndarray | None] = field(default_factory=list)
+    computing: list[Computing] = field(default_factory=list)
 
     def encode(self, image: np.ndarray, trimap: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         assert image.dtype == trimap.dtype == np.uint8
@@ -57,18 +59,20 @@ class FakeMatter:
             self.encoded.append((image, trimap))
         return len(self.encoded) - 1, image, trimap
 
-    def steps(self, encoding: tuple[int, np.ndarray, np.ndarray], **settings: Any) -> Iterator[np.ndarray]:
+    def steps(
+        self, encoding: tuple[int, np.ndarray, np.ndarray], *, sampling: Sampling, truth: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
         if self.remembers:
-            self.settings.append(settings)
+            self.settings.append(sampling)
+            self.truths.append(truth)
         _, image, trimap = encoding
-        truth = settings.get("truth")
         goal = image.mean(axis=2, dtype=np.float32) / np.float32(255) if truth is None else truth
-        alpha = np.random.default_rng(settings["seed"]).random(trimap.shape, np.float32)
-        for _ in range(settings["steps"] if settings["until_stable"] is None else min(2, settings["steps"])):
+        alpha = np.random.default_rng(sampling.seed).random(trimap.shape, np.float32)
+        for _ in range(sampling.steps if sampling.until_stable is None else min(2, sampling.steps)):
             self._wait()
             alpha = (alpha + goal) / 2
             known = np.where(trimap == 128, alpha, trimap / np.float32(255))
-            yield known.astype(np.float32) if settings["keep_known"] else alpha
+            yield known.astype(np.float32) if sampling.keep_known else alpha
 
     def _wait(self) -> None:
         time.sleep(self.pause)
@@ -77,7 +81,7 @@ class FakeMatter:
             time.sleep(0.01)
 
     def matte(self, encoding: tuple[int, np.ndarray, np.ndarray], **settings: Any) -> np.ndarray:
-        *_, alpha = self.steps(encoding, **{"until_stable": None, "keep_known": True} | settings)
+        *_, alpha = self.steps(encoding, **settings)
         return alpha
 
 
@@ -89,8 +93,8 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
             raise UsageError(f"device {spec} is not there")
         return "cpu" if spec == "auto" else spec
 
-    def load_file(_: object, __: object, device: str, **working: Any) -> FakeMatter:
-        matter.working.append(working)
+    def load_file(_: object, __: object, device: str, computing: Computing, tell: Callable[[str], None]) -> FakeMatter:
+        matter.computing.append(computing)
         return replace(matter, device=device)
 
     module = ModuleType("diffmatte_cli.inference.matter")

@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ...errors import UsageError
-from ...planning.settings import MatteOptions
+from ...planning.options import MatteOptions
 from ...stopping import SIGNALS
 
 __all__ = ["QUIET", "address_of", "check_address", "connected", "first_line"]
@@ -38,7 +38,9 @@ def check_address(address: str) -> None:
         return
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--ray-address must be HOST:PORT of a cluster's head, or auto, not {address}")
+        raise UsageError(
+            f"a Ray cluster's address must be HOST:PORT of its head, or auto, not {address}", "ray_address"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
     except (OSError, OverflowError) as error:
