@@ -1,7 +1,9 @@
 """What folders hold: pictures, known by their endings, and other folders. Standard library only."""
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from ..errors import UsageError
@@ -9,7 +11,7 @@ from ..storage.paths import place
 from ..storage.remotes import is_remote, listing
 from .formats import READABLE_SUFFIXES
 
-__all__ = ["folders_in", "pictures_in"]
+__all__ = ["by_stem", "folders_in", "one_by_stem", "pictures_in"]
 
 
 def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None = None) -> Iterator[Path]:
@@ -31,6 +33,23 @@ def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None
     for path in folders if recursive else ():
         if except_in is None or place(path) != place(except_in):
             yield from pictures_in(path, recursive=True, except_in=except_in)
+
+
+def by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter("stem")) -> dict[str, list[Path]]:
+    """Group files by their names without endings, or what ``stem`` makes of their paths."""
+    groups = defaultdict(list)
+    for path in paths:
+        groups[stem(path)].append(path)
+    return dict(groups)
+
+
+def one_by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter("stem")) -> dict[str, Path]:
+    """Return files by their stems as ``by_stem`` does; raises UsageError where two have the same."""
+    groups = by_stem(paths, stem)
+    for name, same in groups.items():
+        if len(same) > 1:
+            raise UsageError(f"{same[0]} and {same[1]} go by the same name, {name}: remove one")
+    return {name: path for name, (path,) in groups.items()}
 
 
 def folders_in(folder: Path) -> list[Path]:

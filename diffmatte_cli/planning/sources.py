@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import UsageError
-from ..imaging.folders import pictures_in
+from ..imaging.folders import by_stem, pictures_in
 from ..storage.paths import STREAM, below, identity, is_folder, kind, location, place
 from ..storage.remotes import is_remote
 from .sequences import frame_path, frames, is_pattern
@@ -244,9 +244,4 @@ def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]] | None:
     """Return a folder's pictures by their names without endings; None where there is no such folder."""
-    if not is_folder(folder):
-        return None
-    stems = defaultdict(list)
-    for path in pictures_in(folder):
-        stems[path.stem].append(path)
-    return stems
+    return by_stem(pictures_in(folder)) if is_folder(folder) else None
