@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from .colour import as_shares
 
-__all__ = ["EXR", "DamagedError", "Deep", "Header", "encode", "read", "read_all"]
+__all__ = ["EXR", "TIFF", "DamagedError", "Deep", "Header", "encode", "read", "read_all"]
 
 Planes = Mapping[str, NDArray[Any]]
 
 EXR = b"\x76\x2f\x31\x01"
-_KINDS = {EXR: "exr", b"\x89PNG": "png", b"II*\0": "tiff", b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff"}
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KINDS = {EXR: "exr", b"\x89PNG": "png"} | dict.fromkeys(TIFF, "tiff")
 _SPACE, _STRAIGHT, _PRIMARIES = "oiio:ColorSpace", "oiio:UnassociatedAlpha", "chromaticities"
 # What a result keeps of an EXR's header: the primaries, and what an editing room finds its frames by.
 KEPT = (_PRIMARIES, "smpte:TimeCode", "smpte:KeyCode", "FramesPerSecond", "PixelAspectRatio", "Make", "Model")
