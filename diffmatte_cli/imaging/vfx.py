@@ -236,6 +236,7 @@ def encode(
     height, width = next(iter(channels.values())).shape
     spec = oiio.ImageSpec(width, height, len(channels), "half" if kind == "exr" else "uint16")
     spec.channelnames = list(channels)
+    spec.attribute("DateTime", "")  # not when it was written: the same input gives the same bytes
     if kind == "exr":
         _set_header(spec, linear, text, header or Header())
     elif straight or kind == "png":  # PNG knows no other, and would be divided
@@ -251,8 +252,7 @@ def encode(
 
 def _set_header(spec: Any, linear: bool, text: tuple[str, str] | None, header: Header) -> None:
     spec.x, spec.y = spec.full_x, spec.full_y = header.origin
-    # Without a date of writing: the same input gives the same bytes.
-    values = {"compression": "zip", "DateTime": "", **dict([text] if text else [])}
+    values = {"compression": "zip", **dict([text] if text else [])}
     # A name would contradict primaries of its own; what is not light needs one all the same.
     if header.gamut != OWN or not linear:
         values[_SPACE] = f"{'lin' if linear else 'srgb'}_{header.gamut or USUAL}_scene"
