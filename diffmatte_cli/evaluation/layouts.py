@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
-from ..imaging.folders import folders_in, pictures_in
+from ..imaging.folders import folders_in, one_by_stem, pictures_in
 from ..settings import check_choice
 from ..storage.paths import Place
 
@@ -270,30 +270,21 @@ def _expected(layout: Layout) -> str:
 
 def _paired(layout: Layout, place: _Candidate) -> list[Example]:
     """Match a place's pictures with their alphas and trimaps."""
-    pictures = _by_stem(place.found["picture"])
+    files = {part: one_by_stem(image.path for image in pictures_in(folder)) for part, folder in place.found.items()}
+    pictures = files.pop("picture")
     if not pictures:
         raise UsageError(f"the folder {place.found['picture']} holds no pictures; {_expected(layout)}")
-    folders = {part: path for part, path in place.found.items() if part != "picture"}
-    partners = {part: _matched(pictures, _by_stem(path), layout.composites) for part, path in folders.items()}
+    partners = {part: _matched(pictures, found, layout.composites) for part, found in files.items()}
     lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
-    if any(lacking.values()):
-        texts = (
-            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
-            for part, names in lacking.items()
-            if names
-        )
-        raise UsageError(f"{'; '.join(texts)}; {_expected(layout)}")
+    problems = [
+        f"no {part} in {place.found[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
+        for part, names in lacking.items()
+        if names
+    ]
+    if problems:
+        raise UsageError(f"{'; '.join(problems)}; {_expected(layout)}")
     alphas, trimaps = partners["alpha"], partners.get("trimap", {})
     return [Example(f"{place.prefix}{name}", path, alphas[name], trimaps.get(name)) for name, path in pictures.items()]
-
-
-def _by_stem(folder: Place) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in (place.path for place in pictures_in(folder)):
-        if path.stem in found:
-            raise UsageError(f"{found[path.stem]} and {path} go by the same name, {path.stem}: remove one")
-        found[path.stem] = path
-    return found
 
 
 def _matched(names: Iterable[str], found: Mapping[str, Path], composites: bool) -> dict[str, Path]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError, listed
-from ..imaging.folders import pictures_in
+from ..imaging.folders import one_by_stem, pictures_in
 from ..planning.sequences import remarked, unmarked
 from ..storage.paths import Place
 
@@ -64,14 +64,12 @@ def _key(path: Path) -> str:
 
 
 def _pictures(folder: Place) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    """Return a folder's pictures by their common names, without what lies beside an alpha."""
     paths = [place.path for place in pictures_in(folder)]
-    alphas = {path.stem for path in paths}
-    for path in paths:
-        key, (_, mark) = _key(path), unmarked(path.stem, ("cutout", "uncertainty"))
-        if mark == "uncertainty" or (mark == "cutout" and remarked(path.stem, "alpha", ("cutout",)) in alphas):
-            continue  # what lies beside an alpha
-        if key in found:
-            raise UsageError(f"{found[key]} and {path} go by the same name, {key}")
-        found[key] = path
-    return found
+    stems = {path.stem for path in paths}
+
+    def is_beside(path: Path) -> bool:
+        mark = unmarked(path.stem, ("cutout", "uncertainty"))[1]
+        return mark == "uncertainty" or (mark == "cutout" and remarked(path.stem, "alpha", ("cutout",)) in stems)
+
+    return one_by_stem((path for path in paths if not is_beside(path)), _key)

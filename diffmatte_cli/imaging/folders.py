@@ -1,11 +1,18 @@
 """What folders hold: pictures, known by their endings, and other folders. Standard library only."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import TypeVar
 
+from ..errors import UsageError
 from ..storage.paths import Place
 from .formats import READABLE_SUFFIXES
 
-__all__ = ["folders_in", "pictures_in"]
+__all__ = ["by_stem", "folders_in", "one_by_stem", "pictures_in"]
+
+F = TypeVar("F", Path, Place)
 
 
 def pictures_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
@@ -22,6 +29,23 @@ def pictures_in(folder: Place, *, recursive: bool = False, except_in: Place | No
     for place in shown if recursive else ():
         if not place.is_link and place.kind == "folder" and (except_in is None or place.target != except_in.target):
             yield from pictures_in(place, recursive=True, except_in=except_in)
+
+
+def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, list[F]]:
+    """Group files by their names without endings, or what ``stem`` makes of them."""
+    groups = defaultdict(list)
+    for file in files:
+        groups[stem(file)].append(file)
+    return dict(groups)
+
+
+def one_by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, F]:
+    """Return files by their stems as ``by_stem`` does; raises UsageError where two have the same."""
+    groups = by_stem(files, stem)
+    for name, same in groups.items():
+        if len(same) > 1:
+            raise UsageError(f"{same[0]} and {same[1]} go by the same name, {name}: remove one")
+    return {name: file for name, (file,) in groups.items()}
 
 
 def folders_in(folder: Place) -> list[Place]:

@@ -1,26 +1,21 @@
 """Manifests: tables of photographs, trimaps, results and settings. Standard library only."""
 
-import csv
-import json
 import os
-from collections.abc import Iterator
-from io import BytesIO, TextIOWrapper
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from ..errors import ImageError, UsageError
+from ..errors import UsageError
 from ..settings import Sampling
 from ..storage.paths import Place, below
-from ..storage.remotes import is_url, read, remote
+from ..storage.remotes import is_url, remote
+from ..storage.tables import Row, read_table
 from .sources import ALPHA, Source, Sources, unusable
 
 __all__ = ["COLUMNS", "is_path", "read_manifest"]
 
 COLUMNS = ("image", "trimap", "output", "seed", "steps")
 _NEEDED = COLUMNS[:2]
-_FORMATS = (".csv", ".jsonl")
-
-Row = dict[str, Any]
 
 
 def read_manifest(manifest: Place) -> Sources:
@@ -33,59 +28,27 @@ def read_manifest(manifest: Place) -> Sources:
     Raises:
         UsageError: the file cannot be read or is no manifest at all.
     """
-    ending = manifest.path.suffix.lower()
-    if ending not in _FORMATS:
-        raise UsageError(f"the manifest {manifest} must end in .csv or .jsonl")
     sources = Sources()
-    try:
-        # Names that are not UTF-8 come through, as they do from the command line.
-        with _opened(manifest) as binary, TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as file:
-            for line, row in _csv_rows(file, manifest) if ending == ".csv" else _json_rows(file):
-                _add(sources, manifest, line, row)
-    except (OSError, ImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read the manifest {manifest}: {reason}") from error
-    except csv.Error as error:
-        raise UsageError(f"the manifest {manifest} is no CSV: {error}") from error
+    for line, row in read_table(manifest.path, "manifest", lambda names: _check_head(names, manifest.path)):
+        _add(sources, manifest, line, row)
     if not sources.found and not sources.problems:
         raise UsageError(f"the manifest {manifest} has no rows")
     return sources
 
 
-def _opened(manifest: Place) -> BinaryIO:
-    return BytesIO(read(manifest.path)) if manifest.is_remote else manifest.path.open("rb")
-
-
-def _csv_rows(file: Any, manifest: Place) -> Iterator[tuple[int, Row | str]]:
-    reader = csv.DictReader(file, strict=True)
-    if missing := [name for name in _NEEDED if name not in (reader.fieldnames or ())]:
-        raise UsageError(
-            f"the manifest {manifest} has no column {' nor '.join(missing)}: its first line must name them"
-        )
-    names = reader.fieldnames or ()
+def _check_head(names: Sequence[str], path: Path) -> None:
+    if missing := [name for name in _NEEDED if name not in names]:
+        raise UsageError(f"the manifest {path} has no column {' nor '.join(missing)}: its first line must name them")
     if len(set(names)) < len(names) or set(names) - set(COLUMNS):
-        raise UsageError(f"the first line of the manifest {manifest} must name columns once, of {', '.join(COLUMNS)}")
-    for row in reader:
-        surplus = None in row
-        yield reader.line_num, "it has more cells than the first line" if surplus else dict(row)
-
-
-def _json_rows(file: Any) -> Iterator[tuple[int, Row | str]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield number, f"it is no JSON ({error})"
-            continue
-        yield number, row if isinstance(row, dict) else "it is no JSON object"
+        raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
 
 
 def _add(sources: Sources, manifest: Place, line: int, row: Row | str) -> None:
     try:
         if isinstance(row, str):
             raise UsageError(row)
+        if None in row:
+            raise UsageError("it has more cells than the first line")
         sources.found.append(_source(manifest, {key: value for key, value in row.items() if value not in (None, "")}))
     except UsageError as error:
         sources.problems.append(f"line {line} of {manifest}: {error}")

@@ -12,9 +12,9 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
-from ..imaging.read import TIFF, Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..imaging.read import Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
 from ..imaging.receipts import Receipt, read_receipt
-from ..imaging.vfx import EXR
+from ..imaging.vfx import EXR, TIFF
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes
 from ..trimaps.trimap import UNKNOWN, fit_to_photo, parse_trimap
@@ -130,7 +130,7 @@ def _restored(photo: Photo, alpha: NDArray[np.float32], content: bytes) -> NDArr
     factor = np.where(alpha > 0, alpha, np.float32(1))[..., None]
     colour = as_shares(photo.colour)
     straight = (colour / factor if _taken_as_straight(content) else colour * factor).astype(np.float32)
-    return quantise(converted(straight, photo.linear, False), 8)  # type: ignore[return-value]
+    return quantise(converted(straight, photo.linear, False), 8)
 
 
 def _read_photo(entry: Entry, seen: Seen) -> None:

@@ -1,7 +1,5 @@
 """Read reports back: rows by the result that they tell of. Standard library only."""
 
-import csv
-import json
 import math
 import os
 from collections import Counter
@@ -12,9 +10,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..planning.manifest import is_path
-from ..planning.rows import REPORTS
 from ..storage.paths import Place, location
 from ..storage.remotes import is_url
+from ..storage.tables import TABLES, read_table
 
 __all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
 
@@ -50,7 +48,7 @@ class Row:
 def reports_in(folder: Path) -> list[Path]:
     """List the reports that lie in a folder, the oldest first; other tables are passed by."""
     try:
-        tables = [path for path in folder.iterdir() if path.suffix.lower() in REPORTS and path.is_file()]
+        tables = [path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()]
         return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
     except OSError as error:
         raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
@@ -94,30 +92,13 @@ def read_report(path: Path) -> Iterator[Row]:
     Raises:
         UsageError: it cannot be read, or is no report; the message names the line.
     """
-    if path.suffix.lower() not in REPORTS:
-        raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            lines = csv.DictReader(file) if path.suffix.lower() == ".csv" else map(_object, filter(str.strip, file))
-            for number, line in enumerate(lines, 1):
-                yield _row(line, number, path)
-    except OSError as error:
-        raise UsageError(f"cannot read the report {path}: {error.strerror}") from error
-    except csv.Error as error:
-        raise UsageError(f"the report {path} is no CSV: {error}") from error
-
-
-def _object(line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    for number, row in read_table(path, "report"):
+        yield _row({} if isinstance(row, str) else row, number, path)
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> Row:
     if not all(map(_name, map(line.get, _NEEDED))):
-        raise UsageError(f"row {number} of {path} is not one of a report of `diffmatte matte --report`")
+        raise UsageError(f"line {number} of {path} is not one of a report of `diffmatte matte --report`")
     image, trimap, output, status = (line[name] for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
     return Row(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))

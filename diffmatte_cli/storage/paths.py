@@ -96,6 +96,11 @@ class Place:
         return self.at(self.path.parent)
 
     @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return self.path.stem
+
+    @property
     def is_stream(self) -> bool:
         """Whether it is standard input or output."""
         return self.path == STREAM

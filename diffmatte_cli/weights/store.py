@@ -1,7 +1,7 @@
 """Which models there are, and where each one's weights lie on disk.
 
-Standard library only, so that a wrong name is told, and a listing printed, before anything heavy is
-imported. Nothing here uses the network: ``diffmatte_cli.weights.hub`` does.
+A wrong name is told, and a listing printed, before anything heavy is imported. Nothing here uses the network:
+``diffmatte_cli.weights.hub`` does.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from ..errors import UsageError, WeightsError
 from ..model.config import VARIANTS
@@ -19,6 +20,7 @@ __all__ = [
     "ModelSource",
     "Store",
     "check_copy",
+    "client_settings",
     "file_or_variant",
     "file_sha256",
     "in_megabytes",
@@ -84,28 +86,23 @@ class Store:
     @property
     def hub_cache(self) -> Path:
         """The Hub client's cache folder."""
-        # Worked out as the client does, which takes too long to import for a listing; a test compares the two.
-        old = os.environ.get("HUGGINGFACE_HUB_CACHE", str(_hub_home() / "hub"))
-        return _absolute(self.cache_dir or Path(_expanded(os.environ.get("HF_HUB_CACHE", old))))
+        return _absolute(self.cache_dir or client_settings().HF_HUB_CACHE)
 
     @property
     def imports(self) -> Path:
         """The folder of imported weights: one folder a model, whose one file is named by its sha256."""
-        return _absolute(self.cache_dir or _hub_home()) / "diffmatte"
+        return _absolute(self.cache_dir or client_settings().HF_HOME) / "diffmatte"
 
     @property
     def is_offline(self) -> bool:
         """Whether the network is out of bounds."""
-        wish = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-        return self.offline or wish.upper() in ("1", "ON", "YES", "TRUE")
-
-    def repo_folder(self, record: WeightsRecord) -> Path:
-        """Return the folder of a pinned model's repository in the Hub's cache."""
-        return self.hub_cache / f"models--{str(record.repo).replace('/', '--')}"
+        return self.offline or client_settings().is_offline_mode()
 
     def cached_path(self, record: WeightsRecord) -> Path:
         """Return the place of a pinned file in the Hub's cache, whether it is there or not."""
-        return self.repo_folder(record) / "snapshots" / str(record.revision) / str(record.filename)
+        # The client's own way to ask takes long to import; a test compares the two.
+        repo = f"models--{str(record.repo).replace('/', '--')}"
+        return self.hub_cache / repo / "snapshots" / str(record.revision) / str(record.filename)
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """List a model's files on disk; the first is the one in use."""
@@ -223,17 +220,20 @@ def in_megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
 
 
-def _hub_home() -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME", os.path.join(os.path.expanduser("~"), ".cache"))
-    return Path(_expanded(os.environ.get("HF_HOME", os.path.join(caches, "huggingface"))))
+def client_settings() -> ModuleType:
+    """Return the Hub client's settings, which it reads from its variables when it is first imported.
+
+    Raises UsageError for a variable that it cannot read.
+    """
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        raise UsageError(f"HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT must be whole numbers: {error}") from error
+    return constants
 
 
-def _expanded(path: str) -> str:
-    return os.path.expandvars(os.path.expanduser(path))
-
-
-def _absolute(path: Path) -> Path:
-    return path.expanduser().resolve()
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().resolve()
 
 
 @cache
