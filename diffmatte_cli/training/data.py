@@ -108,8 +108,9 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
     """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``."""
     materials = read_materials(config)
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
-    mattes = materials.mattes + materials.rendered if isinstance(materials, Assets) else ()
-    sources = list_sources(materials.backgrounds, foregrounds, mattes)
+    mattes = materials.mattes if isinstance(materials, Assets) else ()
+    shown, held_out = _rendered(config)
+    sources = list_sources(materials.backgrounds, foregrounds, mattes + shown + held_out)
     if config.validation not in ("", *MADE):
         sources += list_validation(Path(config.validation))
     check_data(sources, remembered, progress)
