@@ -294,7 +294,7 @@ def test_what_is_missing_is_said_in_one_sentence(layout: str, tree: str, begins:
 
 
 def test_an_unknown_layout_and_a_missing_folder(tmp_path: Path) -> None:
-    assert _error("d646", tmp_path) == f"--layout must be one of {', '.join(LAYOUTS)}, not 'd646'"
+    assert _error("d646", tmp_path) == f"the layout must be one of {', '.join(LAYOUTS)}, not 'd646'"
     assert _error("plain", tmp_path / "gone") == f"the folder {tmp_path / 'gone'} does not exist"
     _touch(tmp_path / "file.zip")
     assert _error("plain", tmp_path / "file.zip") == f"the folder {tmp_path / 'file.zip'} does not exist"
