@@ -92,7 +92,7 @@ class Background:
 
 
 def background_of(text: str) -> Background:
-    """Return the background that ``--background`` names.
+    """Return the background of a name.
 
     Raises:
         UsageError: as ``background_file``.

@@ -160,7 +160,7 @@ def examples(layout: str, folder: Path) -> list[Example]:
         raise UsageError(f"the folder {folder} does not exist")
     places = _fitting(LAYOUTS[layout], top)
     if not places:
-        raise UsageError(_misfit(layout, top))
+        raise UsageError(_misfit(layout, top), "layout")
     named: dict[str, Example] = {}
     for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
         if (other := named.setdefault(example.name, example)) is not example:
@@ -252,7 +252,7 @@ def _misfit(name: str, folder: Place) -> str:
         text = f"{folder} does not have the layout {name}: {listed(lacking)}"
     # Where trimaps lie, a layout without any is the worse guess.
     others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
-    fits = f" (--layout {max(others, key=others.__getitem__)} fits)" if others else ""
+    fits = f"; {max(others, key=others.__getitem__)} fits" if others else ""
     return f"{text}; {_expected(layout)}{fits}"
 
 

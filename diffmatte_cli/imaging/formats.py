@@ -67,6 +67,6 @@ def check_format(name: str, bits: int | None) -> None:
     """Raise UsageError where the format ``name`` needs an extra that is missing, or has no such depth."""
     if bits is not None and bits not in WRITERS[name].bits:
         others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
-        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or leave out --bit-depth")
+        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or another depth", "bits", "format")
     if (extra := WRITERS[name].extra) is not None:
         require(extra, f"a result in {name}")

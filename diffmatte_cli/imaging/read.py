@@ -24,7 +24,7 @@ __all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "re
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
-_UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: --input-space says what it is"
+_UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: give its input space otherwise"
 _APART, _NONE, _ASSOCIATED = 2, 1, 1  # of a TIFF's planes, compression and extra samples
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes

@@ -76,7 +76,7 @@ def find_entries(
     if top.kind != "folder":
         raise UsageError(f"the folder of results {folder} does not exist, or is none")
     if trimap is not None and photos is None:
-        raise UsageError("--trimap says which trimaps go with --photos: name the folder of photographs, too")
+        raise UsageError("trimaps go with photographs: name their folder, too", "trimap", "photos")
     gathered = Gathered(reports=list(reports) or reports_in(folder))
     rows = _rows(gathered, top)
     sources = _sources(photos, trimap, top)
@@ -86,7 +86,9 @@ def find_entries(
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
-        raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
+        raise UsageError(
+            f"the folder {folder} holds no results: files named like {marks}, or told of by a report", "report"
+        )
     return gathered
 
 
@@ -110,7 +112,7 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Pat
         return {}
     trimaps = None if trimap in (None, ALPHA) else folder.named(trimap)
     if trimaps is not None and STEM not in trimaps.text and trimaps.kind != "folder":
-        raise UsageError(f"--trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}")
+        raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
     found = gather([folder.named(os.path.join(".", photos))], recursive=True, except_in=folder)
     if found.problems:
         raise PlanError(found.problems)

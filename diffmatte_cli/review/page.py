@@ -54,9 +54,9 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise UsageError(f"the page {path} exists already, and --no-overwrite keeps it")
+        raise UsageError(f"the page {path} exists already, and is to be kept", "overwrite")
     if not _is_ours(path):
-        raise UsageError(f"{path} is there already and is no page of `diffmatte review`: name another with --output")
+        raise UsageError(f"{path} is there already and is no page of `diffmatte review`: name another", "output")
 
 
 def _is_ours(path: Path) -> bool:

@@ -98,7 +98,7 @@ def read_report(path: Path) -> Iterator[Row]:
 
 def _row(line: dict[str, Any], number: int, path: Path) -> Row:
     if not all(map(_name, map(line.get, _NEEDED))):
-        raise UsageError(f"line {number} of {path} is not one of a report of `diffmatte matte --report`")
+        raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
     image, trimap, output, status = (line[name] for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
     return Row(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))

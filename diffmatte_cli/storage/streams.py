@@ -17,6 +17,6 @@ def check_input() -> None:
 def check_output() -> None:
     """Raise UsageError where standard output takes no picture: closed, or a terminal, which would show it as text."""
     if sys.stdout.name == os.devnull:  # as ``app.main`` puts it in a closed one's place
-        raise UsageError("standard output is closed: name a file with -o, or pipe it on")
+        raise UsageError("standard output is closed: name a file, or pipe it on", "output")
     if sys.stdout.isatty():
-        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or pipe it on")
+        raise UsageError("standard output is a terminal, which shows no pictures: name a file, or pipe it on", "output")

@@ -108,7 +108,7 @@ class Trainer:
         """Go on from the folder's checkpoint, exactly as if there had been no interruption."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
-            raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from: leave out --resume")
+            raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from", "resume")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             config = state["config"]

@@ -202,7 +202,8 @@ def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
     except DiffmatteError:
         raise
     except Exception as error:  # a client with three transports raises what it likes
-        raise WeightsError(f"cannot {action}: {_reason(error, store)}") from error
+        folder = ("cache_dir",) if isinstance(error, OSError) and error.errno is not None else ()
+        raise WeightsError(f"cannot {action}: {_reason(error, store)}", *folder) from error
 
 
 @contextmanager
@@ -250,7 +251,7 @@ def _reason(error: BaseException, store: Store) -> str:
     if isinstance(error, httpx.TransportError):
         return f"{constants.ENDPOINT} cannot be reached ({error}): check the network, the proxy and HF_ENDPOINT"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another with --cache-dir"
+        return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another folder"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE forbids the network: unset it"
     if type(error) is OSError:  # the client's own count of the bytes

@@ -21,7 +21,7 @@ def publish(name: str, file: Path, repo: str, store: Store, *, progress: bool = 
     """
     check_name(name, f"cannot publish {name!r}")
     if not is_repository(repo):
-        raise UsageError(f"--repo must be OWNER/REPO, not {repo!r}")
+        raise UsageError(f"the repository must be OWNER/REPO, not {repo!r}", "repo")
     draft = _draft(name, file, store.records().get(name))
     with hub_client(f"publish {name} to {repo}", store, progress):
         from huggingface_hub import CommitOperationAdd

@@ -216,7 +216,7 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
     if (layout, other) == ("distinctions-646", "composition-1k"):
         assert all(example.trimap is None for example in examples(layout, tmp_path))
     else:
-        assert _error(layout, tmp_path).endswith(f" (--layout {other} fits)")
+        assert _error(layout, tmp_path).endswith(f"; {other} fits")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """What is packed, and what a fresh installation of it finds."""
 
+import ast
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 from support import ROOT
 from support.processes import finish
+
+PACKAGE = ROOT / "diffmatte_cli"
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +45,16 @@ def test_the_record_is_found_in_a_checkout() -> None:
     done = finish("-c", code, cwd=ROOT, env={"PYTHONPATH": ""})
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(ROOT), "True"]
+
+
+def test_what_lies_below_the_commands_speaks_of_no_options() -> None:
+    """Whoever calls it from Python has none; ``commands.app`` adds them. A whole command line may be shown."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "commands" in path.parts:
+            continue
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        for node in nodes:
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+                said = re.sub(r"^ +diffmatte .*", "", node.value, flags=re.MULTILINE)
+                assert not re.search("--[a-z]", said), f"{path}:{node.lineno}"

@@ -474,7 +474,7 @@ def test_our_own_page_is_replaced_unless_it_is_to_stay() -> None:
     old = Path("review.html").read_bytes()
     result = fakes.run("review", "mattes", "--no-overwrite")
     assert (result.exit_code, Path("review.html").read_bytes()) == (2, old)
-    assert "--no-overwrite keeps it" in result.stderr
+    assert "and is to be kept (--no-overwrite)" in result.stderr
     make_results("b")
     assert page_of("mattes").names == ["a", "b"]
 

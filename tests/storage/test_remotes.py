@@ -210,7 +210,7 @@ def test_results_in_each_others_or_in_inputs_places(stores: MemoryFileSystem) ->
 
 def test_what_is_there_is_kept_on_request(matter: fakes.FakeMatter, stores: MemoryFileSystem) -> None:
     stores.pipe_file("/out/b_alpha.png", b"mine")
-    words = "the result memory://out/b_alpha.png exists already, and --no-overwrite keeps it"
+    words = "the result memory://out/b_alpha.png exists already, and is to be kept (--no-overwrite)"
     assert words in _refusal(*FOLDER, "memory://out", "--no-overwrite")
     assert _found(stores, "out") == ["b_alpha.png"]
     with (
@@ -241,7 +241,10 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
             ("memory://in/photos/a.png", "--report", "memory://r.csv"),
             "the report memory://r.csv must be a file on this",
         ),
-        (("memory://in/photos/a.png", "--dump-steps", "memory://d"), "--dump-steps memory://d is no folder on this"),
+        (
+            ("memory://in/photos/a.png", "--dump-steps", "memory://d"),
+            "memory://d has to be on this machine (--dump-steps)",
+        ),
         (("s3://bucket/a.png",), "s3:// needs a package that is not installed: pip install 'diffmatte[s3]'"),
         (("box://bucket/a.png",), "box:// needs a package that is not installed: Please install boxfs"),
     ],

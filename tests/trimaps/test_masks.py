@@ -73,15 +73,15 @@ def test_widths_in_pixels(band: Band, shape: tuple[int, int], expected: tuple[in
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"erode": -1}, "--erode must be from 0 to 2000 pixels, not -1"),
-        ({"dilate": 2001}, "--dilate must be from 0 to 2000 pixels, not 2001"),
-        ({"percent": 0.0}, "--band must be above 0 and at most 50 percent, not 0"),
+        ({"erode": -1}, "the width to erode must be from 0 to 2000 pixels, not -1"),
+        ({"dilate": 2001}, "the width to dilate must be from 0 to 2000 pixels, not 2001"),
+        ({"percent": 0.0}, "the band must be above 0 and at most 50 percent, not 0"),
         ({"percent": -2.0}, "not -2"),
         ({"percent": 50.5}, "not 50.5"),
         ({"percent": float("nan")}, "not nan"),
         ({"percent": float("inf")}, "not inf"),
-        ({"percent": 2.0, "erode": 0}, "--band gives both sides their width"),
-        ({"percent": 2.0, "dilate": 3}, "--band gives both sides their width"),
+        ({"percent": 2.0, "erode": 0}, "a band gives both sides their width"),
+        ({"percent": 2.0, "dilate": 3}, "a band gives both sides their width"),
     ],
 )
 def test_widths_that_make_no_sense(settings: dict[str, float], words: str) -> None:
