@@ -112,10 +112,9 @@ def places(folder: Path, names: Iterable[str]) -> list[Path]:
 
 def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
     """Average a picture down to at most ``SIDE`` pixels a side."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+    reduced = Image.fromarray(picture)
+    reduced.thumbnail((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=None)
+    return np.asarray(reduced)
 
 
 def _plain(text: str) -> str:

@@ -229,11 +229,9 @@ def _packed_cutout(seen: Seen, photo: Image.Image | None, longest: int) -> Packe
 
 
 def _scaled(picture: Image.Image, longest: int, how: Image.Resampling = Image.Resampling.LANCZOS) -> Image.Image:
-    ratio = longest / max(picture.size)
-    if ratio >= 1:
-        return picture
-    width, height = (max(1, round(side * ratio)) for side in picture.size)
-    return picture.resize((width, height), how)
+    scaled = picture.copy()
+    scaled.thumbnail((longest, longest), how, reducing_gap=None)
+    return scaled
 
 
 def _small_profile(profile: bytes | None) -> bytes | None:
