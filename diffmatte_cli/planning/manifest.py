@@ -64,7 +64,7 @@ def _source(folder: Path, row: Row) -> Source:
             raise UsageError(f"it has no {name}")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
-            raise UsageError(f"its {name} is no path: {row[name]!r}")
+            raise UsageError(f"its {name} is not a path: {row[name]!r}")
     image, trimap = (below(folder, row[name]) for name in _NEEDED)
     own = row["trimap"] == ALPHA
     for path, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
@@ -98,4 +98,4 @@ def _whole(name: str, value: Any) -> int | None:
             return int(value)
     except ValueError:
         pass
-    raise UsageError(f"its {name} is no whole number: {value!r}")
+    raise UsageError(f"its {name} is not a whole number: {value!r}")

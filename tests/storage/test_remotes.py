@@ -229,7 +229,7 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nowhere://a/b.png",), "nowhere:// is no kind of place that is known"),
+        (("nowhere://a/b.png",), "unknown URL scheme nowhere://"),
         (("memory://in/none.png",), "the photograph memory://in/none.png does not exist"),
         (
             ("memory://in/photos/a.png", "--report", "memory://r.csv"),
