@@ -60,7 +60,7 @@ def _write_to_stdout(content: bytes) -> None:
 
 def _make_folder(path: Path, within: Path | None) -> None:
     if within is not None and not Place(path.parent).is_inside(Place(within)):
-        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
+        raise OutputError(f"cannot write {path}: a symlink leads out of {within}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -62,7 +62,7 @@ def _source(manifest: Place, row: Row) -> Source:
             raise UsageError(f"it has no {name}")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
-            raise UsageError(f"its {name} is no path: {row[name]!r}")
+            raise UsageError(f"its {name} is not a path: {row[name]!r}")
     image, trimap = (manifest.at(below(manifest.path.parent, row[name])) for name in _NEEDED)
     own = row["trimap"] == ALPHA
     for place, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
@@ -94,4 +94,4 @@ def _whole(name: str, value: Any) -> int | None:
             return int(value)
     except ValueError:
         pass
-    raise UsageError(f"its {name} is no whole number: {value!r}")
+    raise UsageError(f"its {name} is not a whole number: {value!r}")

@@ -33,7 +33,7 @@ class Entry:
     Attributes:
         name: its place below the folder of results, without mark and ending.
         result: the alpha or the cutout.
-        photo, trimap, uncertainty: pictures that go with it, where known; they need not be there.
+        image, trimap, uncertainty: the photograph and what goes with it, where known; they need not be there.
         own_alpha: whether the photograph's own alpha channel is its trimap.
         spelled: the photograph as the report spells it, or as it was found; the result where there is none.
         risk: from the report, higher is worse.
@@ -42,7 +42,7 @@ class Entry:
 
     name: str
     result: Path
-    photo: Path | None = None
+    image: Path | None = None
     trimap: Path | None = None
     uncertainty: Path | None = None
     own_alpha: bool = False
@@ -150,20 +150,20 @@ def _entry(name: str, result: Path, row: Row | None, source: Source | None, trim
     if source is not None:
         own_alpha = trimap == ALPHA
         found = None if source.trimap is None else source.trimap.path
-        entry = replace(entry, photo=source.image.path, trimap=found, own_alpha=own_alpha, spelled=str(source.image))
+        entry = replace(entry, image=source.image.path, trimap=found, own_alpha=own_alpha, spelled=str(source.image))
     return entry if row is None else _told(entry, row)
 
 
 def _told(entry: Entry, row: Row) -> Entry:
     """Return the entry with what its row says."""
     told = row.path(row.image)
-    photo: Path | None = told
+    image: Path | None = told
     trimap: Path | None = row.path(row.trimap)
-    if row.image == _STDIN or (entry.photo and not is_remote(told) and not os.path.lexists(told)):
-        photo, trimap = entry.photo, entry.trimap or trimap
+    if row.image == _STDIN or (entry.image and not is_remote(told) and not os.path.lexists(told)):
+        image, trimap = entry.image, entry.trimap or trimap
     return replace(
         entry,
-        photo=photo,
+        image=image,
         trimap=None if row.trimap in (ALPHA, _STDIN) else trimap,
         uncertainty=row.path(row.uncertainty) if row.uncertainty else entry.uncertainty,
         own_alpha=row.trimap == ALPHA,

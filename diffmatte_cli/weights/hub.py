@@ -18,7 +18,7 @@ from ..console import say_nothing
 from ..errors import DiffmatteError, UsageError, WeightsError
 from ..version import __version__
 from .records import WeightsRecord
-from .store import Copy, ModelSource, Store, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
+from .store import ModelSource, Store, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -40,13 +40,16 @@ def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Te
     record = source.record
     if record is None:
         return source.path
-    copy = source.copy
+    copy, again = source.copy, ""
     if copy is not None and not os.path.exists(copy.path):  # replaced by another process since it was resolved
         copy = resolve_model(record.name, store).copy
-    again = ""
     if copy is not None:
-        if _is_sound(record.name, copy, store):
+        try:
+            check_copy(record.name, copy)
             return copy.path
+        except WeightsError:
+            if copy.kind != "cached" or store.is_offline:
+                raise
         again = " again, since what is in the cache is damaged"
     tell(f"pulling {record.name}{again}, {in_megabytes(record.size or 0)}, from {record.repo}")
     return _pull(record, store, progress)
@@ -83,17 +86,6 @@ def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
             )
         _offer(repo, filename, revision)
         return _download(repo, filename, revision, store)
-
-
-def _is_sound(name: str, copy: Copy, store: Store) -> bool:
-    """Check a file on disk; a bad one in the cache is no error where it can be pulled anew."""
-    try:
-        check_copy(name, copy)
-    except WeightsError:
-        if copy.kind != "cached" or store.is_offline:
-            raise
-        return False
-    return True
 
 
 def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:

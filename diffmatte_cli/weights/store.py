@@ -15,18 +15,8 @@ from ..errors import UsageError, WeightsError
 from ..model.config import VARIANTS
 from .records import PACKAGE, WeightsRecord, read_records
 
-__all__ = [
-    "Copy",
-    "ModelSource",
-    "Store",
-    "check_copy",
-    "client_settings",
-    "file_or_variant",
-    "file_sha256",
-    "in_megabytes",
-    "resolve_model",
-    "sha256_of_model",
-]
+__all__ = ["Copy", "ModelSource", "Store", "check_copy", "client_settings", "file_or_variant", "file_sha256"]
+__all__ += ["in_megabytes", "resolve_model", "sha256_of_model"]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 
@@ -56,10 +46,10 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class Store:
-    """Where to look for weights: an organisation's own tables, another cache, the network or not.
+    """Say where to look for weights: in an organisation's own tables, in which cache, on the network or not.
 
-    ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``; ``cache_dir`` to the Hub client's own folders.
-    ``offline`` is also set by ``HF_HUB_OFFLINE``.
+    ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``, ``cache_dir`` to the Hub client's own folders;
+    ``HF_HUB_OFFLINE`` switches the network off, too.
     """
 
     weights_file: Path | None = None
@@ -71,9 +61,9 @@ class Store:
 
         Raises UsageError for a weights file that is missing or wrong.
         """
-        named = os.environ.get(FILE_VARIABLE)
         if self.weights_file is not None:
             return _built_in() | read_records(self.weights_file)
+        named = os.environ.get(FILE_VARIABLE)
         return _built_in() | (read_records(Path(named), f" (named by {FILE_VARIABLE})") if named else {})
 
     def record(self, name: str) -> WeightsRecord:
@@ -106,17 +96,16 @@ class Store:
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """List a model's files on disk; the first is the one in use."""
-        found = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
+        copies = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
         if record.bundled is not None:
-            found.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
-        if record.repo is not None and os.path.isfile(self.cached_path(record)):
-            found.append(Copy("cached", self.cached_path(record), str(record.sha256)))
-        return tuple(found)
+            copies.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
+        if record.repo is not None and os.path.isfile(path := self.cached_path(record)):
+            copies.append(Copy("cached", path, str(record.sha256)))
+        return tuple(copies)
 
     def where(self, record: WeightsRecord) -> str:
         """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
-        copies = self.copies(record)
-        if copies:
+        if copies := self.copies(record):
             return copies[0].kind
         return "on the Hub" if record.repo is not None else "import needed"
 
@@ -130,11 +119,9 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
     authors have, and one that is not on disk while the network is out of bounds.
     """
     store = store or Store()
-    known = store.records()
-    record = known.get(str(model))
-    if record is not None:
+    known, path = store.records(), Path(model)
+    if (record := known.get(str(model))) is not None:
         return _source(record, store)
-    path = Path(model)
     if os.path.isfile(path):
         return ModelSource(path.stem, path)
     names = ", ".join(known)
@@ -152,16 +139,14 @@ def file_or_variant(model: str, store: Store | None = None) -> Path | str:
     record = store.records().get(model)
     if record is None:
         return model if model in VARIANTS else resolve_model(model, store).path
-    copies = store.copies(record)
-    if not copies:
+    if not (copies := store.copies(record)):
         return record.variant
     check_copy(model, copies[0])
     return copies[0].path
 
 
 def _source(record: WeightsRecord, store: Store) -> ModelSource:
-    copies = store.copies(record)
-    if copies:
+    if copies := store.copies(record):
         return ModelSource(record.name, copies[0].path, record, copies[0])
     if record.repo is None:
         raise UsageError(

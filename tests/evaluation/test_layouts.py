@@ -205,8 +205,8 @@ def test_a_set_may_lie_at_a_url() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_empty_folder_fits_nothing(layout: str, tmp_path: Path) -> None:
     text = _error(layout, tmp_path)
-    wanted = LAYOUTS[layout].folders[0]
-    assert text.startswith(f"{tmp_path} does not have the layout {layout}: {tmp_path} holds no folder {wanted.image}")
+    wanted, *_ = LAYOUTS[layout].folders[0]
+    assert text.startswith(f"{tmp_path} does not have the layout {layout}: {tmp_path} holds no folder {wanted}")
     assert text.endswith(f"; expected {', '.join(LAYOUTS[layout].expected.splitlines())}")
 
 

@@ -235,7 +235,7 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nowhere://a/b.png",), "nowhere:// is an unknown URL scheme"),
+        (("nowhere://a/b.png",), "unknown URL scheme nowhere://"),
         (("memory://in/none.png",), "the photograph memory://in/none.png does not exist"),
         (
             ("memory://in/photos/a.png", "--report", "memory://r.csv"),
