@@ -18,6 +18,7 @@ pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
 from diffmatte_cli.evaluation.metrics import sad
 from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 from diffmatte_cli.training.loop import CHECKPOINT
 
@@ -131,9 +132,10 @@ def test_processes_validate_what_is_saved(config_file: Path, data: Path, tmp_pat
     _finish(_command(config_file, tmp_path / "run", *options, program=TORCHRUN))
     rows = list(csv.DictReader((tmp_path / "run" / "validation.csv").read_text().splitlines()))
     matter = load_model(tmp_path / "run" / "weights.safetensors")
+    pairs = read_validation(DataConfig(validation="drawn", validation_limit=2))
     scores = [
         sad(matter.matte(image, trimap, steps=2, seed=number), truth, trimap)
-        for number, (_, image, trimap, truth) in enumerate(read_validation("drawn", 2))
+        for number, (_, image, trimap, truth) in enumerate(pairs)
     ]
     # The saved matrices are rounded to half precision.
     assert np.mean(scores) == pytest.approx(float(rows[-1]["sad"]), rel=2e-3)
