@@ -10,7 +10,6 @@ from ..errors import ResourceError, UsageError
 from ..model.config import check_attention_grids
 from ..planning.jobs import Job, Request, plan, share
 from ..planning.options import MatteOptions
-from ..planning.sequences import gaps, is_pattern
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
@@ -80,21 +79,19 @@ def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_ru
     if options.skip_existing and not request.overwrite:
         raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
     part = _shard(shard)
-    jobs = plan(request)
+    jobs = plan(request, warn)
     source = _check_engine(options)
     chosen = jobs if part is None else share(jobs, *part)
     if dry_run:
         _print_plan(chosen)
     else:
         _check_streams(chosen)
-        for text in request.inputs:
-            if is_pattern(text) and (missing := gaps(text)):
-                warn(f"{text} lacks frames between its first and its last: {', '.join(missing)}")
         if options.engine == "ray":
             from ..batch.ray.clusters import check_cluster
 
             check_cluster(options, chosen)
-        run(chosen, options, source, request.report, several=request.into_folder or len(jobs) > 1)
+        several = len(jobs) != 1 or jobs[0].folder is not None
+        run(chosen, options, source, request.report, several=several)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:

@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape, unescape
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
+from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
 from ..storage.remotes import is_remote, read
@@ -29,7 +30,6 @@ S = TypeVar("S", Sampling, Computing)
 # The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
 KEY = "diffmatte"
 PIXELS, NOTES = "pixels", "notes"
-XMP_TAG = 700
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
@@ -128,7 +128,7 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
     tags = Image.Exif()  # TIFF's tags and EXIF's are one
     tags.load(exif or b"")
     if packet:
-        tags[XMP_TAG] = packet
+        tags[Base.XMLPacket] = packet
     # Pillow writes EXIF's own directories into uncompressed TIFF alone.
     return {"exif": tags} | ({"compression": None} if any(tag in tags for tag in DIRECTORIES) else {})
 

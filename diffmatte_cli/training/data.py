@@ -1,7 +1,6 @@
 """Micro-batches for the loop, and pictures with ground truth for validation."""
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import TrainingError
 from ..imaging.read import read_grey, read_image
 from ..priors.colours import colour_priors
-from ..stopping import SIGNALS
+from ..stopping import SIGNALS, signals_handled
 from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
 from .config import DataConfig, TrainConfig
@@ -109,8 +108,9 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
     """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``."""
     materials = read_materials(config)
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
-    mattes = materials.mattes + materials.rendered if isinstance(materials, Assets) else ()
-    sources = list_sources(materials.backgrounds, foregrounds, mattes)
+    mattes = materials.mattes if isinstance(materials, Assets) else ()
+    shown, held_out = _rendered(config)
+    sources = list_sources(materials.backgrounds, foregrounds, mattes + shown + held_out)
     if config.validation not in ("", *MADE):
         sources += list_validation(Path(config.validation))
     check_data(sources, remembered, progress)
@@ -135,7 +135,7 @@ def batches(
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_ignore_endings,
     )
-    with _ignored_endings():
+    with signals_handled(signal.SIG_IGN):  # which workers begin with
         made: Any = iter(loader)
     try:
         for batch in made:
@@ -150,21 +150,6 @@ def _ignore_endings(_: int = 0) -> None:
     """Ignore what ends a run in order, as a worker: its parent still needs it, and sends it home in the end."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def _ignored_endings() -> Iterator[None]:
-    """Begin worker processes that ignore what ends a run from their very start."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    _ignore_endings()
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _MicroBatches(Dataset["Stack | Batch | Exception"]):

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .band import Band
-from .morphology import shrunk
+from .morphology import erode
 from .trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 __all__ = ["trimap_from_alpha", "trimap_from_mask"]
@@ -34,6 +34,6 @@ def _trimap(
     foreground: NDArray[np.bool_], background: NDArray[np.bool_], inside: int, outside: int
 ) -> NDArray[np.uint8]:
     trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
-    trimap[shrunk(foreground, inside)] = FOREGROUND
-    trimap[shrunk(background, outside)] = BACKGROUND
+    trimap[erode(foreground, inside)] = FOREGROUND
+    trimap[erode(background, outside)] = BACKGROUND
     return trimap

@@ -13,6 +13,7 @@ from support import fakes
 
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.planning.sequences import frame_path, frames, gaps, is_pattern, marked, remarked, unmarked
+from diffmatte_cli.storage.paths import Place
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
@@ -24,6 +25,10 @@ def _shot(*numbers: int, width: int = 4) -> None:
         shutil.copy("cat_trimap.png", f"in/matte_{number}.png")
 
 
+def _place(text: str) -> Place:
+    return Place(Path()).named(text)
+
+
 def _matte(*arguments: str, code: int = 0) -> Any:
     result = fakes.run("matte", *arguments, "--steps", "2")
     assert result.exit_code == code, result.stderr
@@ -32,37 +37,39 @@ def _matte(*arguments: str, code: int = 0) -> Any:
 
 @pytest.mark.parametrize("text", ["a/shot.%04d.exr", "%d.png", "x_####.tif", "shot#.png"])
 def test_what_is_a_pattern(text: str) -> None:
-    assert is_pattern(text)
+    assert is_pattern(_place(text))
 
 
-@pytest.mark.parametrize("text", ["cat.png", "100%.png", "50%s.png", "%04d/x.png", "a%d_%d.png", "#a#.png", "-", ""])
+@pytest.mark.parametrize(
+    "text", ["cat.png", "100%.png", "50%s.png", "%04d/x.png", "a%d_%d.png", "#a#.png", "out#/", "-"]
+)
 def test_what_is_none(text: str) -> None:
-    assert not is_pattern(text)
+    assert not is_pattern(_place(text))
 
 
 def test_a_file_of_that_very_name_is_a_file(matter: fakes.FakeMatter) -> None:
     shutil.copy("cat.png", "cat#.png")
-    assert not is_pattern("cat#.png")
-    assert is_pattern("cats#.png")
+    assert not is_pattern(_place("cat#.png"))
+    assert is_pattern(_place("cats#.png"))
     _matte("cat#.png", "--trimap", "cat_trimap.png")
     assert Path("cat#_alpha.png").is_file()
 
 
 @given(st.integers(0, 10**7), st.integers(1, 8))
 def test_numbers_go_in_and_out(number: int, width: int) -> None:
-    assert frame_path(f"x.%0{width}d.png", number) == frame_path(f"x.{'#' * width}.png", number)
-    assert frame_path("x.%d.png", number) == Path(f"x.{number}.png")
+    assert frame_path(Path(f"x.%0{width}d.png"), number) == frame_path(Path(f"x.{'#' * width}.png"), number)
+    assert frame_path(Path("x.%d.png"), number) == Path(f"x.{number}.png")
 
 
 def test_frames_are_found_in_the_order_of_their_numbers() -> None:
     _shot(8, 9, 10, 12, 10000)
     for stray in ("shot.10.png", "shot.00011.png", "shot.a.png", "othershot.0001.png", "shot.\u0660\u0667.png"):
         shutil.copy("cat.png", Path("in", stray))
-    assert list(frames("in/shot.%04d.png")) == [8, 9, 10, 12, 10000]
-    assert gaps("in/shot.%04d.png") == ["11", "13-9999"]
-    assert list(frames("in/shot.%d.png")) == [10, 10000]
+    assert list(frames(_place("in/shot.%04d.png"))) == [8, 9, 10, 12, 10000]
+    assert gaps((8, 9, 10, 12, 10000)) == ["11", "13-9999"]
+    assert list(frames(_place("in/shot.%d.png"))) == [10, 10000]
     with pytest.raises(UsageError, match=r"there is no frame in/none\.%04d\.png"):
-        frames("in/none.%04d.png")
+        frames(_place("in/none.%04d.png"))
 
 
 def test_a_sequence_comes_out_as_a_sequence(matter: fakes.FakeMatter) -> None:

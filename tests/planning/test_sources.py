@@ -269,13 +269,13 @@ BAD_ROWS: dict[str, tuple[dict[str, object], str]] = {
     "no such trimap": ({"image": "a.png", "trimap": "u.png"}, "the trimap u.png does not exist"),
     "itself": ({"image": "a.png", "trimap": "./a.png"}, "both as the photograph and as its trimap"),
     "unknown column": ({"image": "a.png", "trimap": "t.png", "stepz": 1}, "there is no column stepz"),
-    "steps of text": ({"image": "a.png", "trimap": "t.png", "steps": "ten"}, "its steps is no whole number"),
-    "half a step": ({"image": "a.png", "trimap": "t.png", "steps": 1.5}, "its steps is no whole number"),
+    "steps of text": ({"image": "a.png", "trimap": "t.png", "steps": "ten"}, "its steps is not a whole number"),
+    "half a step": ({"image": "a.png", "trimap": "t.png", "steps": 1.5}, "its steps is not a whole number"),
     "no step": ({"image": "a.png", "trimap": "t.png", "steps": 0}, "steps must be a whole number of at least 1"),
     "seed": ({"image": "a.png", "trimap": "t.png", "seed": -1}, "the seed must be between"),
-    "image is a number": ({"image": 3, "trimap": "t.png"}, "its image is no path"),
-    "half a character": ({"image": "\ud800.png", "trimap": "t.png"}, "its image is no path"),
-    "null byte": ({"image": "a\0.png", "trimap": "t.png"}, "its image is no path"),
+    "image is a number": ({"image": 3, "trimap": "t.png"}, "its image is not a path"),
+    "half a character": ({"image": "\ud800.png", "trimap": "t.png"}, "its image is not a path"),
+    "null byte": ({"image": "a\0.png", "trimap": "t.png"}, "its image is not a path"),
 }
 
 
@@ -308,12 +308,12 @@ def test_a_manifest_cannot_write_elsewhere(output: str, folder: Path) -> None:
         ("m.csv", b"", "has no column image nor trimap"),
         ("m.csv", b"image,image,trimap\n", "must name columns once"),
         ("m.csv", b"image,trimap,stepz\na.png,t.png,\n", "must name columns once"),
-        ("m.jsonl", b"[" * 100_000, "it is no JSON"),
+        ("m.jsonl", b"[" * 100_000, "it is not JSON"),
         ("m.csv", b"image,trimap\n", "has no rows"),
         ("m.csv", b"image,trimap\na.png,t.png,x.png\n", "more cells than the first line"),
-        ("m.csv", b'image,trimap\n"a.png,t.png', "is no CSV"),
-        ("m.jsonl", b"[1, 2]\n", "no JSON object"),
-        ("m.jsonl", b"{", "it is no JSON"),
+        ("m.csv", b'image,trimap\n"a.png,t.png', "is not CSV"),
+        ("m.jsonl", b"[1, 2]\n", "not a JSON object"),
+        ("m.jsonl", b"{", "it is not JSON"),
         ("m.txt", b"", "must end in .csv or .jsonl"),
         ("none.csv", None, "cannot read the manifest"),
     ],
@@ -385,7 +385,7 @@ def test_what_is_no_file_is_told_before_the_work() -> None:
     Path("p/c.png").symlink_to("nowhere")
     assert _problems("p", trimap="t") == (
         "the photograph p/b.png is not a file: give a picture's path",
-        "the photograph p/c.png is a link that leads nowhere",
+        "the photograph p/c.png is a broken symlink",
     )
     (problem,) = _problems("p/a.png", trimap="t", output="pipe.png")
     assert "is there already and is no file" in problem

@@ -2,13 +2,12 @@
 
 import ast
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 from support import ROOT
+from support.processes import finish
 
 PACKAGE = ROOT / "diffmatte_cli"
 
@@ -16,10 +15,8 @@ PACKAGE = ROOT / "diffmatte_cli"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", folder, ROOT],
-        check=True,
-    )
+    done = finish("-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(folder), str(ROOT))
+    assert done.returncode == 0, done.stderr
     (path,) = folder.glob("diffmatte-*.whl")
     return path
 
@@ -38,16 +35,16 @@ def test_the_record_is_found_without_a_checkout(wheel: Path, tmp_path: Path) -> 
         "from diffmatte_cli.weights.store import PACKAGE, resolve_model;"
         "path = resolve_model('tiny').path; assert path.is_file(); print(PACKAGE)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env={}
-    )
-    assert Path(result.stdout.strip()) == tmp_path / "diffmatte_cli"
+    done = finish("-c", code, cwd=tmp_path, env={"PYTHONPATH": ""})
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == tmp_path / "diffmatte_cli"
 
 
 def test_the_record_is_found_in_a_checkout() -> None:
     code = "from diffmatte_cli.weights.store import PACKAGE, Store; print(PACKAGE.parent, 'tiny' in Store().records())"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.split() == [str(ROOT), "True"]
+    done = finish("-c", code, cwd=ROOT, env={"PYTHONPATH": ""})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(ROOT), "True"]
 
 
 def test_what_lies_below_the_commands_speaks_of_no_options() -> None:

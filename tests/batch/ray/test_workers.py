@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support import fakes
+from support.processes import PATIENCE
 
 from diffmatte_cli.batch.ray import clusters, connecting, workers
 from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
@@ -161,22 +162,22 @@ def test_two_side_by_side_or_one_alone() -> None:
         with room.entered(alone):
             beside[name] = room.inside
             inside[name].set()
-            assert leave[name].wait(30)
+            assert leave[name].wait(PATIENCE)
 
     threads = {name: threading.Thread(target=stay, args=(name, name == "c")) for name in "abcd"}
     for name in "ab":
         threads[name].start()
-        assert inside[name].wait(30)
+        assert inside[name].wait(PATIENCE)
     threads["c"].start()
     for name in "ab":
         assert not inside["c"].is_set()
         leave[name].set()
         threads[name].join()
-    assert inside["c"].wait(30)
+    assert inside["c"].wait(PATIENCE)
     threads["d"].start()
     assert not inside["d"].is_set()
     leave["c"].set()
-    assert inside["d"].wait(30)
+    assert inside["d"].wait(PATIENCE)
     leave["d"].set()
     for name in "cd":
         threads[name].join()
