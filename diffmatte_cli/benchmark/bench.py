@@ -131,7 +131,7 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
 def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = False) -> int:
     """Count the encoder's multiply-accumulates for a picture, as Table 1 does."""
     height, width = _padded(height, width)
-    grids = grids_for(height, width) if config.encoder == "vit" and not plain else 1
+    grids = grids_for(height, width) if config.global_attention and not plain else 1
     with torch.device("meta"):
         network = DiffMatte(config).eval()
         network.use_attention(grids, whole=True)

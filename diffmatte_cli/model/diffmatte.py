@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.nn.utils import parametrize
 from ..priors.colours import colour_priors
 from .config import ModelConfig, check_attention_grids
 from .decoder import Decoder
+from .encoders.base import encoder_class
 
 __all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "pad_amounts", "prior_logits"]
 
@@ -50,10 +50,7 @@ class DiffMatte(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        encoder = import_module(f".encoders.{config.encoder}", __package__)
-        self.encoder: nn.Module = encoder.Encoder(
-            config.encoder_channels, config.feature_channels, **config.encoder_options
-        )
+        self.encoder = encoder_class(config.encoder)(config)
         self.decoder = Decoder(
             config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride
         )
@@ -75,19 +72,15 @@ class DiffMatte(nn.Module):
         seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
         return Condition(pad(seen, padding), planes, prior_logit, padding)
 
-    @property
-    def drops(self) -> int:
-        """Numbers a sample that decide which updates are left out in training (stochastic depth); mostly none."""
-        return getattr(self.encoder, "drops", 0)
-
     def encode(self, condition: Condition, drops: Tensor | None = None) -> Tensor:
         """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture.
 
-        ``drops`` [B, self.drops] in [0, 1) are those numbers, drawn afresh where they are not given.
+        ``drops`` [B, self.encoder.drops] in [0, 1) decide which updates are left out in training (stochastic depth),
+        drawn afresh where they are not given.
         """
-        if drops is not None:
-            self.encoder.use_drops(drops)  # type: ignore[operator]
-        return self.encoder(condition.encoder_input)  # type: ignore[no-any-return]
+        self.encoder.draws = drops
+        features: Tensor = self.encoder(condition.encoder_input)
+        return features
 
     def encode_in_strips(self, strip: Callable[[slice], Condition], height: int, rows: int) -> Tensor:
         """Return the feature F of a picture that never stands in memory as planes.
@@ -95,27 +88,22 @@ class DiffMatte(nn.Module):
         ``strip`` gives the condition of some rows; ``height`` is the padded picture's, ``rows`` how many to see
         at a time, both multiples of 32. The encoder's first layers see them with a halo, so that nothing changes.
         """
-        encoder = self.encoder
-        first, stride, halo = encoder.shallow, int(encoder.shallow_stride), int(encoder.halo)  # type: ignore[arg-type]
+        encoder, stride, halo = self.encoder, self.encoder.shallow_stride, self.encoder.halo
         parts = []
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             begin = max(0, start - halo)
-            part = first(strip(slice(begin, min(height, stop + halo))).encoder_input)  # type: ignore[operator]
+            part = encoder.shallow(strip(slice(begin, min(height, stop + halo))).encoder_input)
             parts.append(part[..., (start - begin) // stride : (stop - begin) // stride, :].clone())
-        return encoder.deep(torch.cat(parts, dim=2))  # type: ignore[no-any-return, operator]
+        return encoder.deep(torch.cat(parts, dim=2))
 
     def use_attention(self, grids: int, whole: bool = False) -> None:
-        """Choose how a ViT encoder's global attention works; other encoders have none.
+        """Choose how the encoder's attention works: within ``grids`` x ``grids`` grids, and ``whole`` or in parts.
 
-        Arguments: ``grids`` n works within n x n interleaved grids, 1 is the whole picture; ``whole`` holds all
-        logits of an attention at a time, as the published code does.
-
-        Raises UsageError for grids that are out of range, or with another encoder.
+        Raises UsageError for grids that are out of range, or where there is no global attention.
         """
         check_attention_grids(grids, self.config.variant)
-        if self.config.encoder == "vit":
-            self.encoder.grids, self.encoder.whole = grids, whole  # type: ignore[assignment]
+        self.encoder.grids, self.encoder.whole = grids, whole
 
     def fold(self) -> "DiffMatte":
         """Make each parametrised weight (spectral norm) a plain one; for inference, since training needs the parts."""
@@ -131,8 +119,8 @@ class DiffMatte(nn.Module):
         """
         height, width = x_in.shape[-2:]
         stacked = torch.cat([condition.decoder_input, pad(x_in, pad_amounts(height, width))], dim=1)
-        x_0 = self.decoder(stacked, t, features, condition.prior_logit)
-        return x_0[..., :height, :width]  # type: ignore[no-any-return]
+        x_0: Tensor = self.decoder(stacked, t, features, condition.prior_logit)
+        return x_0[..., :height, :width]
 
 
 def condition_planes(image: Tensor, trimap: Tensor) -> Tensor:

@@ -45,6 +45,18 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(config_file: Path, tmp_
     assert [row["step"] for row in _rows(tmp_path / "part" / "losses.csv")] == ["1", "2", "3", "4", "5", "6"]
 
 
+def test_a_checkpoint_from_before_some_keys_resumes(config_file: Path, tmp_path: Path) -> None:
+    run = _folder(tmp_path / "run")
+    Trainer(read_config(config_file), run, stopping=lambda: True, progress=False).run()
+    state = torch.load(run / CHECKPOINT)
+    for table, key in (("model", "global_attention"), ("data", "rendered"), ("optimiser", "encoder_rate")):
+        del state["config"][table][key]
+    torch.save(state, run / CHECKPOINT)
+    Trainer(read_config(config_file), run, progress=False).resume()
+    with pytest.raises(UsageError, match=r"another configuration \(optimiser\.encoder_rate\)"):
+        Trainer(read_config(config_file, ["optimiser.encoder_rate=0.5"]), run, progress=False).resume()
+
+
 def _rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines()))
 
