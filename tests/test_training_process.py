@@ -145,6 +145,35 @@ def test_nohup_protects_a_run(config_file: Path, tmp_path: Path) -> None:
     assert len(_losses(run)) == 40
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no process groups there")
+def test_a_stopped_run_ends_its_worker_quietly(config_file: Path, tmp_path: Path) -> None:
+    """In the middle of the drawing, which takes longer than a step: what is begun is taken from the worker first."""
+    run = tmp_path / "run"
+    options = ["--set", "data.workers=1", "--set", "data.crop=96", "--set", "data.batch=8"]
+    options += ["--set", "optimiser.epochs=100000", "--set", "data.validation="]
+    command = _command(config_file, run, *options)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not (run / "losses.csv").exists() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=240)
+    assert process.returncode == 128 + signal.SIGINT
+    assert text.splitlines() == ["", "stopping: what is being written is finished first; once more stops at once"]
+    _wait_for_the_end(process.pid)
+
+
+def _wait_for_the_end(group: int) -> None:
+    """Wait until the last process of a group is gone, for some seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("some process of the run is still there")
+
+
 def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path, data: Path, tmp_path: Path) -> None:
     """A picture that was there when the data were looked through and is not when it is drawn from."""
     folder = tmp_path / "photos"
