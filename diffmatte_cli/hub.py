@@ -121,8 +121,8 @@ def _clear(path: Path, record: WeightsRecord, store: Store) -> None:
 
 def _download(repo: str, filename: str, revision: str, store: Store) -> Path:
     """Let the client fetch a file. It resumes what stops; what is reset, it gives up, so that is tried again."""
-    import httpx2
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     for more_tries in (True, True, False):
         try:
@@ -134,7 +134,7 @@ def _download(repo: str, filename: str, revision: str, store: Store) -> Path:
                 library_name="diffmatte",
                 library_version=__version__,
             )
-        except httpx2.ReadError:
+        except httpx.ReadError:
             if not more_tries:
                 raise
         else:
@@ -245,9 +245,9 @@ def _muted(progress: bool) -> Iterator[None]:
 
 def _reason(error: BaseException, store: Store) -> str:
     """Say what went wrong, and what to do, in half a sentence."""
-    import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     if isinstance(error, _OfferError):
         return str(error)
@@ -255,14 +255,14 @@ def _reason(error: BaseException, store: Store) -> str:
         return _refusal(error.response.status_code, str(error.server_message or "no reason given"))
     if error.__cause__ is not None and isinstance(error, FileNotFoundError | RuntimeError):
         return _reason(error.__cause__, store)  # the client's wrappers, which say less
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, httpx.TimeoutException):
         return (
             f"{constants.ENDPOINT} does not answer in time: try again later, or allow more seconds with"
             " HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
         )
-    if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return "the connection broke off: run the command again"
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, httpx.TransportError):
         return f"{constants.ENDPOINT} cannot be reached ({error}): check the network, the proxy and HF_ENDPOINT"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another with --cache-dir"
