@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from . import __version__
 from .console import say_nothing
 from .errors import DiffmatteError, UsageError, WeightsError
 from .records import WeightsRecord, is_repository
+from .sharing import silence
 from .weights import Copy, ModelSource, Store, check_copy, file_sha256, in_megabytes, resolve_model
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _muted(progress: bool) -> Iterator[None]:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        stack.enter_context(silence)
         if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
             stack.callback(set_verbosity, logging.WARNING)
             set_verbosity(logging.CRITICAL)
