@@ -18,6 +18,7 @@ from .exif import DIRECTORIES
 from .files import refusal
 from .formats import WRITERS, Writer, writer_for
 from .locations import spelled
+from .opening import tolerant_pillow
 from .receipts import KEY, Receipt, embedded, pixels_digest
 
 __all__ = ["Result", "check_fits", "encoded"]
@@ -110,7 +111,8 @@ def _by_pillow(result: Result, picture: Image.Image) -> bytes:
         return buffer.getvalue()
     picture.save(buffer, "TIFF", **result.writer.settings)
     marked = _with_tags(buffer.getvalue(), {_EXTRA_SAMPLES: _ASSOCIATED})
-    with Image.open(io.BytesIO(marked)) as read:  # which divides the colour: that is what a receipt is checked by
+    # Reading it divides the colour: that is what a receipt is checked by.
+    with tolerant_pillow(), Image.open(io.BytesIO(marked)) as read:
         return _with_tags(marked, _tags(_save_settings(result, read)))
 
 
@@ -162,7 +164,7 @@ def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
 
 def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
     """Return a TIFF with these tags, too, in a new directory before all that it holds."""
-    with Image.open(io.BytesIO(tiff)) as picture:
+    with tolerant_pillow(), Image.open(io.BytesIO(tiff)) as picture:
         directory = picture.tag_v2  # type: ignore[attr-defined]
         dict(directory)  # what has not been looked at is not saved
     for tag in _OF_THE_WRITER:
