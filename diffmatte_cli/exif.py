@@ -30,7 +30,7 @@ def stored_orientation(get: Get) -> int:
     """Return the orientation, 1 to 8, of a picture whose EXIF ``get`` reads; 1 where it says none."""
     try:
         value = get().get(ORIENTATION, 1)
-    except Exception:  # DamagedError EXIF is no reason to refuse the pixels.
+    except Exception:  # damaged EXIF is no reason to refuse the pixels
         return 1
     return value if value in range(1, 9) else 1
 
