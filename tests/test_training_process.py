@@ -192,6 +192,14 @@ def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path
     assert "Traceback" not in text
 
 
+def test_throughput_is_measured_without_data(tmp_path: Path) -> None:
+    """By the script beside the documents, where everything is drawn."""
+    config = tmp_path / "drawn.toml"
+    config.write_text('[model]\nvariant = "tiny"\n[data]\ncrop = 64\nbatch = 2\nworkers = 1\n')
+    script = Path(__file__).parents[1] / "docs" / "training" / "throughput.py"
+    assert _finish([sys.executable, str(script), str(config), "--count", "2"]) == ""
+
+
 def test_a_batch_that_cannot_be_shared_is_told(config_file: Path, tmp_path: Path) -> None:
     command = _command(config_file, tmp_path / "run", "--set", "data.batch=3", launch=TORCHRUN)
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
