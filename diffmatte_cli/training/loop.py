@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -125,9 +126,13 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train to the last step, or until ``stopping`` says so."""
+        materials = composer(self.config.data)
+        with closing(batches(self.config, materials, self.step, self.processes.device, self.share)) as source:
+            return self._run(source)
+
+    def _run(self, source: Iterator[Batch]) -> Outcome:
         config, steps, is_main = self.config, self.config.optimiser.steps, self.processes.is_main
         pairs = read_validation(config.data)
-        source = batches(config, composer(config.data), self.step, self.processes.device, self.share)
         objective = self.processes.wrap(self.objective)
         log = Log(self.folder, self.step, config.run.tensorboard) if is_main else None
         saved = time.monotonic()
