@@ -24,6 +24,7 @@ __all__ = [
     "ImageError",
     "OutputError",
     "PlanError",
+    "Problem",
     "ResourceError",
     "TrainingError",
     "UsageError",
@@ -35,9 +36,16 @@ __all__ = [
 
 
 class DiffmatteError(Exception):
-    """Base of all expected errors; ``exit_code`` is what the program ends with."""
+    """Base of all expected errors; ``exit_code`` is what the program ends with.
+
+    ``settings`` are the names of those it is about, for a command to add what they are called there.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *settings: str) -> None:
+        super().__init__(message)
+        self.settings = settings
 
 
 def is_shortage(error: BaseException) -> bool:
@@ -67,11 +75,15 @@ class UsageError(DiffmatteError):
     exit_code = 2
 
 
+# A plain sentence, or an error that also names settings.
+Problem = str | UsageError
+
+
 class PlanError(UsageError):
     """Everything that is wrong with a plan: ``problems``, one plain sentence each."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
         self.problems = tuple(problems)
 
 

@@ -30,10 +30,10 @@ def is_installed(extra: str) -> bool:
     return all(find_spec(package) is not None for package in EXTRAS[extra])
 
 
-def require(extra: str, what: str, otherwise: str = "") -> None:
-    """Raise UsageError where ``what``, as the user named it, needs an extra that is missing.
+def require(extra: str, what: str, *settings: str, otherwise: str = "") -> None:
+    """Raise UsageError about ``settings`` where ``what``, which they ask for, needs an extra that is missing.
 
     ``otherwise`` says what can be done without it.
     """
     if not is_installed(extra):
-        raise UsageError(f"{what} needs an extra: {install(extra)}{otherwise and f', or {otherwise}'}")
+        raise UsageError(f"{what} needs an extra: {install(extra)}{otherwise and f', or {otherwise}'}", *settings)

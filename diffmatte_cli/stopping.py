@@ -3,14 +3,16 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
 from .storage.atomic import abandon
 
-__all__ = ["SIGNALS", "Stop", "stopping_on_signals"]
+__all__ = ["SIGNALS", "Stop", "signals_handled", "stopping_on_signals"]
+
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -24,11 +26,29 @@ class Stop:
 
 
 @contextmanager
-def stopping_on_signals() -> Iterator[Stop]:
-    """Yield what signals set while the block runs.
+def signals_handled(handler: Handler | None) -> Iterator[None]:
+    """Handle ``SIGNALS`` by ``handler`` while the block runs, then as before, whoever changed it; None changes nothing.
 
-    Elsewhere than in the main thread, where signals cannot be caught, they do what they did.
+    Those that the caller has set to be ignored, as nohup does, stay so. Elsewhere than in the main thread, where
+    signals cannot be caught, they do what they did.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        for number, old in before.items():
+            if handler is not None and old != signal.SIG_IGN:
+                signal.signal(number, handler)
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[Stop]:
+    """Yield what signals set while the block runs, as ``signals_handled`` does."""
     stop = Stop()
 
     def caught(number: int, _: FrameType | None) -> None:
@@ -41,14 +61,5 @@ def stopping_on_signals() -> Iterator[Stop]:
         with suppress(OSError):
             os.write(2, b"\nstopping: what is being written is finished first; once more stops at once\n")
 
-    if threading.current_thread() is not threading.main_thread():
+    with signals_handled(caught):
         yield stop
-        return
-    # What the caller has set to be ignored, as nohup does, stays so.
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, caught) for number in heard}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

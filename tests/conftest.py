@@ -1,12 +1,14 @@
 """Fixtures of more than one room."""
 
 import hashlib
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 from support import ROOT, fakes
 from support.hub_server import REPO, REVISION, serving
@@ -15,6 +17,16 @@ from support.hub_user import LARGE, TABLE, WEIGHTS, Place
 from diffmatte_cli.commands import matte as command
 
 SHARED = ROOT.parent / "shared"
+
+# How long an example takes says more of what else is running than of the code.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+def pytest_configure() -> None:
+    """End by SIGTERM as by Ctrl-C, so that what tests have started is killed."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

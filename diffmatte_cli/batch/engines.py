@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..planning.settings import MatteOptions
-from ..planning.sizes import parse_memory
+from ..planning.options import MatteOptions
 from ..weights.store import ModelSource
 
 if TYPE_CHECKING:
@@ -40,28 +39,15 @@ def engines(source: ModelSource, options: MatteOptions, tell: Callable[[str], No
 
         return load
 
-    return [Engine(source.name, loader(device)) for device in options.device_names]
+    return [Engine(source.name, loader(device)) for device in options.devices]
 
 
 def _load(source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None]) -> "Matter":
     from ..inference.matter import load_file, pick_device
     from ..weights.hub import obtain
 
-    if options.threads is not None:
-        import torch
-
-        torch.set_num_threads(options.threads)
     where = pick_device(device)
     if device == "auto":
         tell(f"device: {where}")
     path = obtain(source, options.store, progress=not options.quiet, tell=tell)
-    return load_file(
-        source,
-        path,
-        where,
-        attention_grids=options.attention_grids,
-        plain=options.plain,
-        precision=options.precision,
-        memory=None if options.memory is None else parse_memory(options.memory),
-        tell=tell,
-    )
+    return load_file(source, path, where, options.computing, tell)

@@ -1,7 +1,6 @@
 """Reports: one row a job as it ends, for other programs to read."""
 
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -54,7 +53,7 @@ class Report:
             "risk": matted.risk if matted else None,
             "seconds": round(matted.seconds, 3) if matted else None,
             "peak_memory": peak_memory(),
-            "receipt": asdict(matted.receipt) if matted else None,
+            "receipt": matted.receipt.record() if matted else None,
         }
         try:
             self._write_row(row, self._file)

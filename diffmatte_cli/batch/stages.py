@@ -4,8 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +19,16 @@ from ..imaging.read import Grey, Photo, decode_grey, decode_image, decode_opacit
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.vfx import USUAL
 from ..imaging.write import write_images
+from ..inference.known import settled_alpha
 from ..inference.uncertainty import Spread, risk_of
 from ..planning.jobs import Job
-from ..planning.settings import MatteOptions
+from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA
 from ..storage.reading import read_bytes
 from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
 from ..version import __version__
 from .engines import Engine
 from .pipeline import Settled, Stopped
-
-if TYPE_CHECKING:
-    from ..inference.matter import Encoding, Matter
 
 __all__ = ["Matted", "Stages"]
 
@@ -123,7 +120,6 @@ class Stages:
             raise Stopped
 
     def _receipt(self, job: Job, image: bytes, trimap: bytes | None) -> Receipt:
-        options = self.options
         return Receipt(
             program=__version__,
             weights=self.weights,
@@ -131,17 +127,9 @@ class Stages:
             trimap=ALPHA if trimap is None else sha256_of(trimap),
             result="alpha",
             bits=job.bits,
-            seed=job.seed,
-            steps=job.steps,
-            sampler=options.sampler,
-            schedule=options.schedule,
-            input_scale=options.input_scale,
-            keep_known=options.keep_known,
-            attention_grids=options.attention_grids,
-            precision=options.precision,
-            until_stable=options.until_stable,
-            path="plain" if options.plain else "whole" if options.whole else "region",
-            input_space=options.input_space,
+            sampling=job.sampling,
+            computing=self.options.computing,
+            input_space=self.options.input_space,
             deep=reads_deep(image),
         )
 
@@ -169,16 +157,16 @@ class Stages:
 
         def compute(work: _Work) -> _Work:
             began = time.monotonic()
-            steps = work.job.steps if (work.trimap == UNKNOWN).any() else 0
+            job = work.job
+            work.alpha = settled_alpha(work.trimap, job.sampling)
+            steps = job.sampling.steps if work.alpha is None else 0
             with ExitStack() as opened:
-                job = work.job
                 dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
                 work.dump = opened.enter_context(dump)
-                if steps:
+                if work.alpha is None:
                     self._sample(work, engine)
-                else:
-                    work.alpha = (work.trimap == 255).astype(np.float32)
-                    work.uncertainty = np.zeros_like(work.alpha) if self.options.uncertainty else None
+                elif self.options.uncertainty:
+                    work.uncertainty = np.zeros_like(work.alpha)
                 work.open = opened.pop_all()
             work.seconds += time.monotonic() - began
             return work
@@ -189,13 +177,15 @@ class Stages:
         from tqdm import tqdm
 
         job, matter, seeds = work.job, engine.matter, self.options.uncertainty or 1
+        sampling, first = job.sampling, job.sampling.seed
         encoding = matter.encode(work.photo.pixels, work.trimap)
-        spread = Spread((work.trimap == UNKNOWN) | (not self.options.keep_known))
-        with tqdm(total=seeds * job.steps, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
-            for seed in range(job.seed, job.seed + seeds):
-                for number, alpha in enumerate(self._steps(matter, encoding, job, seed), 1):
+        spread = Spread((work.trimap == UNKNOWN) | (not sampling.keep_known))
+        total = seeds * sampling.steps
+        with tqdm(total=total, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
+            for seed in range(first, first + seeds):
+                for number, alpha in enumerate(matter.steps(encoding, sampling=replace(sampling, seed=seed)), 1):
                     self._check_stop()
-                    if seed == job.seed:
+                    if seed == first:
                         if work.dump is not None:
                             work.dump.add(number, alpha)
                         work.alpha, taken = alpha, number
@@ -204,20 +194,6 @@ class Stages:
                     bar.update()
         work.uncertainty = spread.deviation() if seeds > 1 else None
         work.engine = f"{engine.name} on {matter.device}, {taken} step{'s' * (taken > 1)}"
-
-    def _steps(self, matter: "Matter", encoding: "Encoding", job: Job, seed: int) -> Iterator[NDArray[np.float32]]:
-        options = self.options
-        return matter.steps(
-            encoding,
-            steps=job.steps,
-            seed=seed,
-            sampler=options.sampler,
-            schedule=options.schedule,
-            input_scale=options.input_scale,
-            keep_known=options.keep_known,
-            whole=options.whole,
-            until_stable=options.until_stable,
-        )
 
     def write(self, work: "_Work") -> Matted:
         """Write everything that a job makes, all or nothing; raises OutputError."""

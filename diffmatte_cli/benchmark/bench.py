@@ -4,23 +4,23 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..inference.iteration import Sampling
 from ..inference.matter import Matter
 from ..inference.peak import peak_memory
 from ..model.checkpoint import read_model
 from ..model.config import VARIANTS, ModelConfig, grids_for
 from ..model.diffmatte import DiffMatte, padded_size
+from ..settings import Computing, Sampling
 from ..trimaps.trimap import UNKNOWN
 
 __all__ = ["Case", "Run", "bench", "encoder_macs", "plain_step_macs", "scene", "timed"]
@@ -37,10 +37,8 @@ class Case:
 
     weights: str | Path
     device: str = "cpu"
-    steps: int = 10
-    precision: str = "fp32"
-    memory: int | None = None
-    whole: bool = False
+    computing: Computing = Computing()
+    sampling: Sampling = Sampling()
 
     def matter(self, plain: bool) -> Matter:
         """Load the model for one of the two paths."""
@@ -49,14 +47,8 @@ class Case:
         else:
             torch.manual_seed(0)
             network = DiffMatte(VARIANTS[self.weights]).eval()
-        device = torch.device(self.device)
-        if plain:
-            return Matter(network, device, plain=True)
-        return Matter(network, device, precision=self.precision, memory=self.memory)
-
-    def sampling(self, plain: bool, steps: int | None = None) -> Sampling:
-        """Return the settings of one path's sampling."""
-        return {"steps": self.steps if steps is None else steps, "whole": self.whole and not plain}
+        computing = replace(self.computing, plain=True, precision="fp32") if plain else self.computing
+        return Matter(network, torch.device(self.device), computing=computing)
 
 
 @dataclass(frozen=True)
@@ -79,13 +71,13 @@ def bench(
     """
     paths = {name: case.matter(name == "plain") for name in (("plain", "fast") if with_plain else ("fast",))}
     runs: dict[str, list[Run]] = {name: [] for name in paths}
-    for name, matter in paths.items():  # warms up
+    for matter in paths.values():  # warms up
         corner = np.ascontiguousarray(image[:64, :64])
-        timed(matter, corner, np.full(corner.shape[:2], UNKNOWN, np.uint8), **case.sampling(name == "plain", steps=1))
+        timed(matter, corner, np.full(corner.shape[:2], UNKNOWN, np.uint8), replace(case.sampling, steps=1))
     for number in range(repeat):
         for name, matter in paths.items():
             tell(f"{name}, {number + 1} of {repeat}")
-            runs[name].append(timed(matter, image, trimap, **case.sampling(name == "plain")))
+            runs[name].append(timed(matter, image, trimap, case.sampling))
     matter = paths["fast"]
     config = matter.model.config
     rate = _product_rate(matter.device)
@@ -100,8 +92,8 @@ def bench(
         "trained": isinstance(case.weights, Path),
         "device": case.device,
         "threads": torch.get_num_threads(),
-        "precision": case.precision,
-        "steps": case.steps,
+        "precision": case.computing.precision,
+        "steps": case.sampling.steps,
         "repeat": repeat,
         "product_gmacs_per_second": rate / 1e9,
     }
@@ -165,13 +157,13 @@ def _count(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def timed(matter: Matter, image: Image, trimap: Image, **sampling: Unpack[Sampling]) -> Run:
+def timed(matter: Matter, image: Image, trimap: Image, sampling: Sampling) -> Run:
     """Time one picture, encoding and sampling."""
     began = time.perf_counter()
     encoding = matter.encode(image, trimap)
     _wait(matter.device)
     encoded = time.perf_counter()
-    alpha = matter.matte(encoding, **sampling)
+    alpha = matter.matte(encoding, sampling=sampling)
     return Run(encoded - began, time.perf_counter() - began, alpha)
 
 
@@ -179,7 +171,7 @@ def _summary(
     case: Case, config: ModelConfig, plain: bool, image: Image, trimap: Image, runs: list[Run], rate: float
 ) -> dict[str, float | int]:
     """Put one path's figures together."""
-    step = median((run.total - run.encoder) / case.steps for run in runs)
+    step = median((run.total - run.encoder) / case.sampling.steps for run in runs)
     encoder = median(run.encoder for run in runs)
     height, width = trimap.shape
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
@@ -199,12 +191,12 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     """Return the peak of memory over one encoding and two steps, and the arithmetic of another step."""
     matter = case.matter(plain)
     encoding = matter.encode(image, trimap)
-    for _ in matter.steps(encoding, **case.sampling(plain, steps=2)):
-        pass
+    twice = replace(case.sampling, steps=2)
+    matter.matte(encoding, sampling=twice)
     peak = torch.cuda.max_memory_allocated(matter.device) if matter.device.type == "cuda" else peak_memory() or 0
     if plain:
         return peak, plain_step_macs(matter.model.config, *trimap.shape)
-    steps = matter.steps(encoding, **case.sampling(plain, steps=2))
+    steps = matter.steps(encoding, sampling=twice)
     next(steps)
     return peak, _count(lambda: next(steps))
 

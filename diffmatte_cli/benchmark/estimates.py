@@ -10,6 +10,7 @@ from ..inference.memory import Spending
 from ..inference.region import Plan, depth
 from ..inference.tiles import SPARSE
 from ..model.diffmatte import pad, padded_size
+from ..settings import Sampling
 from ..trimaps.trimap import UNKNOWN
 from .bench import Case, encoder_macs, scene, timed
 
@@ -34,8 +35,8 @@ class Estimator:
         self.case, matter = case, case.matter(plain=False)
         self.config, self.limit = matter.model.config, matter.limit
         image, trimap = scene(SIDE, SIDE, 0.1)
-        timed(matter, image, trimap, steps=1)  # warms up
-        run = timed(matter, image, trimap, steps=3)
+        timed(matter, image, trimap, Sampling(steps=1))  # warms up
+        run = timed(matter, image, trimap, Sampling(steps=3))
         self.encoder_pace = run.encoder / encoder_macs(self.config, SIDE, SIDE)
         self.step_pace = (run.total - run.encoder) / 3 / self._step_macs(trimap)
 
@@ -47,7 +48,7 @@ class Estimator:
         spending = Spending(self.config, self.limit, *trimap.shape)
         _, _, sampling = spending.plan(unknown)
         encoder = self.encoder_pace * encoder_macs(self.config, *trimap.shape)
-        steps = self.case.steps * self.step_pace * self._step_macs(trimap)
+        steps = self.case.sampling.steps * self.step_pace * self._step_macs(trimap)
         return Estimate(max(sampling, spending.encoding), encoder + steps)
 
     def _step_macs(self, trimap: NDArray[np.uint8]) -> int:

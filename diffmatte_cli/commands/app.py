@@ -14,11 +14,12 @@ import typer
 from typer.core import TyperGroup
 
 from ..console import fail, say
-from ..errors import DiffmatteError, PlanError, described, is_shortage
+from ..errors import DiffmatteError, PlanError, Problem, described, is_shortage
 from ..version import __version__
 from .bench import bench
 from .check import check
 from .evaluate import evaluate
+from .help import GroupedCommand
 from .matte import matte
 from .review import review
 from .train import train
@@ -41,14 +42,39 @@ class ErrorBoundary(TyperGroup):
             code = super().main(argv, *rest, **settings)
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
-            code = _exit_code(error, verbose="--verbose" in argv)
+            code = _exit_code(error, Options(self, argv))
         else:
             if code == _INTERRUPTED:  # Typer's own answer to Ctrl-C
                 say("interrupted")
         sys.exit(code or 0)
 
 
-def _exit_code(error: BaseException, *, verbose: bool) -> int:
+class Options:
+    """The options of the command that was run, for messages of what lies below the commands and knows none."""
+
+    def __init__(self, command: Any, argv: Sequence[str]) -> None:
+        for word in argv:
+            command = getattr(command, "commands", {}).get(word, command)
+        self.parameters, self.given = command.params, {word.partition("=")[0] for word in argv}
+
+    def named(self, problem: Problem | DiffmatteError) -> str:
+        """Return a problem's sentence, and behind it what the settings that it is about are called here."""
+        settings = () if isinstance(problem, str) else problem.settings
+        names = ", ".join(name for setting in settings if (name := self._name(setting)))
+        return f"{problem} ({names})" if names else str(problem)
+
+    def _name(self, setting: str) -> str:
+        """Return a setting's option as it was given, or else its longest spelling; empty where there is none."""
+        options = [
+            option
+            for parameter in self.parameters
+            for option in (*parameter.opts, *parameter.secondary_opts)
+            if parameter.name == setting and option.startswith("-")
+        ]
+        return max([option for option in options if option in self.given] or options, key=len, default="")
+
+
+def _exit_code(error: BaseException, options: Options) -> int:
     """Print what ended the program, in one line, and choose its exit code."""
     if isinstance(error, BrokenPipeError):
         _drop_output(sys.stdout, sys.stderr)  # nobody listens any more
@@ -58,10 +84,10 @@ def _exit_code(error: BaseException, *, verbose: bool) -> int:
         return _INTERRUPTED
     if isinstance(error, PlanError):
         for problem in error.problems:
-            fail(problem)
+            fail(options.named(problem))
         return error.exit_code
     if isinstance(error, DiffmatteError):
-        fail(str(error))
+        fail(options.named(error))
         return error.exit_code
     if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
         fail("there is no room for the output: send it somewhere else")
@@ -69,7 +95,7 @@ def _exit_code(error: BaseException, *, verbose: bool) -> int:
         return 1
     if hasattr(error, "format_message"):  # a wrong command line, as the parser tells it
         return _bad_command_line(error)
-    return _bug(error, verbose)
+    return _bug(error, verbose="--verbose" in options.given)
 
 
 def _drop_output(*streams: TextIO) -> None:
@@ -86,7 +112,7 @@ def _bad_command_line(error: Any) -> int:
     return int(error.exit_code)
 
 
-def _bug(error: BaseException, verbose: bool) -> int:
+def _bug(error: BaseException, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     hint = "" if verbose or is_shortage(error) else "; run again with --verbose for the traceback, and please report it"
@@ -98,7 +124,7 @@ app = typer.Typer(
     cls=ErrorBoundary,
     name="diffmatte",
     help="Cut hair, fur and soft edges out of photographs: photograph and trimap in, alpha matte out.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain help: denser to read, and shown in half the time
     pretty_exceptions_enable=False,
 )
@@ -121,7 +147,7 @@ def _common(
 
 
 for _command in (matte, check, trimap, review, evaluate, bench, train):
-    app.command()(_command)
+    app.command(cls=GroupedCommand)(_command)
 app.add_typer(weights, name="weights")
 
 

@@ -9,9 +9,7 @@ import typer
 
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
-from ..model.config import check_precision, check_steps
-from ..planning.settings import check_threads
-from ..planning.sizes import parse_memory
+from ..settings import Computing, Sampling
 from ..weights.store import Store, file_or_variant
 from . import options as opt
 
@@ -38,12 +36,12 @@ def bench(
     unknown: Annotated[
         float, typer.Option("--unknown", metavar="SHARE", help="Share of the drawn scene that is unknown, up to 1.")
     ] = 0.1,
-    steps: opt.StepsOption = 10,
+    steps: opt.StepsOption = Sampling.steps,
     device: opt.OneDeviceOption = "auto",
-    threads: opt.ThreadsOption = None,
-    precision: opt.PrecisionOption = "fp32",
-    memory: opt.MemoryOption = None,
-    whole: opt.WholeOption = False,
+    threads: opt.ThreadsOption = Computing.threads,
+    precision: opt.PrecisionOption = Computing.precision,
+    memory: opt.MemoryOption = Computing.memory,
+    whole: opt.WholeOption = Sampling.whole,
     repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Runs of each path, in alternation.")] = 3,
     with_plain: Annotated[
         bool, typer.Option("--with-plain/--no-plain", help="Run the plain path, too, or only the usual one.")
@@ -56,9 +54,7 @@ def bench(
 
     A model whose weights are not on disk is measured with random ones.
     """
-    check_steps(steps)
-    check_precision(precision, plain=False)
-    check_threads(threads)
+    sampling, computing = Sampling(steps, whole=whole), Computing(precision, memory, threads=threads)
     if not 1 <= repeat <= 1000:
         raise UsageError(f"--repeat must be from 1 to 1000, not {repeat}")
     if not 0.001 <= unknown <= 1:
@@ -66,20 +62,15 @@ def bench(
     if (image is None) != (trimap is None):
         raise UsageError("a photograph needs its trimap: name both, or neither for a drawn scene")
     height, width = _size(size)
-    limit = None if memory is None else parse_memory(memory)
     weights = file_or_variant(model, Store(weights_file, cache_dir))
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not here, so random ones are timed: the difference of alpha means nothing")
 
-    import torch
-
     from ..benchmark import bench as benching
     from ..inference.matter import pick_device
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     pixels, classes = _read(image, trimap) if image and trimap else benching.scene(height, width, unknown)
-    case = benching.Case(weights, str(pick_device(device)), steps, precision, limit, whole)
+    case = benching.Case(weights, str(pick_device(device)), computing, sampling)
     report = benching.bench(case, pixels, classes, repeat, with_plain, say_nothing if quiet else say)
     if as_json:
         sys.stdout.write(json.dumps(report, indent=2) + "\n")

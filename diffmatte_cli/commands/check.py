@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import say, warn
-from ..errors import DiffmatteError, OutputError, PlanError, UsageError
-from ..model.config import check_steps
+from ..errors import DiffmatteError, OutputError, PlanError, Problem, UsageError
 from ..planning.manifest import read_manifest
-from ..planning.sizes import parse_memory
 from ..planning.sources import Source, Sources, gather, paired
 from ..planning.targets import Targets
-from ..storage.paths import STREAM, identity, kind, location, spelled
+from ..settings import Computing, Sampling
+from ..storage.paths import Place, location, spelled
 from ..storage.streams import check_input
 from ..weights.store import file_or_variant
 from . import options as opt
@@ -48,7 +47,7 @@ def check(
         bool, typer.Option("--estimate", help="Tell memory and seconds on this machine, too, from a small test run.")
     ] = False,
     model: opt.ModelOption = "tiny",
-    steps: opt.StepsOption = 10,
+    steps: opt.StepsOption = Sampling.steps,
     device: opt.OneDeviceOption = "auto",
     memory: opt.MemoryOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -60,7 +59,7 @@ def check(
     --memory are for --estimate.
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
-    estimator = _estimator(model, steps, device, memory) if estimate else None
+    estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
     findings = [_examined(source, fix, estimator) for source in sources]
     if as_json:
         sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
@@ -89,8 +88,8 @@ class _Row:
     def as_json(self) -> dict[str, Any]:
         trimap = self.source.trimap
         return {
-            "image": spelled(self.source.image, "standard input"),
-            "trimap": "alpha" if trimap is None else spelled(trimap, "standard input"),
+            "image": spelled(self.source.image.path, "standard input"),
+            "trimap": "alpha" if trimap is None else spelled(trimap.path, "standard input"),
             "width": self.width or None,
             "height": self.height or None,
             "unknown": self.shares.get("unknown"),
@@ -103,9 +102,7 @@ class _Row:
         }
 
 
-def _estimator(model: str, steps: int, device: str, memory: str | None) -> "Estimator":
-    check_steps(steps)
-    limit = None if memory is None else parse_memory(memory)
+def _estimator(model: str, device: str, computing: Computing, sampling: Sampling) -> "Estimator":
     weights = file_or_variant(model)
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not here, so random ones are timed")
@@ -114,44 +111,47 @@ def _estimator(model: str, steps: int, device: str, memory: str | None) -> "Esti
     from ..benchmark.estimates import Estimator
     from ..inference.matter import pick_device
 
-    return Estimator(Case(weights, str(pick_device(device)), steps, memory=limit))
+    return Estimator(Case(weights, str(pick_device(device)), computing, sampling))
 
 
 def _sources(
     inputs: list[str] | None, trimap: str | None, manifest: Path | None, recursive: bool, fix: Path | None
 ) -> list[Source]:
+    here = Place(Path())
+    folder = None if fix is None else here.at(fix)
     if manifest is None:
-        sources = paired(gather(inputs or (), recursive=recursive, except_in=fix), trimap)
+        found = gather([here.named(text) for text in inputs or ()], recursive=recursive, except_in=folder)
+        sources = paired(found, None if trimap is None else here.named(trimap))
     elif inputs or trimap is not None:
         raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
     else:
-        sources = read_manifest(manifest)
+        sources = read_manifest(here.at(manifest))
     problems = list(sources.problems)
-    if fix is not None:
-        problems += _fix_problems(sources, fix)
+    if folder is not None:
+        problems += _fix_problems(sources, folder)
     if problems:
         raise PlanError(problems)
-    if any(STREAM in (source.image, source.trimap) for source in sources.found):
+    if any(place.is_stream for source in sources.found for place in (source.image, source.trimap) if place):
         check_input()
     return sources.found
 
 
-def _fix_problems(sources: Sources, folder: Path) -> Iterator[str]:
-    if kind(folder) not in (None, "folder"):
+def _fix_problems(sources: Sources, folder: Place) -> Iterator[Problem]:
+    if folder.kind not in (None, "folder"):
         yield f"--fix {folder} is a file: name a folder"
         return
-    targets = Targets(folder, (path for source in sources.found for path in (source.image, source.trimap)))
-    # Repaired copies among photographs or trimaps would be taken for such themselves.
-    if identity(folder) in {*targets.places, *map(identity, sources.folders)}:
+    inputs = (place for source in sources.found for place in (source.image, source.trimap))
+    targets = Targets(folder, inputs, sources.folders)
+    if targets.holds_inputs(folder):
         yield f"--fix {folder} also holds inputs: name another folder"
         return
     for source in sources.found:
-        yield from targets.add(_fixed_path(source, folder), spelled(source.image, "standard input"))
+        yield from targets.add(folder / _fixed_name(source), spelled(source.image.path, "standard input"))
     yield from targets.nested()
 
 
-def _fixed_path(source: Source, folder: Path) -> Path:
-    return folder / source.relative.parent / f"{source.relative.name}.png"
+def _fixed_name(source: Source) -> Path:
+    return source.relative.parent / f"{source.relative.name}.png"
 
 
 def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
@@ -161,12 +161,10 @@ def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -
     from ..trimaps.doctor import examine
 
     try:
-        content = read_bytes(source.image)
-        photo = decode_image(content, source.image)
-        if source.trimap is None:
-            grey = decode_opacity(content, source.image)
-        else:
-            grey = decode_grey(read_bytes(source.trimap), source.trimap)
+        image, trimap = source.image.path, source.trimap
+        content = read_bytes(image)
+        photo = decode_image(content, image)
+        grey = decode_grey(read_bytes(trimap.path), trimap.path) if trimap else decode_opacity(content, image)
     except DiffmatteError as error:
         return _Row(source, findings=[_finding("unreadable", str(error))])
     height, width = photo.pixels.shape[:2]
@@ -193,7 +191,7 @@ def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
 
     if diagnosis.trimap is None:
         return None
-    path = _fixed_path(source, folder)
+    path = folder / _fixed_name(source)
     write_images([Result(path, diagnosis.trimap, within=folder)])
     return path
 
@@ -211,7 +209,7 @@ def _print_table(rows: list[_Row]) -> None:
         size = f"{row.width}x{row.height}" if row.width else ""
         unknown = f"{row.shares['unknown']:.1%}" if row.shares else ""
         marks = [f"{f['code']}{' (mended)' if f['mended'] else ''}: {f['text']}" for f in row.findings] or ["fine"]
-        name = spelled(row.source.image, "standard input")
+        name = spelled(row.source.image.path, "standard input")
         need = [f"{e.bytes / 2**30:.1f} GiB", f"{e.seconds:.0f} s"] if (e := row.estimate) else [""] * 2 * estimated
         text = Text("\n".join(map(printable, marks)))
         table.add_row(Text(printable(name), overflow="fold"), size, unknown, *need, text)

@@ -11,13 +11,16 @@ import typer
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..evaluation.layouts import LAYOUTS, examples
+from ..evaluation.options import DEFINITIONS, HEADINGS, REGIONS, ScoreOptions
 from ..evaluation.pairs import Pair, pair
 from ..evaluation.scores import Evaluation, Scores, Trial, read_pair, score
 from ..model.config import check_attention_grids
-from ..planning.settings import DEFINITIONS, HEADINGS, REGIONS, MatteOptions, ScoreOptions, TrialOptions
+from ..planning.options import MatteOptions
+from ..settings import Computing, Sampling
 from ..storage.paths import location
 from ..weights.store import Store, resolve_model
 from . import options as opt
+from .records import taking_records
 from .scores import Show
 from .tally import bar
 
@@ -112,6 +115,7 @@ OF_MODELS = {
 }
 
 
+@taking_records
 def evaluate(
     context: typer.Context,
     pred: PredArgument = None,
@@ -120,20 +124,18 @@ def evaluate(
     data: DataOption = None,
     layout: LayoutOption = None,
     model: opt.ModelOption = "tiny",
-    weights_file: opt.WeightsFileOption = None,
-    cache_dir: opt.CacheDirOption = None,
-    offline: opt.OfflineOption = False,
-    steps: StepsOption = "10",
+    store: Store = Store(),
+    steps: StepsOption = str(Sampling.steps),
     limit: LimitOption = None,
     consistent: ConsistentOption = False,
     output: OutputOption = None,
-    seed: opt.SeedOption = 0,
-    keep_known: opt.KeepKnownOption = True,
+    seed: opt.SeedOption = Sampling.seed,
+    keep_known: opt.KeepKnownOption = Sampling.keep_known,
     device: opt.OneDeviceOption = "auto",
-    threads: opt.ThreadsOption = None,
-    precision: opt.PrecisionOption = "fp32",
-    memory: opt.MemoryOption = None,
-    attention_grids: opt.AttentionGridsOption = None,
+    threads: opt.ThreadsOption = Computing.threads,
+    precision: opt.PrecisionOption = Computing.precision,
+    memory: opt.MemoryOption = Computing.memory,
+    attention_grids: opt.AttentionGridsOption = Computing.attention_grids,
     metrics: MetricsOption = "sad,mse,grad,conn",
     region: RegionOption = REGIONS[0],
     definition: DefinitionOption = DEFINITIONS[0],
@@ -157,13 +159,10 @@ def evaluate(
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
         _score_files(pair(pred, gt, trimap), options, show, quiet)
     elif data is not None and layout is not None:
-        store = Store(weights_file, cache_dir, offline)
-        working = MatteOptions(
-            model, store, devices=device, threads=threads, precision=precision, memory=memory,
-            attention_grids=attention_grids, quiet=quiet,
-        )  # fmt: skip
-        how = TrialOptions(_numbers(steps), seed, consistent, keep_known)
-        _score_model(_Run(data, layout, how, limit, output), working, options, show)
+        computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
+        working = MatteOptions(model, store, device, computing, quiet=quiet)
+        samplings = tuple(Sampling(number, seed, keep_known=keep_known) for number in _numbers(steps))
+        _score_model(_Run(data, layout, samplings, consistent, limit, output), working, options, show)
     else:
         raise UsageError(FORMS)
 
@@ -210,7 +209,8 @@ class _Run:
 
     data: Path
     layout: str
-    how: TrialOptions
+    samplings: tuple[Sampling, ...]
+    consistent: bool
     limit: int | None
     output: Path | None
 
@@ -221,7 +221,7 @@ class _Run:
 
     def folder(self, steps: int) -> Path | None:
         """Return where mattes of a number of steps are kept; None where they are not."""
-        if self.output is None or len(self.how.steps) == 1:
+        if self.output is None or len(self.samplings) == 1:
             return self.output
         return self.output / f"steps-{steps}"
 
@@ -239,29 +239,30 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
     from ..evaluation.trials import check_headers, kept_at, save, trials
 
     chosen = examples(run.layout, run.data)[: run.limit]
-    folders = [folder for steps in run.how.steps if (folder := run.folder(steps)) is not None]
+    folders = [folder for sampling in run.samplings if (folder := run.folder(sampling.steps)) is not None]
     show.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
     source = resolve_model(working.model, working.store)
-    if source.record is not None and working.attention_grids is not None:
-        check_attention_grids(working.attention_grids, source.record.variant)
+    if source.record is not None:
+        check_attention_grids(working.computing.attention_grids or 1, source.record.variant)
 
     from ..batch.engines import engines
 
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
     gallery = show.gallery(options)
-    found: dict[int, dict[str, Scores]] = {steps: {} for steps in run.how.steps}
+    found: dict[int, dict[str, Scores]] = {sampling.steps: {} for sampling in run.samplings}
     with _bar(len(chosen), working.quiet) as progress:
         for example in chosen:
-            for steps, trial in trials(example, engine.matter, run.how):
+            for steps, trial in trials(example, engine.matter, run.samplings, run.consistent):
                 scores = found[steps][trial.name] = _scored(trial, options, example.trimap)
                 if (folder := run.folder(steps)) is not None:
                     save(trial, folder)
             if gallery is not None:  # of the last number of steps
                 gallery.add(trial, scores)
             progress.update()
-    how = {name: value for name, value in vars(run.how).items() if name != "steps"}  # which stand with their scores
-    about = {"model": source.name, "layout": run.layout, **how}
+    how = run.samplings[0]  # their steps stand with their scores
+    about = {"model": source.name, "layout": run.layout, "seed": how.seed, "consistent": run.consistent}
+    about["keep_known"] = how.keep_known
     show.show({steps: Evaluation(pictures) for steps, pictures in found.items()}, gallery, about)
 
 

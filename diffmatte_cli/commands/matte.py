@@ -2,29 +2,26 @@
 
 import re
 import sys
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
 
 from ..console import say, say_nothing, warn
 from ..errors import ResourceError, UsageError
 from ..model.config import check_attention_grids
 from ..planning.jobs import Job, Request, plan, share
-from ..planning.sequences import gaps, is_pattern
-from ..planning.settings import MatteOptions
+from ..planning.options import MatteOptions
+from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
 from ..weights.store import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
+from .records import taking_records
 from .tally import Tally, bar
 
 __all__ = ["matte", "run"]
 
-R = TypeVar("R", Request, MatteOptions)
 
-
+@taking_records
 def matte(
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
@@ -33,41 +30,28 @@ def matte(
     recursive: opt.RecursiveOption = False,
     shard: opt.ShardOption = None,
     dry_run: opt.DryRunOption = False,
-    steps: opt.StepsOption = 10,
-    model: opt.ModelOption = "tiny",
-    weights_file: opt.WeightsFileOption = None,
-    cache_dir: opt.CacheDirOption = None,
-    offline: opt.OfflineOption = False,
-    seed: opt.SeedOption = 0,
-    devices: opt.DeviceOption = "auto",
-    threads: opt.ThreadsOption = None,
-    sampler: opt.SamplerOption = "ddim",
-    schedule: opt.ScheduleOption = None,
-    input_scale: opt.InputScaleOption = None,
-    attention_grids: opt.AttentionGridsOption = None,
-    memory: opt.MemoryOption = None,
-    precision: opt.PrecisionOption = "fp32",
-    until_stable: opt.UntilStableOption = None,
-    whole: opt.WholeOption = False,
-    plain: opt.PlainOption = False,
+    sampling: Sampling = Sampling(),
+    model: opt.ModelOption = MatteOptions.model,
+    store: Store = Store(),
+    device: opt.DeviceOption = MatteOptions.device,
+    computing: Computing = Computing(),
     bits: opt.BitDepthOption = None,
     format: opt.FormatOption = None,
     cutout: opt.CutoutOption = False,
     with_alpha: opt.WithAlphaOption = False,
-    foreground: opt.ForegroundOption = "blur-fusion",
+    foreground: opt.ForegroundOption = MatteOptions.foreground,
     background: opt.BackgroundOption = None,
     linear_light: opt.LinearLightOption = False,
     premultiplied: opt.PremultipliedOption = None,
-    input_space: opt.InputSpaceOption = "auto",
-    exr_space: opt.ExrSpaceOption = "linear",
+    input_space: opt.InputSpaceOption = MatteOptions.input_space,
+    exr_space: opt.ExrSpaceOption = MatteOptions.exr_space,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
-    keep_known: opt.KeepKnownOption = True,
     overwrite: opt.OverwriteOption = True,
     skip_existing: opt.SkipExistingOption = False,
     fail_fast: opt.FailFastOption = False,
     report: opt.ReportOption = None,
-    engine: opt.EngineOption = "local",
+    engine: opt.EngineOption = MatteOptions.engine,
     ray_address: opt.RayAddressOption = None,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
@@ -76,16 +60,18 @@ def matte(
 
     Exit code 0 when all are done, 1 when some failed, 2 for a mistake in what was asked: then nothing is written.
     """
-    given = locals()
-    given["cutout"] = cutout or background is not None
-    given["inputs"] = tuple(inputs or ())
-    given["store"] = Store(weights_file, cache_dir, offline)
-    _start(_filled(Request, given), _filled(MatteOptions, given), shard, dry_run=dry_run)
-
-
-def _filled(record: type[R], given: Mapping[str, Any]) -> R:
-    """Make a record of the options that are called like its fields."""
-    return record(**{field.name: given[field.name] for field in fields(record)})
+    options = MatteOptions(
+        model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
+        background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
+        exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast, engine=engine, ray_address=ray_address,
+        quiet=quiet, verbose=verbose,
+    )  # fmt: skip
+    request = Request(
+        tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
+        cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
+        dump_steps=dump_steps, report=report, overwrite=overwrite,
+    )  # fmt: skip
+    _start(request, options, shard, dry_run=dry_run)
 
 
 def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_run: bool) -> None:
@@ -93,21 +79,19 @@ def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_ru
     if options.skip_existing and not request.overwrite:
         raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
     part = _shard(shard)
-    jobs = plan(request)
+    jobs = plan(request, warn)
     source = _check_engine(options)
     chosen = jobs if part is None else share(jobs, *part)
     if dry_run:
         _print_plan(chosen)
     else:
         _check_streams(chosen)
-        for text in request.inputs:
-            if is_pattern(text) and (missing := gaps(text)):
-                warn(f"{text} lacks frames between its first and its last: {', '.join(missing)}")
         if options.engine == "ray":
             from ..batch.ray.clusters import check_cluster
 
             check_cluster(options, chosen)
-        run(chosen, options, source, request.report, several=request.into_folder or len(jobs) > 1)
+        several = len(jobs) != 1 or jobs[0].folder is not None
+        run(chosen, options, source, request.report, several=several)
 
 
 def _shard(text: str | None) -> tuple[int, int] | None:
@@ -130,11 +114,11 @@ def _check_streams(jobs: list[Job]) -> None:
 def _check_engine(options: MatteOptions) -> ModelSource:
     """Refuse a model or a device that is not there, importing torch only where a device asks for it."""
     source = resolve_model(options.model, options.store)
-    if source.record is not None and options.attention_grids is not None:
-        check_attention_grids(options.attention_grids, source.record.variant)
+    if source.record is not None:
+        check_attention_grids(options.computing.attention_grids or 1, source.record.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
-    for device in options.device_names if options.engine == "local" else ():  # a cluster's are its own
+    for device in options.devices if options.engine == "local" else ():  # a cluster's are its own
         if device not in ("auto", "cpu"):
             from ..inference.matter import pick_device
 

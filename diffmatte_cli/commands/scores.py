@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PlanError, UsageError
+from ..errors import PlanError, Problem, UsageError
 from ..evaluation.layouts import Example
+from ..evaluation.options import HEADINGS, ScoreOptions
 from ..evaluation.pairs import Pair
 from ..evaluation.scores import Evaluation, Scores, as_csv, as_json
 from ..extras import require
-from ..planning.settings import HEADINGS, ScoreOptions
 from ..planning.targets import Targets
-from ..storage.paths import STREAM, identity, kind
+from ..storage.paths import STREAM, Place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,20 +47,21 @@ class Show:
         Mattes are ``kept`` in the folder ``output`` or below. Raises PlanError, or OutputError for a CSV in a folder
         that is read-only.
         """
-        targets = Targets(None, (path for entry in entries for path in entry.files))
-        problems = [] if self.csv is None else list(targets.add(self.csv, "the scores"))
+        here = Place(Path())
+        targets = Targets(None, (here.at(path) for entry in entries for path in entry.files))
+        problems: list[Problem] = [] if self.csv is None else list(targets.add(here.at(self.csv), "the scores"))
         drawn = self._drawn(entry.name for entry in entries)
-        for option, folder, paths in (("--plots", self.plots, drawn), ("--output", output, list(kept))):
-            targets.folder = folder
-            if folder is None:
+        for option, path, paths in (("--plots", self.plots, drawn), ("--output", output, kept)):
+            if path is None:
                 continue
-            if folder == STREAM or kind(folder) not in (None, "folder"):
+            targets.folder = folder = here.at(path)
+            results = [here.at(path) for path in paths]
+            if folder.kind not in (None, "folder"):
                 problems.append(f"{option} {folder} is no folder: name one")
-            elif {*map(identity, {folder, *(path.parent for path in paths)})} & targets.places.keys():
-                # Results among inputs would be taken for such themselves.
+            elif any(map(targets.holds_inputs, (folder, *(result.parent for result in results)))):
                 problems.append(f"{option} {folder} also holds inputs: name another folder")
             else:
-                problems += [problem for path in paths for problem in targets.add(path, option)]
+                problems += [problem for result in results for problem in targets.add(result, option)]
         if problems := [*problems, *targets.nested()]:
             raise PlanError(problems)
 

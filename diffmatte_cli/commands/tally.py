@@ -10,7 +10,7 @@ import typer
 from ..console import fail, say
 from ..errors import FullError, OutputError, UsageError, WeightsError, described
 from ..planning.jobs import Job
-from ..planning.settings import MatteOptions
+from ..planning.options import MatteOptions
 from ..storage.paths import spelled
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ..errors import DiffmatteError, FullError, PlanError, UsageError
 from ..imaging.formats import writer_for
 from ..planning.sources import Source, gather
 from ..planning.targets import Targets
-from ..storage.paths import STREAM, identity, location, names_folder, spelled
+from ..storage.paths import STREAM, Place, spelled
 from ..storage.streams import check_input, check_output
 from ..trimaps.band import DEFAULT_PERCENT, Band
 from . import options as opt
@@ -82,34 +82,33 @@ def trimap(
 
 def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path, Path]]:
     """Name the trimaps; raises PlanError with every conflict."""
-    several = len(masks) > 1 or names_folder(masks[0]) or names_folder(output)
-    if several and location(output) == STREAM:
+    *inputs, target = map(Place(Path()).named, [*masks, output])
+    several = len(inputs) > 1 or inputs[0].names_folder or target.names_folder
+    if several and target.is_stream:
         raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
-    folder = location(output) if several else None
-    sources = gather(masks, recursive=recursive, except_in=folder, role="mask")
-    targets = [_target(source, folder) if folder is not None else location(output) for source in sources.found]
-    pairs = [(source.image, target) for source, target in zip(sources.found, targets, strict=True)]
+    folder = target if several else None
+    sources = gather(inputs, recursive=recursive, except_in=folder, role="mask")
+    pairs = [(source.image, target if folder is None else folder / _name(source)) for source in sources.found]
     problems = list(sources.problems)
-    places = Targets(folder, (mask for mask, _ in pairs))
-    holding = {*places.places, *map(identity, sources.folders)}
-    if folder is not None and len(masks) + len(sources.folders) > 1 and identity(folder) in holding:
+    targets = Targets(folder, (mask for mask, _ in pairs), sources.folders)
+    if folder is not None and len(inputs) + len(sources.folders) > 1 and targets.holds_inputs(folder):
         problems.append(f"the folder of trimaps {folder} also holds masks: name another one with -o DIR")
-    for mask, target in pairs:
-        if target != STREAM:
-            writer_for(target)
-        problems += places.add(target, spelled(mask, "standard input"))
-    problems += places.nested()
+    for mask, result in pairs:
+        if not result.is_stream:
+            writer_for(result.path)
+        problems += targets.add(result, spelled(mask.path, "standard input"))
+    problems += targets.nested()
     if problems:
         raise PlanError(problems)
-    if any(mask == STREAM for mask, _ in pairs):
+    if any(mask.is_stream for mask, _ in pairs):
         check_input()
-    if STREAM in targets:
+    if any(result.is_stream for _, result in pairs):
         check_output()
-    return pairs
+    return [(mask.path, result.path) for mask, result in pairs]
 
 
-def _target(source: Source, folder: Path) -> Path:
-    return folder / source.relative.parent / f"{source.relative.name}.png"
+def _name(source: Source) -> Path:
+    return source.relative.parent / f"{source.relative.name}.png"
 
 
 def _make(mask: Path, target: Path, widths: Band) -> str:

@@ -10,13 +10,13 @@ import typer
 
 from ..console import say, say_nothing
 from ..errors import UsageError, WeightsError
-from ..model.config import DTYPE_NAMES
-from ..planning.settings import check_choice
+from ..settings import DTYPE_NAMES, check_choice
 from ..storage.atomic import staged_file
 from ..weights.records import WeightsRecord, as_toml
 from ..weights.store import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
+from .records import taking_records
 
 __all__ = ["weights"]
 
@@ -130,11 +130,10 @@ def import_checkpoint(
 
 
 @weights.command()
+@taking_records
 def pull(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Models to fetch.")],
-    weights_file: opt.WeightsFileOption = None,
-    cache_dir: opt.CacheDirOption = None,
-    offline: opt.OfflineOption = False,
+    store: Store = Store(),
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -142,7 +141,6 @@ def pull(
 
     What is on disk already is checked only.
     """
-    store = Store(weights_file, cache_dir, offline)
     sources = [resolve_model(store.record(name).name, store) for name in names]
     from ..weights.hub import obtain
 
@@ -238,7 +236,7 @@ def publish(
 def _check_conversion(checkpoint: Path, dtype: str) -> None:
     if not checkpoint.is_file():
         raise UsageError(f"there is no checkpoint {checkpoint}: check the path")
-    check_choice("--dtype", dtype, DTYPE_NAMES)
+    check_choice("dtype", dtype, DTYPE_NAMES)
 
 
 def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) -> None:

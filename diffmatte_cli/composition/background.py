@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,9 @@ from PIL import Image
 from ..imaging.colour import Floats, as_shares, converted, quantise
 from ..imaging.read import Photo, decode_image
 from ..imaging.receipts import sha256_of
-from ..planning.backgrounds import check_background, colour_of
-from ..planning.settings import BLUR, CHECKER
-from ..planning.sources import unusable
-from ..storage.paths import location
+from ..planning.backgrounds import background_file, colour_of
+from ..planning.options import BACKGROUNDS, BLUR, CHECKER
+from ..storage.paths import Place
 from ..storage.reading import read_bytes
 from .foreground import blurred_background
 
@@ -92,20 +92,17 @@ class Background:
 
 
 def background_of(text: str) -> Background:
-    """Return the background that ``--background`` names.
+    """Return the background of a name.
 
     Raises:
-        UsageError: as ``check_background``.
+        UsageError: as ``background_file``.
         ImageError: the file cannot be read.
     """
-    check_background(text)
-    if text in (BLUR, CHECKER):
-        return Background(text)
-    path = location(text)
-    if unusable(path, "background") is not None:
-        return Background(text, colour_of(text))
-    content = read_bytes(path)
-    return Background(sha256_of(content), picture=decode_image(content, path))
+    file = background_file(text, Place(Path()))
+    if file is None:
+        return Background(text, None if text in BACKGROUNDS else colour_of(text))
+    content = read_bytes(file.path)
+    return Background(sha256_of(content), picture=decode_image(content, file.path))
 
 
 def _covering(pixels: NDArray[Any], height: int, width: int) -> Floats:

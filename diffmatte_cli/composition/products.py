@@ -13,7 +13,7 @@ from ..imaging.encoding import Result
 from ..imaging.read import Photo
 from ..imaging.receipts import Receipt
 from ..planning.jobs import Job
-from ..planning.settings import MatteOptions
+from ..planning.options import MatteOptions
 from .background import Background, Plane, composite, cutout
 from .foreground import FOREGROUNDS
 

@@ -73,8 +73,8 @@ def is_dump_of(folder: Path, receipt: Receipt) -> bool:
         there = {path.name for path in folder.iterdir()}
     except OSError:
         return False
-    steps = receipt.steps if receipt.until_stable is None else len(there) - 1
-    names = {TRAJECTORY, *(step_name(number, receipt.steps) for number in range(1, steps + 1))}
+    steps = receipt.sampling.steps if receipt.sampling.until_stable is None else len(there) - 1
+    names = {TRAJECTORY, *(step_name(number, receipt.sampling.steps) for number in range(1, steps + 1))}
     return there == names and read_receipt(folder / TRAJECTORY) == receipt
 
 

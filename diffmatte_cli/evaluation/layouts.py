@@ -11,20 +11,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
-from ..imaging.folders import folders_in, pictures_in
-from ..planning.settings import check_choice
-from ..storage.paths import is_folder
+from ..imaging.folders import folders_in, one_by_stem, pictures_in
+from ..settings import check_choice
+from ..storage.paths import Place
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "Example", "Folders", "Layout", "examples", "made_trimap"]
+__all__ = ["LAYOUTS", "Example", "Layout", "examples", "made_trimap"]
 
 # Distinctions-646 comes without trimaps, and no two papers share theirs. The usual way is to erode what is known by a
 # kernel of random size from 1 to this many pixels (ViTMatte; for training also DiffMatte, Appendix C).
 WIDEST_KERNEL = 30
 
+PARTS = ("image", "alpha", "trimap")  # what the folders of a set hold
 _EACH = "*"
 # Left by archives of macOS and, closed to most, at the top of a disk.
 _NO_PART = ("__MACOSX", "lost+found")
@@ -46,29 +47,14 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Folders:
-    """Name folders that belong together; without one of trimaps, these are made from alpha."""
-
-    image: str
-    alpha: str
-    trimap: str | None = None
-
-    def items(self) -> Iterator[tuple[str, str]]:
-        """Yield what each folder holds, and its name."""
-        yield "picture", self.image
-        yield "alpha", self.alpha
-        if self.trimap is not None:
-            yield "trimap", self.trimap
-
-
-@dataclass(frozen=True)
 class Layout:
     """Describe how one test set lies in a folder DIR, whatever the case of the names.
 
     Attributes:
         title: what the set is called.
         expected: the files in DIR, a line for each kind.
-        folders: the folders that make up a set, the usual ones first.
+        folders: names of the folders that make up a set, by ``PARTS``, the usual ones first; without one of trimaps,
+            these are made from alpha.
         below: where these may lie in DIR, "" being DIR itself and "*" every folder in it.
         composites: whether NAME_K.png may go with the alpha NAME.png of its foreground.
         foregrounds: folders that show, where composites are missing, that they are yet to be made.
@@ -77,7 +63,7 @@ class Layout:
 
     title: str
     expected: str
-    folders: tuple[Folders, ...]
+    folders: tuple[tuple[str, ...], ...]
     below: tuple[str, ...] = ("",)
     composites: bool = False
     foregrounds: tuple[str, ...] = ()
@@ -90,9 +76,9 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             "Composition-1k",
             "DIR/merged/NAME_K.png\nDIR/alpha_copy/NAME_K.png or DIR/alpha/NAME.png\nDIR/trimaps/NAME_K.png",
             folders=(
-                Folders("merged", "alpha_copy", "trimaps"),
-                Folders("merged", "alpha", "trimaps"),
-                Folders("merged", "Adobe-licensed images/alpha", "Adobe-licensed images/trimaps"),
+                ("merged", "alpha_copy", "trimaps"),
+                ("merged", "alpha", "trimaps"),
+                ("merged", "Adobe-licensed images/alpha", "Adobe-licensed images/trimaps"),
             ),
             below=("", "Test_set", "Combined_Dataset/Test_set"),
             composites=True,
@@ -103,12 +89,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "distinctions-646": Layout(
             "Distinctions-646",
             "DIR/Image/NAME_K.png\nDIR/GT/NAME_K.png or DIR/GT/NAME.png",
-            folders=(
-                Folders("Image", "GT"),
-                Folders("merged", "GT"),
-                Folders("merged", "alpha_copy"),
-                Folders("merged", "alpha"),
-            ),
+            folders=(("Image", "GT"), ("merged", "GT"), ("merged", "alpha_copy"), ("merged", "alpha")),
             below=("", "Test"),
             composites=True,
             foregrounds=("FG",),
@@ -118,7 +99,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             "the Semantic Image Matting Dataset",
             "DIR/CLASS/merged/NAME_K.png\nDIR/CLASS/alpha/NAME_K.png or DIR/CLASS/alpha/NAME.png\n"
             "DIR/CLASS/trimap/NAME_K.png or DIR/CLASS/trimap/NAME.png",
-            folders=(Folders("merged", "alpha", "trimap"),),
+            folders=(("merged", "alpha", "trimap"),),
             below=("", _EACH),
             composites=True,
             foregrounds=("fg",),
@@ -127,14 +108,14 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "aim-500": Layout(
             "AIM-500",
             "DIR/original/NAME.jpg\nDIR/mask/NAME.png\nDIR/trimap/NAME.png",
-            folders=(Folders("original", "mask", "trimap"),),
+            folders=(("original", "mask", "trimap"),),
         ),
         "alphamatting": Layout(
             "the training set of alphamatting.com",
             "DIR/input_training_lowres/NAME.png\nDIR/gt_training_lowres/NAME.png\n"
             "DIR/trimap_training_lowres/Trimap1/NAME.png",
             folders=tuple(
-                Folders(f"input_training_{size}", f"gt_training_{size}", f"trimap_training_{size}/{trimap}")
+                (f"input_training_{size}", f"gt_training_{size}", f"trimap_training_{size}/{trimap}")
                 for size in ("lowres", "highres")
                 for trimap in ("Trimap1", "Trimap2")
             ),
@@ -142,7 +123,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
         "plain": Layout(
             "pictures of your own",
             "DIR/image/NAME.png\nDIR/alpha/NAME.png\nDIR/trimap/NAME.png",
-            folders=(Folders("image", "alpha", "trimap"),),
+            folders=(("image", "alpha", "trimap"),),
         ),
     }
 )
@@ -154,12 +135,13 @@ def examples(layout: str, folder: Path) -> list[Example]:
     Raises:
         UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
     """
-    check_choice("--layout", layout, tuple(LAYOUTS))
-    if not is_folder(folder):
+    check_choice("layout", layout, tuple(LAYOUTS))
+    top = Place(folder)
+    if top.kind != "folder":
         raise UsageError(f"the folder {folder} does not exist")
-    places = _fitting(LAYOUTS[layout], folder)
+    places = _fitting(LAYOUTS[layout], top)
     if not places:
-        raise UsageError(_misfit(layout, folder))
+        raise UsageError(_misfit(layout, top), "layout")
     named: dict[str, Example] = {}
     for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
         if (other := named.setdefault(example.name, example)) is not example:
@@ -182,117 +164,103 @@ def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Candidate:
     """Folders of a layout as they are: ``found`` by what they hold, and the names of those ``missing``."""
 
-    base: Path
-    found: Mapping[str, Path]
+    base: Place
+    found: Mapping[str, Place]
     missing: tuple[str, ...]
     prefix: str = ""
 
 
-def _fitting(layout: Layout, folder: Path) -> list[_Place]:
+def _fitting(layout: Layout, folder: Place) -> list[_Candidate]:
     """Return the first places in which nothing is missing, or none."""
     ways = _ways(layout, folder)
     return next((places for places in ways if not any(place.missing for place in places)), [])
 
 
-def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
+def _ways(layout: Layout, folder: Place) -> Iterator[list[_Candidate]]:
     """Yield the places, each time at least one, that may together be the set: in the folder, or the only one in it."""
     inner = _folders(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
         for below in layout.below:
             if below == _EACH:
-                each = [_place(layout, base, f"{base.name}_") for base in _folders(top)]
-                places = [place for place in each if place.found] or each
-            else:
-                places = [_place(layout, base) for base in (_descend(top, below),) if base is not None]
-            if places:
-                yield places
+                each = [_place(layout, base, f"{base.path.name}_") for base in _folders(top)]
+                if each:
+                    yield [place for place in each if place.found] or each
+            elif (base := _descend(top, below)) is not None:
+                yield [_place(layout, base)]
 
 
-def _place(layout: Layout, base: Path, prefix: str = "") -> _Place:
+def _place(layout: Layout, base: Place, prefix: str = "") -> _Candidate:
     """Look for the folders of a layout; of several ways, the one that lacks least."""
 
-    def look(folders: Folders) -> _Place:
-        found = {part: _descend(base, name) for part, name in folders.items()}
-        missing = tuple(name for part, name in folders.items() if found[part] is None)
-        return _Place(base, {part: path for part, path in found.items() if path is not None}, missing, prefix)
+    def look(names: tuple[str, ...]) -> _Candidate:
+        found = {part: _descend(base, name) for part, name in zip(PARTS, names, strict=False)}
+        missing = tuple(name for name, path in zip(names, found.values(), strict=True) if path is None)
+        return _Candidate(base, {part: path for part, path in found.items() if path is not None}, missing, prefix)
 
     return min(map(look, layout.folders), key=lambda place: len(place.missing))
 
 
-def _descend(base: Path, names: str) -> Path | None:
+def _descend(base: Place, names: str) -> Place | None:
     """Return a folder below another by its names with slashes between, in any case; None where it is missing."""
-    found: Path | None = base
+    found: Place | None = base
     for name in filter(None, names.split("/")):
-        alike = [path for path in _folders(found) if path.name.lower() == name.lower()] if found else []
-        found = min(alike, key=lambda path: path.name != name, default=None)
+        alike = [other for other in _folders(found) if other.path.name.lower() == name.lower()] if found else []
+        found = min(alike, key=lambda other: other.path.name != name, default=None)
     return found
 
 
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in folders_in(folder) if path.name not in _NO_PART]
+def _folders(folder: Place) -> list[Place]:
+    return [place for place in folders_in(folder) if place.path.name not in _NO_PART]
 
 
-def _misfit(name: str, folder: Path) -> str:
+def _misfit(name: str, folder: Place) -> str:
     """Say what was looked for and is not there, what is expected, and which layout fits instead."""
     layout = LAYOUTS[name]
     nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
-    uncomposed = [
-        f"{place.base} holds {fg} and no {layout.folders[0].image}" for place, fg in _foregrounds(layout, nearest)
-    ]
-    if uncomposed:
+    if uncomposed := list(_uncomposed(layout, nearest)):
         text = f"the composites of {layout.title} are not made yet: {listed(uncomposed)}; {layout.making}"
     else:
-        lacking = [
-            f"{place.base} holds no folder {' and no '.join(place.missing)}" for place in nearest if place.missing
-        ]
-        text = f"{folder} does not have the layout {name}: {listed(lacking)}"
+        lacking = [place for place in nearest if place.missing]
+        texts = [f"{place.base} holds no folder {' and no '.join(place.missing)}" for place in lacking]
+        text = f"{folder} does not have the layout {name}: {listed(texts)}"
     # Where trimaps lie, a layout without any is the worse guess.
     others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
-    fits = f" (--layout {max(others, key=others.__getitem__)} fits)" if others else ""
+    fits = f"; {max(others, key=others.__getitem__)} fits" if others else ""
     return f"{text}; {_expected(layout)}{fits}"
 
 
-def _foregrounds(layout: Layout, places: Iterable[_Place]) -> Iterator[tuple[_Place, str]]:
-    """Yield the places without composites that hold what these are made of, and its name."""
+def _uncomposed(layout: Layout, places: Iterable[_Candidate]) -> Iterator[str]:
+    """Yield the places without composites that hold what these are made of."""
     for place in places:
         fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
-        if fg is not None and "picture" not in place.found:
-            yield place, fg
+        if fg is not None and "image" not in place.found:
+            yield f"{place.base} holds {fg} and no {layout.folders[0][0]}"
 
 
 def _expected(layout: Layout) -> str:
     return f"expected {', '.join(layout.expected.splitlines())}"
 
 
-def _paired(layout: Layout, place: _Place) -> list[Example]:
+def _paired(layout: Layout, place: _Candidate) -> list[Example]:
     """Match a place's pictures with their alphas and trimaps."""
-    pictures = _by_stem(place.found["picture"])
+    files = {part: one_by_stem(image.path for image in pictures_in(folder)) for part, folder in place.found.items()}
+    pictures = files.pop("image")
     if not pictures:
-        raise UsageError(f"the folder {place.found['picture']} holds no pictures; {_expected(layout)}")
-    folders = {part: path for part, path in place.found.items() if part != "picture"}
-    partners = {part: _matched(pictures, _by_stem(path), layout.composites) for part, path in folders.items()}
+        raise UsageError(f"the folder {place.found['image']} holds no pictures; {_expected(layout)}")
+    partners = {part: _matched(pictures, found, layout.composites) for part, found in files.items()}
     lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
-    if any(lacking.values()):
-        texts = (
-            f"no {part} in {folders[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
-            for part, names in lacking.items()
-            if names
-        )
-        raise UsageError(f"{'; '.join(texts)}; {_expected(layout)}")
+    problems = [
+        f"no {part} in {place.found[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
+        for part, names in lacking.items()
+        if names
+    ]
+    if problems:
+        raise UsageError(f"{'; '.join(problems)}; {_expected(layout)}")
     alphas, trimaps = partners["alpha"], partners.get("trimap", {})
     return [Example(f"{place.prefix}{name}", path, alphas[name], trimaps.get(name)) for name, path in pictures.items()]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in pictures_in(folder):
-        if path.stem in found:
-            raise UsageError(f"{found[path.stem]} and {path} go by the same name, {path.stem}: remove one")
-        found[path.stem] = path
-    return found
 
 
 def _matched(names: Iterable[str], found: Mapping[str, Path], composites: bool) -> dict[str, Path]:

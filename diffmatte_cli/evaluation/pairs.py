@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError, listed
-from ..imaging.folders import pictures_in
+from ..imaging.folders import one_by_stem, pictures_in
 from ..planning.sequences import remarked, unmarked
-from ..storage.paths import STREAM, is_folder, kind
+from ..storage.paths import Place
 
 __all__ = ["Pair", "pair"]
 
@@ -35,16 +35,17 @@ def pair(pred: Path, gt: Path, trimap: Path | None = None) -> list[Pair]:
         UsageError: a missing path or partner, two files for one name, files among folders, an empty folder.
     """
     paths = {"prediction": pred, "ground truth": gt} | ({"trimap": trimap} if trimap is not None else {})
-    for role, path in paths.items():
-        if path == STREAM or kind(path) in (None, "dead link"):
-            raise UsageError(f"the {role} {path} does not exist")
-    folders = [is_folder(path) for path in paths.values()]
+    places = {role: Place(path) for role, path in paths.items()}
+    for role, place in places.items():
+        if place.kind in (None, "stream", "broken symlink"):
+            raise UsageError(f"the {role} {place} does not exist")
+    folders = [place.kind == "folder" for place in places.values()]
     if not any(folders):
         return [Pair(_key(pred), pred, gt, trimap)]
     if not all(folders):
         count = {2: "two", 3: "three"}[len(paths)]
         raise UsageError(f"give {count} files or {count} folders: {', '.join(paths)}")
-    return _match({role: _pictures(path) for role, path in paths.items()}, pred)
+    return _match({role: _pictures(place) for role, place in places.items()}, pred)
 
 
 def _match(pictures: dict[str, dict[str, Path]], folder: Path) -> list[Pair]:
@@ -62,15 +63,13 @@ def _key(path: Path) -> str:
     return unmarked(path.stem, ("alpha", "trimap"))[0]
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    paths = list(pictures_in(folder))
-    alphas = {path.stem for path in paths}
-    for path in paths:
-        key, (_, mark) = _key(path), unmarked(path.stem, ("cutout", "uncertainty"))
-        if mark == "uncertainty" or (mark == "cutout" and remarked(path.stem, "alpha", ("cutout",)) in alphas):
-            continue  # what lies beside an alpha
-        if key in found:
-            raise UsageError(f"{found[key]} and {path} go by the same name, {key}")
-        found[key] = path
-    return found
+def _pictures(folder: Place) -> dict[str, Path]:
+    """Return a folder's pictures by their common names, without what lies beside an alpha."""
+    paths = [place.path for place in pictures_in(folder)]
+    stems = {path.stem for path in paths}
+
+    def is_beside(path: Path) -> bool:
+        mark = unmarked(path.stem, ("cutout", "uncertainty"))[1]
+        return mark == "uncertainty" or (mark == "cutout" and remarked(path.stem, "alpha", ("cutout",)) in stems)
+
+    return one_by_stem((path for path in paths if not is_beside(path)), _key)

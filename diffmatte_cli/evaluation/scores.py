@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
-from ..planning.settings import ScoreOptions
+from .options import ScoreOptions
 from .pairs import Pair
 
 if TYPE_CHECKING:

@@ -15,20 +15,24 @@ from ..imaging.encoding import Result
 from ..imaging.opening import tolerant_pillow
 from ..imaging.read import Photo, read_grey, read_image
 from ..imaging.write import write_images
-from ..planning.settings import TrialOptions
+from ..settings import Sampling
 from ..trimaps.trimap import fit_to_photo, parse_trimap
 from .layouts import Example, made_trimap
 from .scores import Trial, check_sizes
 
 if TYPE_CHECKING:
-    from ..inference.iteration import Sampling
     from ..inference.matter import Matter
 
 __all__ = ["check_headers", "kept_at", "save", "trials"]
 
 
-def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterator[tuple[int, Trial]]:
-    """Yield each number of steps with its matte, rounded to 8 bits as if it had been written; encodes once.
+def trials(
+    example: Example, matter: "Matter", samplings: Sequence[Sampling], consistent: bool
+) -> Iterator[tuple[int, Trial]]:
+    """Yield each sampling's steps with its matte, rounded to 8 bits as if it had been written; encodes once.
+
+    ``consistent`` makes x_t of each step from the true alpha (Appendix A.2), which no real picture has. Without
+    ``keep_known`` x_t holds predictions where the trimap knows better, too, as in the paper's own evaluation.
 
     Raises ImageError for a file that cannot be read, and where sizes differ.
     """
@@ -38,12 +42,9 @@ def trials(example: Example, matter: "Matter", options: TrialOptions) -> Iterato
     gt = levels[example.alpha]
     trimap = made_trimap(example.name, gt) if example.trimap is None else parse_trimap(levels[example.trimap])
     encoding = matter.encode(photo.pixels, trimap)
-    for steps in options.steps:
-        settings: Sampling = {"steps": steps, "seed": options.seed, "keep_known": options.keep_known}
-        if options.consistent:
-            settings["truth"] = gt
-        alpha = quantise(matter.matte(encoding, **settings), 8)
-        yield steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
+    for sampling in samplings:
+        alpha = quantise(matter.matte(encoding, sampling=sampling, truth=gt if consistent else None), 8)
+        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
 
 
 def _laid_on(photo: Photo, path: Path) -> NDArray[np.float32]:

@@ -38,14 +38,13 @@ def as_shares(pixels: NDArray[Any]) -> Floats:
     return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
 
 
-def quantise(values: Floats, bits: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Round values in [0, 1], any shape, to the nearest of 2**bits levels (8 or 16); what is beyond is cut off.
+def quantise(values: Floats, bits: int) -> NDArray[Any]:
+    """Round values in [0, 1], any shape, to the nearest level of 8 or 16 bits, uint8 or uint16; cut off what is beyond.
 
     Raises:
         OutputError: some value is not a number.
     """
     if not np.isfinite(values).all():
         raise OutputError("the computed alpha holds values that are not numbers, so nothing was written")
-    kind = np.uint8 if bits == 8 else np.uint16
-    levels: NDArray[Any] = np.rint(np.clip(values, 0, 1) * np.float32(2**bits - 1)).astype(kind)
-    return levels
+    levels: NDArray[Any] = np.rint(np.clip(values, 0, 1) * np.float32(2**bits - 1))
+    return levels.astype(np.uint8 if bits == 8 else np.uint16)

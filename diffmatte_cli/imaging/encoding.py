@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL import TiffImagePlugin as Tiff
 
 from ..errors import OutputError
 from ..storage.atomic import refusal
@@ -18,15 +19,13 @@ from . import vfx
 from .colour import as_shares, quantise
 from .exif import DIRECTORIES
 from .formats import WRITERS, Writer, writer_for
+from .opening import tolerant_pillow
 from .receipts import KEY, Receipt, embedded, pixels_digest
 
 __all__ = ["Result", "check_fits", "encoded"]
 
 _TIFF_HEAD = 8  # bytes
-_STRIP_OFFSETS, _ICC_PROFILE = 273, 34675
-_RESOLUTION, _PER_INCH = (282, 283, 296), 2
-_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
-_OF_THE_WRITER = (305, 306)  # its name, and when it wrote: the same input gives the same bytes
+_PER_INCH, _ASSOCIATED = 2, 1  # of a resolution's unit and of extra samples
 _CHANNELS = {1: "Y", 3: "RGB", 4: "RGBA"}
 
 
@@ -78,11 +77,9 @@ def encoded(result: Result) -> bytes:
     try:
         if result.writer.pillow_name == "EXR":
             return _exr(result)
-        pixels: NDArray[Any] = (
-            quantise(result.pixels, result.bits) if result.pixels.dtype == np.float32 else result.pixels
-        )
-        deep = pixels.dtype == np.uint16 and pixels.ndim == 3
-        return _deep(result, pixels) if deep else _by_pillow(result, Image.fromarray(pixels))
+        pixels = quantise(result.pixels, result.bits) if result.pixels.dtype == np.float32 else result.pixels
+        is_deep = pixels.dtype == np.uint16 and pixels.ndim == 3
+        return _deep(result, pixels) if is_deep else _by_pillow(result, Image.fromarray(pixels))
     except OSError as error:
         raise refusal(result.path, error) from error
     except (ValueError, struct.error) as error:
@@ -109,8 +106,9 @@ def _by_pillow(result: Result, picture: Image.Image) -> bytes:
         picture.save(buffer, result.writer.pillow_name, **_save_settings(result, picture))
         return buffer.getvalue()
     picture.save(buffer, "TIFF", **result.writer.settings)
-    marked = _with_tags(buffer.getvalue(), {_EXTRA_SAMPLES: _ASSOCIATED})
-    with Image.open(io.BytesIO(marked)) as read:  # which divides the colour: that is what a receipt is checked by
+    marked = _with_tags(buffer.getvalue(), {Tiff.EXTRASAMPLES: _ASSOCIATED})
+    # Reading it divides the colour: that is what a receipt is checked by.
+    with tolerant_pillow(), Image.open(io.BytesIO(marked)) as read:
         return _with_tags(marked, _tags(_save_settings(result, read)))
 
 
@@ -154,23 +152,23 @@ def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
     exif = settings["exif"]
     tags = {tag: exif.get_ifd(tag) if tag in DIRECTORIES else exif[tag] for tag in exif}
     if "icc_profile" in settings:
-        tags[_ICC_PROFILE] = settings["icc_profile"]
+        tags[Tiff.ICCPROFILE] = settings["icc_profile"]
     if "dpi" in settings:
-        tags |= dict(zip(_RESOLUTION, (*settings["dpi"], _PER_INCH), strict=True))
+        across, down = settings["dpi"]
+        tags |= {Tiff.X_RESOLUTION: across, Tiff.Y_RESOLUTION: down, Tiff.RESOLUTION_UNIT: _PER_INCH}
     return tags
 
 
 def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
     """Return a TIFF with these tags, too, in a new directory before all that it holds."""
-    with Image.open(io.BytesIO(tiff)) as picture:
-        directory = picture.tag_v2  # type: ignore[attr-defined]
+    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as picture:
+        directory = picture.tag_v2
         dict(directory)  # what has not been looked at is not saved
-    for tag in _OF_THE_WRITER:
-        directory.pop(tag, None)
+    for of_the_writer in (Tiff.SOFTWARE, Tiff.DATE_TIME):  # the same input gives the same bytes
+        directory.pop(of_the_writer, None)
     # Offsets of pixels count from the directory's end when it is saved.
-    directory[_STRIP_OFFSETS] = tuple(offset - _TIFF_HEAD for offset in directory[_STRIP_OFFSETS])
-    for tag, value in tags.items():
-        directory[tag] = value
+    directory[Tiff.STRIPOFFSETS] = tuple(offset - _TIFF_HEAD for offset in directory[Tiff.STRIPOFFSETS])
+    directory.update(tags)
     buffer = io.BytesIO()
     directory.save(buffer)
     return buffer.getvalue() + tiff[_TIFF_HEAD:]

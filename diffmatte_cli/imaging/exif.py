@@ -4,35 +4,28 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 __all__ = ["DIRECTORIES", "described", "stored_orientation"]
 
-ORIENTATION = 0x0112
 # What describes the picture and its taking; the rest tells how the old file stored its pixels, or holds its thumbnail.
 DESCRIPTIVE = (
-    0x010E,  # ImageDescription
-    0x010F,  # Make
-    0x0110,  # Model
-    0x0131,  # Software
-    0x0132,  # DateTime
-    0x013B,  # Artist
-    0x013C,  # HostComputer
-    0x4746,  # Rating
-    0x8298,  # Copyright
+    *(Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist),
+    *(Base.HostComputer, Base.Rating, Base.Copyright),
 )
-DIRECTORIES = (0x8769, 0x8825)  # of the exposure and of the place
-SIZES = (0xA002, 0xA003, 0xA005)  # width and height of the old file, and an offset into it
+DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
+# Width and height of the old file, and an offset into it.
+SIZES = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ExifInteroperabilityOffset)
 
 Get = Callable[[], Image.Exif]
 
 
 def stored_orientation(get: Get) -> int:
     """Return the orientation, 1 to 8, of a picture whose EXIF ``get`` reads; 1 where it says none."""
-    try:
-        value = get().get(ORIENTATION, 1)
-    except Exception:  # DamagedError EXIF is no reason to refuse the pixels.
-        return 1
-    return value if value in range(1, 9) else 1
+    with suppress(Exception):  # damaged EXIF is no reason to refuse the pixels
+        if (value := get().get(Base.Orientation, 1)) in range(1, 9):
+            return int(value)
+    return 1
 
 
 def described(get: Get) -> bytes | None:
@@ -48,6 +41,6 @@ def described(get: Get) -> bytes | None:
                 new.get_ifd(directory).update(values)
                 new[directory] = new.get_ifd(directory)
         if len(new):
-            new[ORIENTATION] = 1
+            new[Base.Orientation] = 1
             return new.tobytes()
     return None

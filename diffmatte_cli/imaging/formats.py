@@ -13,24 +13,8 @@ __all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_format",
 # Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) stay out.
 READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
 READABLE_SUFFIXES = frozenset(
-    (
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".pgm",
-        ".ppm",
-        ".pnm",
-        ".jp2",
-        ".avif",
-        ".heic",
-        ".heif",
-        ".exr",
-    )
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
+    | {".pgm", ".ppm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".exr"}
 )
 
 
@@ -45,7 +29,7 @@ class Writer:
     pillow_name: str
     suffixes: tuple[str, ...]
     bits: tuple[int, ...]
-    max_side: int
+    max_side: int = 2**31 - 1
     settings: Mapping[str, object] = field(default_factory=dict)
     extra: str | None = None
 
@@ -54,24 +38,13 @@ class Writer:
         return self.bits[0] if asked is None else asked
 
 
-def _settings(**values: object) -> Mapping[str, object]:
-    return MappingProxyType(values)
-
-
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
-        "png": Writer("PNG", (".png",), bits=(8, 16), max_side=2**31 - 1),
-        "tiff": Writer(
-            "TIFF",
-            (".tif", ".tiff"),
-            bits=(8, 16),
-            max_side=2**31 - 1,
-            settings=_settings(compression="tiff_adobe_deflate"),
-        ),
+        "png": Writer("PNG", (".png",), (8, 16)),
+        "tiff": Writer("TIFF", (".tif", ".tiff"), (8, 16), settings={"compression": "tiff_adobe_deflate"}),
         # "exact" keeps the colour of fully transparent pixels, which the cutout fills on purpose.
-        "webp": Writer("WEBP", (".webp",), bits=(8,), max_side=16383, settings=_settings(lossless=True, exact=True)),
-        # Half floats.
-        "exr": Writer("EXR", (".exr",), bits=(16,), max_side=2**31 - 1, extra="vfx"),
+        "webp": Writer("WEBP", (".webp",), (8,), max_side=16383, settings={"lossless": True, "exact": True}),
+        "exr": Writer("EXR", (".exr",), (16,), extra="vfx"),  # half floats
     }
 )
 
@@ -94,6 +67,6 @@ def check_format(name: str, bits: int | None) -> None:
     """Raise UsageError where the format ``name`` needs an extra that is missing, or has no such depth."""
     if bits is not None and bits not in WRITERS[name].bits:
         others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
-        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or leave out --bit-depth")
+        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or another depth", "bits", "format")
     if (extra := WRITERS[name].extra) is not None:
         require(extra, f"a result in {name}")

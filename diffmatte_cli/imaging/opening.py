@@ -1,7 +1,6 @@
 """Open a picture by Pillow: its header checked before its pixels, every trouble told in one sentence."""
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,46 +9,53 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from ..errors import ImageError
+from ..process.sharing import Shared, silence
 from ..storage.paths import spelled
 from .exif import described, stored_orientation
 from .formats import READABLE
-from .orientation import swaps_sides
 
-__all__ = ["MAX_PIXELS", "Orientation", "is_deep", "opened", "tolerant_pillow"]
+__all__ = ["MAX_PIXELS", "ImageInfo", "is_deep", "opened", "tolerant_pillow"]
 
-BITS_PER_SAMPLE = 258  # a TIFF's tag
 MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
 
 
 @dataclass(frozen=True)
-class Orientation:
-    """Say what the file asks for (``stored``), what is ``left`` to do after decoding, and the size before.
+class ImageInfo:
+    """Hold what a file says of its image.
 
-    ``description`` is the rest of its EXIF; ``is_deep`` says that it has 16 bits a channel.
+    Attributes:
+        orientation: as EXIF has it, 1 to 8.
+        left: what of it is to do after decoding.
+        exif: the rest of it, where there is any.
+        is_deep: whether it has 16 bits a channel.
     """
 
-    stored: int
+    orientation: int
     left: int
-    raw_size: tuple[int, int]
-    description: bytes | None
+    exif: bytes | None
     is_deep: bool
 
 
 @contextmanager
-def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, Orientation]]:
-    """Yield the decoded first picture of a file and its orientation, every trouble told as an ImageError."""
+def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, ImageInfo]]:
+    """Yield the decoded first picture of a file and what it says of it, every trouble told as an ImageError."""
     name = spelled(path, "standard input")
     try:
         with tolerant_pillow(), _identified(io.BytesIO(content)) as image:
-            _check_size(name, image.size)
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(name)
             # Before loading, which PNG's EXIF may ask for: what TIFF keeps in folders is out of reach afterwards.
-            has_more = is_deep(image)
-            stored, description = stored_orientation(image.getexif), described(image.getexif)
+            deep, stored, exif = is_deep(image), stored_orientation(image.getexif), described(image.getexif)
             image.load()
-            _check_numbers(name, image)
-            yield image, _orientation_after_loading(image, stored, description, has_more)
+            if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
+                numbers = "some pixels are not numbers, or infinite: save it with levels from 0 to 1"
+                raise ImageError(f"cannot read {name}: {numbers}")
+            # Pillow turns TIFF by itself while loading, and then takes the tag away.
+            left = stored if stored_orientation(image.getexif) == stored else 1
+            yield image, ImageInfo(stored, left, exif, deep)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -77,27 +83,21 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def tolerant_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow."""
+def _lifted() -> Iterator[None]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silence:
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _check_size(name: str, size: tuple[int, int]) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name)
+_TOLERANCE = Shared(_lifted)
 
 
-def _check_numbers(name: str, image: Image.Image) -> None:
-    if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
-        raise ImageError(
-            f"cannot read {name}: some pixels are not numbers, or infinite: save it with levels from 0 to 1"
-        )
+def tolerant_pillow() -> Shared:
+    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow, while any thread asks."""
+    return _TOLERANCE
 
 
 def _too_large(name: str) -> ImageError:
@@ -106,16 +106,6 @@ def _too_large(name: str) -> ImageError:
 
 def is_deep(image: Image.Image) -> bool:
     """Tell whether a PNG or TIFF that is not yet loaded has 16 bits a channel, of which Pillow gives 8 in colour."""
-    if image.format == "TIFF":
-        return 16 in image.tag_v2.get(BITS_PER_SAMPLE, ())  # type: ignore[attr-defined]
+    if isinstance(image, TiffImageFile):
+        return 16 in image.tag_v2.get(BITSPERSAMPLE, ())
     return image.format == "PNG" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
-
-
-def _orientation_after_loading(
-    image: Image.Image, stored: int, description: bytes | None, is_deep: bool
-) -> Orientation:
-    # Pillow turns TIFF by itself while loading, and then takes the tag away.
-    left = stored if stored_orientation(image.getexif) == stored else 1
-    width, height = image.size
-    turned_already = left != stored and swaps_sides(stored)
-    return Orientation(stored, left, (height, width) if turned_already else (width, height), description, is_deep)

@@ -8,16 +8,8 @@ from numpy.typing import NDArray
 __all__ = ["orient", "swaps_sides"]
 
 # Orientation -> (quarter turns counter-clockwise, then mirrored left to right).
-_MOVES = {
-    1: (0, False),
-    2: (0, True),
-    3: (2, False),
-    4: (2, True),
-    5: (3, True),
-    6: (3, False),
-    7: (1, True),
-    8: (1, False),
-}
+_MOVES = {1: (0, False), 2: (0, True), 3: (2, False), 4: (2, True)}
+_MOVES |= {5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
 
 Pixel = TypeVar("Pixel", bound="np.generic[Any]")
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.TiffImagePlugin import COMPRESSION, EXTRASAMPLES, PLANAR_CONFIGURATION, TiffImageFile
 
 from ..errors import ImageError
 from ..extras import install, is_installed
@@ -16,17 +17,15 @@ from ..storage.paths import spelled
 from ..storage.reading import read_bytes
 from . import vfx
 from .colour import as_shares, quantise, to_srgb
-from .opening import MAX_PIXELS, Orientation, is_deep, opened, tolerant_pillow
+from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 
 __all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
-_UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: --input-space says what it is"
-_PLANAR, _APART, _COMPRESSION, _NONE = 284, 2, 259, 1  # a TIFF's tags, and values of them
-_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
+_UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: give its input space otherwise"
+_APART, _NONE, _ASSOCIATED = 2, 1, 1  # of a TIFF's planes, compression and extra samples
 _LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
 _USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
 _OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white: up to so many times it, it is white
@@ -39,7 +38,6 @@ class Photo:
     Attributes:
         pixels: uint8 [H, W, 3], straight colour as a screen shows it: what the model sees.
         orientation: EXIF orientation, 1 to 8, that has been applied.
-        raw_size: (width, height) before it was.
         icc_profile: the RGB colour profile, where there is one.
         dpi: horizontal and vertical resolution of the upright picture, where known.
         exif: what EXIF says of the picture and its taking, its orientation reset, where there is any.
@@ -51,7 +49,6 @@ class Photo:
 
     pixels: NDArray[np.uint8]
     orientation: int = 1
-    raw_size: tuple[int, int] = (0, 0)
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     exif: bytes | None = None
@@ -68,11 +65,10 @@ class Photo:
 
 @dataclass(frozen=True)
 class Grey:
-    """Hold an upright grey picture: ``levels`` float32 [H, W] in [0, 1], and how the file stored it."""
+    """Hold an upright grey picture: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
 
     levels: NDArray[np.float32]
     orientation: int = 1
-    raw_size: tuple[int, int] = (0, 0)
 
 
 def read_image(path: Path) -> Photo:
@@ -100,23 +96,21 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
         return replace(
             _photo(orient(_rgb(deep, path), deep.orientation), linear, space),
             orientation=deep.orientation,
-            raw_size=_size(deep),
             icc_profile=_of_rgb(deep.icc_profile),
             dpi=_turned(deep.dpi, deep.orientation),
             header=deep.header,
             notes=(_UNKNOWN_SPACE.format(deep.space),) if deep.space and deep.linear is None else (),
         )
-    with opened(content, path) as (image, orientation):
-        readable = orientation.is_deep and is_installed("vfx")
-        pixels = _deep_pixels(content, path, image, orientation) if readable else _rgb_pixels(image, orientation)
+    with opened(content, path) as (image, info):
+        readable = info.is_deep and is_installed("vfx")
+        pixels = _deep_pixels(content, path, image) if readable else _rgb_pixels(image)
         return replace(
-            _photo(pixels, False, space),
-            orientation=orientation.stored,
-            raw_size=orientation.raw_size,
+            _photo(orient(pixels, info.orientation if readable else info.left), False, space),
+            orientation=info.orientation,
             icc_profile=_of_rgb(image.info.get("icc_profile")),
-            dpi=_dpi(image, orientation),
-            exif=orientation.description,
-            notes=(_LOST,) if orientation.is_deep and not readable else (),
+            dpi=_turned(_dpi(image), info.orientation),
+            exif=info.exif,
+            notes=(_LOST,) if info.is_deep and not readable else (),
         )
 
 
@@ -130,44 +124,46 @@ def reads_deep(content: bytes) -> bool:
     return False
 
 
-def _rgb_pixels(image: Image.Image, orientation: Orientation) -> NDArray[np.uint8]:
-    """Return a decoded picture upright, uint8 [H, W, 3]."""
-    deep_grey = image.mode in _USUAL_WHITES or image.mode.startswith("I;16")
-    pixels = _rgb_of_deep_grey(image) if deep_grey else np.asarray(image.convert("RGB"))
-    return orient(pixels, orientation.left)
+def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Return a decoded picture, uint8 [H, W, 3]."""
+    if image.mode.startswith("I;16"):  # cut off like colour of 16 bits
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+    elif image.mode in _USUAL_WHITES:
+        grey = quantise(_levels(image), 8)
+    else:
+        return np.asarray(image.convert("RGB"))
+    return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _deep_pixels(content: bytes, path: Path, image: Image.Image, orientation: Orientation) -> NDArray[Any]:
-    """Return a picture upright with all its bits, uint16 or float32 [H, W, 3]."""
+def _deep_pixels(content: bytes, path: Path, image: Image.Image) -> NDArray[Any]:
+    """Return a picture with all its bits as it is stored, uint16 or float32 [H, W, 3]."""
     # What a TIFF says of its fourth channel; without a word it is no alpha.
-    said: Any = image.tag_v2.get(_EXTRA_SAMPLES, ()) if image.format == "TIFF" else ()  # type: ignore[attr-defined]
-    deep = _deep(content, path, associated=_ASSOCIATED in said[:1])
-    return orient(_rgb(deep, path), orientation.stored)
+    said = image.tag_v2.get(EXTRASAMPLES, ()) if isinstance(image, TiffImageFile) else ()
+    return _rgb(_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
 
 
 def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
     """Make a photograph of upright [H, W, 3], and what the model sees of it."""
-    size = pixels.shape[1], pixels.shape[0]
     if linear if space == "auto" else space == "linear":
         light = as_shares(pixels)
-        return Photo(quantise(to_srgb(light), 8), raw_size=size, deep=light, linear=True)  # type: ignore[arg-type]
+        return Photo(quantise(to_srgb(light), 8), deep=light, linear=True)
     if pixels.dtype == np.uint8:
-        return Photo(pixels, raw_size=size)
+        return Photo(pixels)
     if pixels.dtype == np.uint16:  # cut off, as Pillow does: the same matte with and without the extra
-        return Photo((pixels >> 8).astype(np.uint8), raw_size=size, deep=pixels)
-    return Photo(quantise(as_shares(pixels), 8), raw_size=size, deep=pixels)  # type: ignore[arg-type]
+        return Photo((pixels >> 8).astype(np.uint8), deep=pixels)
+    return Photo(quantise(as_shares(pixels), 8), deep=pixels)
 
 
 def _is_beyond_pillow(content: bytes) -> bool:
     """Tell EXR, and the kinds of TIFF that Pillow does not know, or takes for others, from what it can read."""
-    if not content.startswith(TIFF):
+    if not content.startswith(vfx.TIFF):
         return content.startswith(vfx.EXR)
     try:
-        with tolerant_pillow(), Image.open(io.BytesIO(content), formats=["TIFF"]) as image:
-            tags = image.tag_v2  # type: ignore[attr-defined]
-            in_planes = tags.get(_PLANAR) == _APART and tags.get(_COMPRESSION) == _NONE
+        with tolerant_pillow(), TiffImageFile(io.BytesIO(content)) as image:
+            tags = image.tag_v2
+            in_planes = tags.get(PLANAR_CONFIGURATION) == _APART and tags.get(COMPRESSION) == _NONE
             return in_planes and is_deep(image)
-    except UnidentifiedImageError:
+    except SyntaxError:  # which is how Pillow says that it does not know it
         return True
     except Exception:
         return False
@@ -194,11 +190,6 @@ def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
     return np.stack(planes, axis=-1)
 
 
-def _size(deep: vfx.Deep) -> tuple[int, int]:
-    height, width = next(iter(deep.channels.values())).shape
-    return width, height
-
-
 def decode_grey(content: bytes, path: Path) -> Grey:
     """Decode a trimap or matte of any usual kind as upright grey levels (colour by luma, without transparency).
 
@@ -208,8 +199,8 @@ def decode_grey(content: bytes, path: Path) -> Grey:
     if _is_beyond_pillow(content):
         deep = _deep(content, path)
         return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
-    with opened(content, path) as (image, orientation):
-        return Grey(orient(_levels(image), orientation.left), orientation.stored, orientation.raw_size)
+    with opened(content, path) as (image, info):
+        return Grey(orient(_levels(image), info.left), info.orientation)
 
 
 def decode_opacity(content: bytes, path: Path) -> Grey | None:
@@ -221,15 +212,14 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
     if _is_beyond_pillow(content):
         deep = _deep(content, path)
         return _grey(as_shares(deep.channels["A"]), deep) if "A" in deep.channels else None
-    with opened(content, path) as (image, orientation):
+    with opened(content, path) as (image, info):
         if not image.has_transparency_data:
             return None
-        opacity = image.convert("RGBA").getchannel("A")
-        return Grey(orient(_levels(opacity), orientation.left), orientation.stored, orientation.raw_size)
+        return Grey(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
 
 
 def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
-    return Grey(orient(levels.clip(0, 1), deep.orientation), deep.orientation, _size(deep))
+    return Grey(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
@@ -249,27 +239,17 @@ def _wide_levels(values: NDArray[np.float64], mode: str) -> NDArray[np.float32]:
     return np.clip(values / white, 0, 1).astype(np.float32)
 
 
-def _rgb_of_deep_grey(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I;16"):  # cut off like colour of 16 bits
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-    else:
-        grey = np.rint(_levels(image) * np.float32(255)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
-
-
 def _of_rgb(profile: Any) -> bytes | None:
     """Return an embedded profile if it describes RGB: one of CMYK or grey would be wrong for the result."""
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 
-def _dpi(image: Image.Image, orientation: Orientation) -> tuple[float, float] | None:
-    try:
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    with suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
         across, down = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    if not all(0 < value < _MOST_DPI for value in (across, down)):
-        return None
-    return _turned((across, down), orientation.stored)
+        if 0 < across < _MOST_DPI and 0 < down < _MOST_DPI:
+            return across, down
+    return None
 
 
 def _turned(dpi: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:

@@ -6,15 +6,17 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 from xml.sax.saxutils import escape, unescape
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
+from PIL.ExifTags import Base
 
+from ..settings import Computing, Sampling
 from ..storage.remotes import is_remote, read
 from . import vfx
 from .exif import DIRECTORIES
@@ -23,10 +25,11 @@ from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 
 __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
 
+S = TypeVar("S", Sampling, Computing)
+
 # The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
 KEY = "diffmatte"
 PIXELS, NOTES = "pixels", "notes"
-XMP_TAG = 700
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
@@ -35,7 +38,11 @@ _XMP = (
 _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 
-@dataclass(frozen=True)
+# Settings that decide nothing but rounding, or stand in a record's ``path``.
+_ASIDE = ("whole", "plain", "memory", "threads")
+
+
+@dataclass(frozen=True, eq=False)
 class Receipt:
     """Everything that decides a result's pixels: equal receipts, equal results
     (on one kind of device, and with the same memory: tiles change rounding).
@@ -46,11 +53,10 @@ class Receipt:
         image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
         result: "alpha", "cutout" or "uncertainty".
         bits: of what is written; 16 of an EXR are half floats.
-        schedule, input_scale, attention_grids: None for the weights' own, and for what the picture's size asks for.
-        path: "region", "whole" or "plain": the same numbers, but for rounding.
+        sampling, computing: how, as it was asked for.
         input_space: what the photograph's numbers were taken for.
         deep: whether more than 8 bits a channel were read of it.
-        seeds: how many of them, from ``seed`` on, an uncertainty is of; None where there is none in the file.
+        seeds: how many of them, from the sampling's on, an uncertainty is of; None where there is none in the file.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             A background's picture is its sha256.
     """
@@ -61,16 +67,8 @@ class Receipt:
     trimap: str
     result: str
     bits: int
-    seed: int
-    steps: int
-    sampler: str
-    schedule: str | None
-    input_scale: float | None
-    keep_known: bool
-    attention_grids: int | None
-    precision: str
-    until_stable: float | None
-    path: str
+    sampling: Sampling
+    computing: Computing
     input_space: str
     deep: bool
     seeds: int | None = None
@@ -80,9 +78,32 @@ class Receipt:
     premultiplied: bool | None = None
     space: str | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Receipt) and self.record() == other.record()
+
+    def record(self) -> dict[str, Any]:
+        """Return it as one flat record; its ``path`` is "region", "whole" or "plain"."""
+        record = asdict(self)
+        settings = record.pop("sampling") | record.pop("computing")
+        path = "plain" if settings["plain"] else "whole" if settings["whole"] else "region"
+        return record | {name: value for name, value in settings.items() if name not in _ASIDE} | {"path": path}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """Read a flat record; settings that were unknown to the program that wrote it have their defaults."""
+        values = dict(record)
+        path = values.pop("path")
+        values |= {"plain": path == "plain", "whole": path == "whole"}
+        return cls(sampling=_taken(Sampling, values), computing=_taken(Computing, values), **values)
+
     def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
         """Return one line of JSON to go into a picture's file, with ``pixels_digest`` and notes that decide nothing."""
-        return json.dumps(asdict(self) | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
+        return json.dumps(self.record() | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
+
+
+def _taken(kind: type[S], values: dict[str, Any]) -> S:
+    """Take a record's fields out of values, and make it of them."""
+    return kind(**{field.name: values.pop(field.name) for field in fields(kind) if field.name in values})
 
 
 def sha256_of(content: bytes) -> str:
@@ -107,7 +128,7 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
     tags = Image.Exif()  # TIFF's tags and EXIF's are one
     tags.load(exif or b"")
     if packet:
-        tags[XMP_TAG] = packet
+        tags[Base.XMLPacket] = packet
     # Pillow writes EXIF's own directories into uncompressed TIFF alone.
     return {"exif": tags} | ({"compression": None} if any(tag in tags for tag in DIRECTORIES) else {})
 
@@ -130,7 +151,7 @@ def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
         values = json.loads(text)
         notes = values.pop(NOTES, {})
         if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody
-            return Receipt(**values), notes
+            return Receipt.of(values), notes
     return None
 
 

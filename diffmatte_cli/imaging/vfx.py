@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from .colour import as_shares
 
-__all__ = ["EXR", "DamagedError", "Deep", "Header", "encode", "read", "read_all"]
+__all__ = ["EXR", "TIFF", "DamagedError", "Deep", "Header", "encode", "read", "read_all"]
 
 Planes = Mapping[str, NDArray[Any]]
 
 EXR = b"\x76\x2f\x31\x01"
-_KINDS = {EXR: "exr", b"\x89PNG": "png", b"II*\0": "tiff", b"MM\0*": "tiff", b"II+\0": "tiff", b"MM\0+": "tiff"}
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_KINDS = {EXR: "exr", b"\x89PNG": "png"} | dict.fromkeys(TIFF, "tiff")
 _SPACE, _STRAIGHT, _PRIMARIES = "oiio:ColorSpace", "oiio:UnassociatedAlpha", "chromaticities"
 # What a result keeps of an EXR's header: the primaries, and what an editing room finds its frames by.
 KEPT = (_PRIMARIES, "smpte:TimeCode", "smpte:KeyCode", "FramesPerSecond", "PixelAspectRatio", "Make", "Model")
@@ -235,6 +236,7 @@ def encode(
     height, width = next(iter(channels.values())).shape
     spec = oiio.ImageSpec(width, height, len(channels), "half" if kind == "exr" else "uint16")
     spec.channelnames = list(channels)
+    spec.attribute("DateTime", "")  # not when it was written: the same input gives the same bytes
     if kind == "exr":
         _set_header(spec, linear, text, header or Header())
     elif straight or kind == "png":  # PNG knows no other, and would be divided
@@ -250,8 +252,7 @@ def encode(
 
 def _set_header(spec: Any, linear: bool, text: tuple[str, str] | None, header: Header) -> None:
     spec.x, spec.y = spec.full_x, spec.full_y = header.origin
-    # Without a date of writing: the same input gives the same bytes.
-    values = {"compression": "zip", "DateTime": "", **dict([text] if text else [])}
+    values = {"compression": "zip", **dict([text] if text else [])}
     # A name would contradict primaries of its own; what is not light needs one all the same.
     if header.gamut != OWN or not linear:
         values[_SPACE] = f"{'lin' if linear else 'srgb'}_{header.gamut or USUAL}_scene"

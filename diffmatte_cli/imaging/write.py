@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..storage.atomic import staged_file
-from ..storage.paths import STREAM, is_inside
+from ..storage.paths import STREAM, Place
 from ..storage.remotes import is_remote, putting
 from .encoding import Result, encoded
 
@@ -59,8 +59,8 @@ def _write_to_stdout(content: bytes) -> None:
 
 
 def _make_folder(path: Path, within: Path | None) -> None:
-    if within is not None and not is_inside(path.parent, within):
-        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
+    if within is not None and not Place(path.parent).is_inside(Place(within)):
+        raise OutputError(f"cannot write {path}: a symlink leads out of {within}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

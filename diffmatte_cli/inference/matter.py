@@ -1,11 +1,11 @@
 """From a photograph and its trimap to alpha: encode once, sample, keep what is known."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +15,14 @@ from torch import Tensor
 from ..diffusion.samplers import Diffusion
 from ..errors import ImageError, UsageError, WeightsError
 from ..model.checkpoint import Metadata, read_model
-from ..model.config import DTYPE_NAMES, SCHEDULE_NAMES, check_device, check_precision, grids_for
+from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
-from ..trimaps.trimap import UNKNOWN
+from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
 from ..weights.hub import obtain
 from ..weights.store import ModelSource, Store, resolve_model
 from .canvas import Canvas, classes_of
-from .iteration import Alpha, Predict, Sampling, check_sampling, iterate, until_stable
+from .iteration import Alpha, Predict, iterate, until_stable
+from .known import settled_alpha
 from .memory import BASE, Spending, default_limit, guard_memory, plain_bytes
 from .region import RegionDecoder
 from .tiles import TiledDecoder
@@ -33,24 +34,8 @@ STRIP = 512
 DTYPES = dict(zip(DTYPE_NAMES, (torch.float32, torch.float16, torch.bfloat16), strict=True))
 
 
-class Working(TypedDict, total=False):
-    """How a model computes, by keyword.
-
-    Keys:
-        attention_grids: n makes a ViT's global attention work within n x n interleaved grids; by default 1, and 3 for
-            pictures beyond ``model.config.MOST_POSITIONS`` patches.
-        plain: True computes as the paper's own code does, for comparison: the whole picture at once, and nothing
-            shared between steps but F.
-        precision: "fp32" (default), "bf16" or "fp16" within the network.
-        memory: bytes to make do with; default half of the device's.
-        tell: hears what a user should know: that memory ran short, or attention was divided.
-    """
-
-    attention_grids: int | None
-    plain: bool
-    precision: str
-    memory: int | None
-    tell: Callable[[str], None]
+def _silence(text: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +59,26 @@ class Matter:
     """A model ready to use; make one with ``load_model``."""
 
     def __init__(
-        self, model: DiffMatte, device: torch.device, metadata: Metadata | None = None, **working: Unpack[Working]
+        self,
+        model: DiffMatte,
+        device: torch.device,
+        metadata: Metadata | None = None,
+        computing: Computing = Computing(),
+        tell: Callable[[str], None] = _silence,
+        **changes: Any,
     ) -> None:
-        self.plain, self.precision = working.get("plain", False), working.get("precision", "fp32")
-        check_precision(self.precision, self.plain)
+        """Take a model to a device; ``changes`` are of ``computing``, ``tell`` hears what a user should know."""
+        self.computing = replace(computing, **changes)
+        if self.computing.threads is not None:
+            torch.set_num_threads(self.computing.threads)
         compute_alike()
         self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device, self.metadata = device, metadata or {}
+        self.device, self.metadata, self.tell = device, metadata or {}, tell
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
-        self.limit = working.get("memory") or default_limit(device)
-        self.tell: Callable[[str], None] = working.get("tell", _silence)
-        self.attention_grids = working.get("attention_grids")
-        model.use_attention(1 if self.attention_grids is None else self.attention_grids, whole=self.plain)
-        self.decoder = None if self.plain else RegionDecoder(model.decoder, DTYPES[self.precision])
+        self.limit = self.computing.memory or default_limit(device)
+        self.dtype = DTYPES[self.computing.precision]
+        model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
+        self.decoder = None if self.computing.plain else RegionDecoder(model.decoder, self.dtype)
 
     @torch.no_grad()
     def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
@@ -98,15 +90,15 @@ class Matter:
         """
         _check_pair(image, trimap)
         spending = self._spending(*trimap.shape)
-        need = plain_bytes(self.model.config, *trimap.shape) if self.plain else spending.encoding - BASE
+        need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else spending.encoding - BASE
         with guard_memory(need, self.device, *trimap.shape):
             canvas = Canvas.of(self.model, image, trimap, self.device)
-            if self.plain:
+            if self.computing.plain:
                 return Encoding(canvas, self.model.encode(canvas.condition()))
             self._divide_attention(*canvas.padded)
             if spending.encoding > self.limit:
                 self.tell(f"encoding takes about {spending.encoding / 2**30:.2g} GiB, which a limit does not lessen")
-            with self._autocast():
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 features = self.model.encode_in_strips(
                     lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
                 )
@@ -116,54 +108,56 @@ class Matter:
         self,
         image: NDArray[np.uint8] | Encoding,
         trimap: NDArray[np.uint8] | None = None,
-        **sampling: Unpack[Sampling],
+        sampling: Sampling = Sampling(),
+        *,
+        noise: Alpha | None = None,
+        draws: Alpha | None = None,
+        truth: Alpha | None = None,
+        **changes: Any,
     ) -> Iterator[Alpha]:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
-        Arguments: ``image`` and ``trimap`` as for ``encode``, or an ``Encoding`` alone; see ``Sampling`` for the rest.
-        Where nothing is unknown and known pixels are kept, nothing is computed.
+        Where nothing is unknown nothing is computed, unless the raw prediction is asked for.
+
+        Arguments:
+            image, trimap: as for ``encode``, or an ``Encoding`` alone.
+            sampling, changes: the settings, and those that differ, as in ``steps(image, trimap, seed=3)``.
+            noise: float32 [H, W], x_T instead of the one drawn from the seed.
+            draws: float32 [steps, H, W], the fresh noise of each step of ddpm likewise.
+            truth: float32 [H, W] in [0, 1], the true alpha that every x_t is made from instead of predictions
+                (consistent sampling, Fig. 9), which shows what errors of earlier steps cost; with ddim only.
 
         Raises UsageError for settings out of range, and what ``encode`` raises.
         """
-        check_sampling(sampling)
-        diffusion = self._diffusion(sampling.get("schedule"), sampling.get("input_scale"))
-        keep_known = sampling.get("keep_known", True)
-        if keep_known and (settled := self._settled(image, trimap)) is not None:
-            return repeat(settled, int(sampling.get("steps", 10)))
-        encoding = self._encoding(image, trimap)
-        predict = self._predictor(encoding, keep_known, sampling.get("whole", False))
-        alphas = iterate(predict, encoding.size, self.device, diffusion, sampling)
-        return until_stable(alphas, encoding.canvas.unknown, sampling.get("until_stable"))
+        sampling = replace(sampling, **changes)
+        classes = _classes(image, trimap)
+        if (settled := settled_alpha(classes, sampling)) is not None:
+            return repeat(settled, int(sampling.steps))
+        encoding = image if isinstance(image, Encoding) else self.encode(image, classes)
+        predict, own = self._predictor(encoding, sampling), self.diffusion
+        scale = sampling.input_scale or own.input_scale
+        diffusion = replace(own, schedule=sampling.schedule or own.schedule, input_scale=scale)
+        alphas = iterate(predict, encoding.size, self.device, diffusion, sampling, noise, draws, truth)
+        return until_stable(alphas, encoding.canvas.unknown, sampling.until_stable)
 
     def matte(
         self,
         image: NDArray[np.uint8] | Encoding,
         trimap: NDArray[np.uint8] | None = None,
-        **sampling: Unpack[Sampling],
+        sampling: Sampling = Sampling(),
+        **more: Any,
     ) -> Alpha:
         """Return alpha, float32 [H, W] in [0, 1]; arguments as for ``steps``."""
-        *_, alpha = self.steps(image, trimap, **sampling)
-        return alpha
+        return deque(self.steps(image, trimap, sampling, **more), maxlen=1).pop()
 
-    def _settled(self, image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> Alpha | None:
-        """Return the trimap's own alpha if there is nothing to find out."""
-        if isinstance(image, Encoding):
-            canvas = image.canvas
-            return None if bool(canvas.unknown.any()) else canvas.decided[0, 0].cpu().numpy()
-        if trimap is None:
-            return None
-        _check_pair(image, trimap)
-        classes = classes_of(trimap)
-        return None if (classes == UNKNOWN).any() else (classes > UNKNOWN).astype(np.float32)
-
-    def _predictor(self, encoding: Encoding, keep_known: bool, whole: bool) -> Predict:
+    def _predictor(self, encoding: Encoding, sampling: Sampling) -> Predict:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
         unknown, settled = encoding.canvas.unknown, 2 * encoding.canvas.decided - 1
-        height, width = encoding.size
-        if self.plain:
+        (height, width), keep_known = encoding.size, sampling.keep_known
+        if self.computing.plain:
             network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
         else:
-            network = self._region_network(encoding, keep_known and not whole, settled)
+            network = self._region_network(encoding, keep_known and not sampling.whole, settled)
             need = self._spending(height, width).smallest_tile
 
         @torch.no_grad()
@@ -207,40 +201,16 @@ class Matter:
     def _spending(self, height: int, width: int) -> Spending:
         return Spending(self.model.config, self.limit, height, width)
 
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, DTYPES[self.precision])
-
     def _divide_attention(self, height: int, width: int) -> None:
         """Choose the grids of global attention for a picture, unless they were given."""
-        if self.attention_grids is None and self.model.config.global_attention:
+        if self.computing.attention_grids is None and self.model.config.global_attention:
             grids = grids_for(height, width)
             self.model.use_attention(grids)
             if grids > 1:
                 self.tell(
                     f"global attention works within {grids} x {grids} interleaved grids on {width}x{height} pixels:"
-                    " --attention-grids 1 for the whole, which takes much longer"
+                    " set attention grids to 1 for the whole, which takes much longer"
                 )
-
-    def _encoding(self, image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> Encoding:
-        if isinstance(image, Encoding):
-            return image
-        if trimap is None:
-            raise ImageError("a photograph needs its trimap: pass both, or the result of encode()")
-        return self.encode(image, trimap)
-
-    def _diffusion(self, schedule: str | None, input_scale: float | None) -> Diffusion:
-        if schedule is not None and schedule not in SCHEDULE_NAMES:
-            raise UsageError(f"there is no schedule {schedule!r}: use one of {', '.join(SCHEDULE_NAMES)}")
-        if input_scale is not None and not 0 < input_scale <= 1:
-            raise UsageError(f"input scale {input_scale} is outside (0, 1]: leave it out for the weights' own")
-        own = self.diffusion
-        return replace(own, schedule=schedule or own.schedule, input_scale=input_scale or own.input_scale)
-
-
-def _silence(text: str) -> None:
-    """Say nothing."""
 
 
 def load_model(
@@ -250,12 +220,14 @@ def load_model(
     weights_file: str | Path | None = None,
     cache_dir: str | Path | None = None,
     offline: bool = False,
-    **working: Unpack[Working],
+    tell: Callable[[str], None] = _silence,
+    **computing: Any,
 ) -> Matter:
     """Load a model by name or file, ready to matte; one that is on the Hub is pulled the first time.
 
     Arguments: ``weights_file`` adds models of one's own, ``cache_dir`` is where pulled and imported
-    weights lie, ``offline`` keeps to what is on disk; see ``Working`` for the rest.
+    weights lie, ``offline`` keeps to what is on disk, ``tell`` hears that memory ran short or attention was divided;
+    see ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
     failed download.
@@ -263,10 +235,16 @@ def load_model(
     where = pick_device(str(device))
     store = Store(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
-    return load_file(source, obtain(source, store), where, **working)
+    return load_file(source, obtain(source, store), where, Computing(**computing), tell)
 
 
-def load_file(source: ModelSource, path: Path, device: torch.device, **working: Unpack[Working]) -> Matter:
+def load_file(
+    source: ModelSource,
+    path: Path,
+    device: torch.device,
+    computing: Computing = Computing(),
+    tell: Callable[[str], None] = _silence,
+) -> Matter:
     """Load what ``obtain`` returned for a resolved model; raises WeightsError when it is another variant's."""
     network, metadata = read_model(path)
     found = network.config.variant
@@ -274,7 +252,7 @@ def load_file(source: ModelSource, path: Path, device: torch.device, **working: 
         raise WeightsError(
             f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
         )
-    return Matter(network, device, metadata, **working)
+    return Matter(network, device, metadata, computing, tell)
 
 
 def compute_alike() -> None:
@@ -290,10 +268,20 @@ def pick_device(spec: str) -> torch.device:
     if kind == "auto":
         return torch.device("cuda" if gpus else "mps" if has_mps else "cpu")
     if kind == "cuda" and int(number or 0) >= gpus:
-        raise UsageError(f"device {spec} was asked for but torch sees {gpus} CUDA devices: use --device cpu")
+        raise UsageError(f"device {spec} was asked for but torch sees {gpus} CUDA devices: use cpu", "device")
     if kind == "mps" and not has_mps:
-        raise UsageError("device mps was asked for but is not available here: use --device cpu")
+        raise UsageError("device mps was asked for but is not available here: use cpu", "device")
     return torch.device(spec)
+
+
+def _classes(image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """Return the trimap's classes 0, 128 and 255, uint8 [H, W], of what can be matted."""
+    if isinstance(image, Encoding):
+        return image.canvas.levels[0, 0].cpu().numpy()
+    if trimap is None:
+        raise ImageError("a photograph needs its trimap: pass both, or the result of encode()")
+    _check_pair(image, trimap)
+    return classes_of(trimap)
 
 
 def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:

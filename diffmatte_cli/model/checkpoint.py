@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import WeightsError, listed
-from .config import SCHEDULE_NAMES, VARIANTS, ModelConfig
+from ..settings import SCHEDULE_NAMES
+from .config import VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
 
 __all__ = [

@@ -1,19 +1,26 @@
-"""What ``--background`` names, checked before any work."""
+"""What a new background's name means, checked before any work."""
 
 from PIL import ImageColor
 
 from ..errors import UsageError
-from ..storage.paths import location
-from .settings import BLUR, CHECKER
-from .sources import unusable
+from ..storage.paths import Place
+from .options import BACKGROUNDS
 
-__all__ = ["check_background", "colour_of"]
+__all__ = ["background_file", "colour_of"]
 
 
-def check_background(text: str) -> None:
-    """Raise UsageError for a background that is neither a colour nor a name of one, nor a file."""
-    if text not in (BLUR, CHECKER) and unusable(location(text), "background") is not None:
-        colour_of(text)
+def background_file(text: str, here: Place) -> Place | None:
+    """Return the picture that a background is, sharing answers with ``here``; None for a colour or a name.
+
+    Raises UsageError for what is none of these.
+    """
+    if text in BACKGROUNDS:
+        return None
+    place = here.named(text)
+    if place.kind == "file":
+        return place
+    colour_of(text)
+    return None
 
 
 def colour_of(text: str) -> tuple[int, ...]:
@@ -22,7 +29,7 @@ def colour_of(text: str) -> tuple[int, ...]:
         colour = ImageColor.getrgb(text)
     except ValueError as error:
         kinds = "a colour (like white or #ff8800), checker, blur or a picture's file"
-        raise UsageError(f"--background {text} must be {kinds}") from error
+        raise UsageError(f"the background {text} must be {kinds}", "background") from error
     if len(colour) > 3 or max(colour) > 255:
-        raise UsageError(f"--background {text} must be an opaque colour, of parts from 0 to 255")
+        raise UsageError(f"the background {text} must be an opaque colour, of parts from 0 to 255", "background")
     return colour

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..storage.paths import identity
-from ..storage.remotes import is_remote
+from ..errors import Problem, UsageError
+from ..storage.paths import Place
 from .targets import LONGEST_NAME, Targets
 
 __all__ = ["TRAJECTORY", "foreign_in", "step_name", "top_problem", "with_dump"]
@@ -26,32 +26,34 @@ def foreign_in(folder: Path) -> str | None:
     return min(strange, default=None)
 
 
-def top_problem(top: Path) -> str | None:
+def top_problem(top: Place) -> str | None:
     """Say why a folder cannot hold the jobs' folders of steps."""
-    if is_remote(top):
-        return f"--dump-steps {top} is no folder on this machine, and a folder of steps is made on one"
-    if len(os.fsencode(top.name)) > LONGEST_NAME:
-        return "the name of the folder of --dump-steps is too long"
-    if not os.path.isdir(top.parent):
-        return f"the folder of --dump-steps {top} does not exist: make it first"
-    if os.path.lexists(top) and not os.path.isdir(top):
-        return f"--dump-steps {top} is a file: name a folder"
-    if not os.access(top if os.path.lexists(top) else top.parent, os.W_OK | os.X_OK):
-        return f"--dump-steps {top} cannot be written to: the folder is read-only"
+    if top.is_remote:
+        return f"the folder of steps {top} has to be on this machine"
+    if len(os.fsencode(top.path.name)) > LONGEST_NAME:
+        return "the name of the folder of steps is too long"
+    if top.parent.kind != "folder":
+        return f"the parent of the folder of steps {top} does not exist: make it first"
+    if top.kind not in (None, "folder"):
+        return f"the folder of steps {top} is a file: name a folder"
+    if not os.access((top if top.kind else top.parent).path, os.W_OK | os.X_OK):
+        return f"the folder of steps {top} cannot be written to: it, or its parent, is read-only"
     return None
 
 
-def with_dump(folder: Path, top: Path, owner: str, targets: Targets) -> Iterator[str]:
+def with_dump(folder: Place, top: Place, owner: str, targets: Targets) -> Iterator[Problem]:
     """Yield a sentence for what is in the way of one job's folder of steps in ``top``."""
-    if folder.name in ("", "..") or identity(folder) == identity(top):
-        yield f"--dump-steps names its folder like the photograph, and {owner} has no usable name"
+    if folder.path.name in ("", "..") or folder.identity == top.identity:
+        yield UsageError(
+            f"a folder of steps is named like its photograph, and {owner} has no usable name", "dump_steps"
+        )
         return
     yield from targets.add(folder, owner, inside=top)
-    if not os.path.lexists(folder):
+    if folder.kind is None:
         return
     if not targets.overwrite:
-        yield f"the folder of steps {folder} exists already, and --no-overwrite keeps it"
-    elif not os.path.isdir(folder):
+        yield UsageError(f"the folder of steps {folder} exists already, and is to be kept", "overwrite")
+    elif folder.kind != "folder":
         yield f"the folder of steps {folder} exists already as a file"
-    elif foreign := foreign_in(folder):
-        yield f"--dump-steps would replace the folder {folder}, which holds other files ({foreign})"
+    elif foreign := foreign_in(folder.path):
+        yield UsageError(f"steps would replace the folder {folder}, which holds other files ({foreign})", "dump_steps")

@@ -5,21 +5,21 @@ Standard library only.
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import PlanError, UsageError
+from ..errors import PlanError, Problem, UsageError
 from ..extras import require
 from ..imaging.formats import WRITERS, check_format, writer_for
-from ..model.config import check_seed, check_steps
-from ..storage.paths import STREAM, identity, is_inside, kind, location, names_folder, spelled
+from ..settings import Sampling, check_choice
+from ..storage.paths import STREAM, Place, spelled
 from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
 from .manifest import read_manifest
+from .options import BACKGROUNDS
 from .rows import check_report
 from .sequences import frame_path, is_pattern, marked, remarked, unmarked
-from .settings import BACKGROUNDS, check_choice
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
@@ -36,7 +36,7 @@ class Job:
         output: the result, alpha or cutout, or ``STREAM`` for standard output.
         relative: what the result is named after, see ``Source``.
         format: the result's format, a key of ``WRITERS``.
-        seed, steps: of the sampling.
+        sampling: how its alpha is sampled.
         bits: of the result, and of the alpha beside it.
         alpha_output: the alpha beside a cutout, if wanted.
         uncertainty_output: the picture of how unsure alpha is, if wanted.
@@ -50,8 +50,7 @@ class Job:
     output: Path
     relative: Path
     format: str = "png"
-    seed: int = 0
-    steps: int = 10
+    sampling: Sampling = Sampling()
     bits: int = 8
     alpha_output: Path | None = None
     uncertainty_output: Path | None = None
@@ -93,7 +92,7 @@ class Request:
         dump_steps: the folder for each job's folder of steps.
         report: the file that will hold a row a job.
         overwrite: replace results that exist.
-        seed, steps: for jobs of which no manifest says others.
+        sampling: how alpha is sampled, but for the seed and steps that a manifest may give a job.
     """
 
     inputs: tuple[str, ...] = ()
@@ -110,41 +109,38 @@ class Request:
     dump_steps: Path | None = None
     report: Path | None = None
     overwrite: bool = True
-    seed: int = 0
-    steps: int = 10
+    sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and switches that contradict each other."""
-        check_steps(self.steps)
-        check_seed(self.seed)
-        check_choice("--format", self.format, tuple(WRITERS))
+        check_choice("format", self.format, tuple(WRITERS))
         if self.report is not None:
             check_report(self.report)
         if self.with_alpha and not self.cutout:
-            raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
+            raise UsageError(
+                "an alpha beside the result goes with a cutout: without one it is the result anyway",
+                *("with_alpha", "cutout"),
+            )
         if self.bits not in (None, 8, 16):
-            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
+            raise UsageError(f"the bit depth must be 8 or 16, not {self.bits}", "bits")
         if self.bits == 16 and self.cutout:
-            require("vfx", "--bit-depth 16 with --cutout")
+            require("vfx", "a cutout of 16 bits", "bits", "cutout")
         if self.manifest is not None and (self.inputs or self.trimap is not None):
-            raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+            raise UsageError(
+                "a manifest names photographs and trimaps itself: leave out the inputs and a trimap",
+                *("manifest", "trimap"),
+            )
 
     @property
     def ending(self) -> str:
         """The ending of results that are named by the program."""
         return WRITERS[self.format or "png"].suffixes[0]
 
-    @property
-    def into_folder(self) -> bool:
-        """Whether results go into a folder: there may be several, or an existing folder is named."""
-        several = self.manifest is not None or len(self.inputs) > 1 or any(names_folder(text) for text in self.inputs)
-        if any(is_pattern(text) for text in self.inputs):
-            several = several or self.output is None or not is_pattern(self.output)
-        return several or (self.output is not None and names_folder(self.output))
 
-
-def plan(request: Request) -> list[Job]:
+def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list[Job]:
     """Name the results of every photograph and refuse every conflict that shows before a picture is opened.
+
+    ``warn`` hears what is odd and in nobody's way.
 
     Raises:
         PlanError: missing or ambiguous paths, a result that would replace an input or another result, and the
@@ -152,23 +148,19 @@ def plan(request: Request) -> list[Job]:
         UsageError: the request makes no sense as a whole.
         OutputError: a target folder exists and is read-only.
     """
-    folder = _results_folder(request)
-    if request.manifest is not None:
-        sources = read_manifest(request.manifest)
-    else:
-        gathered = gather(request.inputs, recursive=request.recursive, except_in=folder)
-        sources = paired(gathered, request.trimap)
-    problems = list(sources.problems)
-    _check_output(request, sources)
-    jobs = []
+    planner = _Planner(request)
+    sources = planner.sources()
+    problems, jobs = list(sources.problems), []
     for source in sources.found:
         try:
-            jobs.append(_job(request, source, folder))
+            jobs.append(planner.job(source))
         except UsageError as error:
-            problems.append(str(error))
-    problems += _conflicts(request, folder, sources, jobs)
+            problems.append(error)
+    problems += planner.conflicts(sources, jobs)
     if problems:
         raise PlanError(problems)
+    for text in sources.warnings:
+        warn(text)
     return jobs
 
 
@@ -181,63 +173,114 @@ def _digest(job: Job) -> int:
     return int.from_bytes(hashlib.sha256(os.fsencode(job.relative)).digest()[:8])
 
 
-def _results_folder(request: Request) -> Path | None:
-    """Return the folder that results go into; None for a single file or stream."""
-    if not request.into_folder:
-        return None
-    if request.output is None:
-        raise UsageError("several photographs need a folder for their results: name it with -o DIR")
-    if location(request.output) == STREAM:
-        raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
-    folder = location(request.output)
-    if kind(folder) not in (None, "folder"):
-        raise UsageError(f"the results of several photographs need a folder, and {folder} is none")
-    return folder
+class _Planner:
+    """One request and the places that it names, each asked about once."""
 
+    def __init__(self, request: Request) -> None:
+        """Resolve what is named; raises UsageError for results that have no folder to go into."""
+        self.request = request
+        self.here = here = Place(Path())
+        self.inputs = [here.named(text) for text in request.inputs]
+        self.output = None if request.output is None else here.named(request.output)
+        self.folder = self._results_folder()
 
-def _check_output(request: Request, sources: Sources) -> None:
-    """Refuse a background that is none, and a pattern of results for what is no sequence."""
-    if request.background is not None and request.background not in BACKGROUNDS:
-        from .backgrounds import check_background
+    def _results_folder(self) -> Place | None:
+        """Return the folder that results go into; None for a single file or stream."""
+        if not self._into_folder():
+            return None
+        if self.output is None:
+            raise UsageError("several photographs need a folder for their results: name one", "output")
+        if self.output.is_stream:
+            raise UsageError("standard output (-) holds one picture: name a folder", "output")
+        if self.output.kind not in (None, "folder"):
+            raise UsageError(f"the results of several photographs need a folder, and {self.output} is none")
+        return self.output
 
-        check_background(request.background)
-    if request.output is not None and is_pattern(request.output):
-        for source in sources.found:
-            if source.frame is None:
-                raise UsageError(f"-o {request.output} is for frames of a sequence, and {source.image} is none")
+    def _into_folder(self) -> bool:
+        """Tell whether there may be several results, or an existing folder is named for them."""
+        if self.output is not None and self.output.names_folder:
+            return True
+        if self.request.manifest or len(self.inputs) > 1 or any(place.names_folder for place in self.inputs):
+            return True
+        return any(map(is_pattern, self.inputs)) and (self.output is None or not is_pattern(self.output))
 
+    def sources(self) -> Sources:
+        """Find the photographs, each with its trimap; raises UsageError for what makes no sense as a whole."""
+        request = self.request
+        if request.manifest is not None:
+            sources = read_manifest(self.here.at(request.manifest))
+        else:
+            trimap = None if request.trimap is None else self.here.named(request.trimap)
+            sources = paired(gather(self.inputs, recursive=request.recursive, except_in=self.folder), trimap)
+        self.background = None
+        if request.background is not None and request.background not in BACKGROUNDS:
+            from .backgrounds import background_file
 
-def _job(request: Request, source: Source, folder: Path | None) -> Job:
-    output = _output(request, source, folder)
-    form = _format(request, output)
-    seed = request.seed if source.seed is None else source.seed
-    check_seed(seed + (request.uncertainty or 1) - 1)
-    return Job(
-        source.image,
-        source.trimap,
-        output,
-        source.relative,
-        form,
-        seed,
-        request.steps if source.steps is None else source.steps,
-        WRITERS[form].depth(request.bits),
-        _beside(output, "alpha", source) if request.with_alpha else None,
-        _beside(output, "uncertainty", source) if request.uncertainty else None,
-        request.dump_steps / source.relative if request.dump_steps is not None else None,
-        folder,
-        request.dump_steps,
-        request.overwrite,
-    )
+            self.background = background_file(request.background, self.here)
+        if self.output is not None and is_pattern(self.output):
+            for source in sources.found:
+                if source.frame is None:
+                    raise UsageError(
+                        f"the results {self.output} are for frames of a sequence, and {source.image} is none", "output"
+                    )
+        return sources
 
+    def job(self, source: Source) -> Job:
+        """Name the results of one photograph; raises UsageError for names and settings that cannot be."""
+        request, output = self.request, self._output(source)
+        form = _format(request, output)
+        seed = request.sampling.seed if source.seed is None else source.seed
+        steps = request.sampling.steps if source.steps is None else source.steps
+        sampling = replace(request.sampling, seed=seed, steps=steps)
+        replace(sampling, seed=seed + (request.uncertainty or 1) - 1)  # the last seed has to be one, too
+        return Job(
+            source.image.path,
+            None if source.trimap is None else source.trimap.path,
+            output,
+            source.relative,
+            form,
+            sampling,
+            WRITERS[form].depth(request.bits),
+            _beside(output, "alpha", source) if request.with_alpha else None,
+            _beside(output, "uncertainty", source) if request.uncertainty else None,
+            request.dump_steps / source.relative if request.dump_steps is not None else None,
+            None if self.folder is None else self.folder.path,
+            request.dump_steps,
+            request.overwrite,
+        )
 
-def _output(request: Request, source: Source, folder: Path | None) -> Path:
-    named = marked(source.relative.name, "cutout" if request.cutout else "alpha", source.frame) + request.ending
-    if folder is not None:
-        chosen = source.output or source.relative.parent / named
-        return chosen if is_remote(chosen) else folder / chosen
-    if request.output is not None:
-        return frame_path(request.output, source.frame) if source.frame is not None else location(request.output)
-    return STREAM if source.image == STREAM else Path(named)
+    def _output(self, source: Source) -> Path:
+        mark = "cutout" if self.request.cutout else "alpha"
+        named = marked(source.relative.name, mark, source.frame) + self.request.ending
+        if self.folder is not None:
+            chosen = source.output or source.relative.parent / named
+            return chosen if is_remote(chosen) else self.folder.path / chosen
+        if self.output is not None:
+            return self.output.path if source.frame is None else frame_path(self.output.path, source.frame)
+        return STREAM if source.image.is_stream else Path(named)
+
+    def conflicts(self, sources: Sources, jobs: list[Job]) -> Iterator[Problem]:
+        """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
+        request, folder = self.request, self.folder
+        inputs = [place for source in sources.found for place in (source.image, source.trimap)]
+        targets = Targets(folder, inputs, sources.folders, overwrite=request.overwrite)
+        lone_file = len(self.inputs) == 1 and not sources.folders
+        if folder is not None and not lone_file and targets.holds_inputs(folder):
+            yield UsageError(f"the folder of results {folder} also holds inputs: name another one", "output")
+        manifest = None if request.manifest is None else self.here.at(request.manifest)
+        targets.inputs |= {place.identity: place for place in (manifest, self.background) if place is not None}
+        if request.report is not None:
+            yield from _with_report(self.here.at(request.report), targets)
+        top = None if request.dump_steps is None else self.here.at(request.dump_steps)
+        if top is not None and (problem := top_problem(top)):
+            yield UsageError(problem, "dump_steps")
+            return
+        for job in jobs:
+            for path in job.pictures:
+                yield from targets.add(self.here.at(path), job.name)
+            if job.dump_dir is not None and top is not None:
+                yield from with_dump(self.here.at(job.dump_dir), top, job.name, targets)
+        yield from targets.nested()
 
 
 def _format(request: Request, output: Path) -> str:
@@ -249,55 +292,34 @@ def _format(request: Request, output: Path) -> str:
     writer = writer_for(output, request.bits)
     form = next(key for key, other in WRITERS.items() if other is writer)
     if request.format not in (None, form):
-        raise UsageError(f"the result {output} is {form} by its ending, and --format says {request.format}: change one")
+        raise UsageError(
+            f"the result {output} is {form} by its ending, and {request.format} is asked for: change one", "format"
+        )
     return form
 
 
 def _beside(output: Path, mark: str, source: Source) -> Path:
     """Name another picture that is written along with a result."""
     if output == STREAM:
-        option = {"alpha": "--with-alpha", "uncertainty": "--uncertainty"}[mark]
-        raise UsageError(f"standard output (-) holds one picture: leave out {option}, or name a file with -o")
+        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
+        raise UsageError(
+            f"standard output (-) holds one picture: leave out the {mark} beside it, or name a file", setting, "output"
+        )
     marks = ("alpha", "cutout")
     is_marked = unmarked(output.stem, marks)[1] is not None
     name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
     return output.with_name(name + ".png")
 
 
-def _conflicts(request: Request, folder: Path | None, sources: Sources, jobs: list[Job]) -> Iterator[str]:
-    """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
-    inputs = [path for source in sources.found for path in (source.image, source.trimap)]
-    targets = Targets(folder, inputs, overwrite=request.overwrite)
-    lone_file = len(request.inputs) == 1 and not sources.folders
-    holding = {*targets.places, *(identity(path) for path in sources.folders)}
-    if folder is not None and not lone_file and identity(folder) in holding:
-        yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
-    others = [request.manifest] if request.manifest is not None else []
-    if request.background is not None and kind(location(request.background)) == "file":
-        others.append(location(request.background))
-    targets.inputs |= {identity(path): path for path in others}
-    if request.report is not None:
-        yield from _with_report(request.report, targets, folder)
-    top = request.dump_steps
-    if top is not None and (problem := top_problem(top)):
-        yield problem
-        return
-    for job in jobs:
-        for path in job.pictures:
-            yield from targets.add(path, job.name)
-        if job.dump_dir is not None and top is not None:
-            yield from with_dump(job.dump_dir, top, job.name, targets)
-    yield from targets.nested()
-
-
-def _with_report(report: Path, targets: Targets, folder: Path | None) -> Iterator[str]:
+def _with_report(report: Place, targets: Targets) -> Iterator[Problem]:
+    parent, folder = report.parent, targets.folder
     # The folder of results is made when the run begins, and whatever lies below it.
-    to_be_made = folder is not None and not os.path.lexists(report.parent) and is_inside(report.parent, folder)
-    if not os.path.isdir(report.parent) and not to_be_made:
+    to_be_made = folder is not None and parent.kind is None and parent.is_inside(folder)
+    if parent.kind != "folder" and not to_be_made:
         yield f"the folder of the report {report} does not exist: make it first"
-    elif os.path.lexists(report) and not os.path.isfile(report):
+    elif report.kind not in (None, "file"):
         yield f"the report {report} is there already and is no file"
-    elif not to_be_made and not os.access(report if os.path.exists(report) else report.parent, os.W_OK):
+    elif not to_be_made and not os.access((report if report.kind else parent).path, os.W_OK):
         yield f"the report {report} cannot be written: it, or its folder, is read-only"
     else:
-        yield from targets.add(report, "the report", inside=report.parent)
+        yield from targets.add(report, "the report", inside=parent)

@@ -1,29 +1,24 @@
 """Manifests: tables of photographs, trimaps, results and settings. Standard library only."""
 
-import csv
-import json
 import os
-from collections.abc import Iterator
-from io import BytesIO, TextIOWrapper
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from ..errors import ImageError, UsageError
-from ..model.config import check_seed, check_steps
-from ..storage.paths import below, identity
-from ..storage.remotes import is_remote, is_url, read, remote
+from ..errors import UsageError
+from ..settings import Sampling
+from ..storage.paths import Place, below
+from ..storage.remotes import is_url, remote
+from ..storage.tables import Row, read_table
 from .sources import ALPHA, Source, Sources, unusable
 
 __all__ = ["COLUMNS", "is_path", "read_manifest"]
 
 COLUMNS = ("image", "trimap", "output", "seed", "steps")
 _NEEDED = COLUMNS[:2]
-_FORMATS = (".csv", ".jsonl")
-
-Row = dict[str, Any]
 
 
-def read_manifest(path: Path) -> Sources:
+def read_manifest(manifest: Place) -> Sources:
     """Read a manifest, ``.csv`` with a head of column names or ``.jsonl`` with an object a line.
 
     ``image`` and ``trimap`` are needed and start at the manifest's own folder; ``output`` (below the run's
@@ -33,65 +28,33 @@ def read_manifest(path: Path) -> Sources:
     Raises:
         UsageError: the file cannot be read or is no manifest at all.
     """
-    if path.suffix.lower() not in _FORMATS:
-        raise UsageError(f"the manifest {path} must end in .csv or .jsonl")
     sources = Sources()
-    try:
-        # Names that are not UTF-8 come through, as they do from the command line.
-        with _opened(path) as binary, TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as file:
-            rows = _csv_rows(file, path) if path.suffix.lower() == ".csv" else _json_rows(file)
-            for line, row in rows:
-                _add(sources, path, line, row)
-    except (OSError, ImageError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot read the manifest {path}: {reason}") from error
-    except csv.Error as error:
-        raise UsageError(f"the manifest {path} is no CSV: {error}") from error
+    for line, row in read_table(manifest.path, "manifest", lambda names: _check_head(names, manifest.path)):
+        _add(sources, manifest, line, row)
     if not sources.found and not sources.problems:
-        raise UsageError(f"the manifest {path} has no rows")
+        raise UsageError(f"the manifest {manifest} has no rows")
     return sources
 
 
-def _opened(path: Path) -> BinaryIO:
-    return BytesIO(read(path)) if is_remote(path) else path.open("rb")
-
-
-def _csv_rows(file: Any, path: Path) -> Iterator[tuple[int, Row | str]]:
-    reader = csv.DictReader(file, strict=True)
-    if missing := [name for name in _NEEDED if name not in (reader.fieldnames or ())]:
+def _check_head(names: Sequence[str], path: Path) -> None:
+    if missing := [name for name in _NEEDED if name not in names]:
         raise UsageError(f"the manifest {path} has no column {' nor '.join(missing)}: its first line must name them")
-    names = reader.fieldnames or ()
     if len(set(names)) < len(names) or set(names) - set(COLUMNS):
         raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
-    for row in reader:
-        surplus = None in row
-        yield reader.line_num, "it has more cells than the first line" if surplus else dict(row)
 
 
-def _json_rows(file: Any) -> Iterator[tuple[int, Row | str]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield number, f"it is no JSON ({error})"
-            continue
-        yield number, row if isinstance(row, dict) else "it is no JSON object"
-
-
-def _add(sources: Sources, manifest: Path, line: int, row: Row | str) -> None:
+def _add(sources: Sources, manifest: Place, line: int, row: Row | str) -> None:
     try:
         if isinstance(row, str):
             raise UsageError(row)
-        sources.found.append(
-            _source(manifest.parent, {key: value for key, value in row.items() if value not in (None, "")})
-        )
+        if None in row:
+            raise UsageError("it has more cells than the first line")
+        sources.found.append(_source(manifest, {key: value for key, value in row.items() if value not in (None, "")}))
     except UsageError as error:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
 
-def _source(folder: Path, row: Row) -> Source:
+def _source(manifest: Place, row: Row) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
     for name in _NEEDED:
@@ -99,21 +62,19 @@ def _source(folder: Path, row: Row) -> Source:
             raise UsageError(f"it has no {name}")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
-            raise UsageError(f"its {name} is no path: {row[name]!r}")
-    image, trimap = (below(folder, row[name]) for name in _NEEDED)
+            raise UsageError(f"its {name} is not a path: {row[name]!r}")
+    image, trimap = (manifest.at(below(manifest.path.parent, row[name])) for name in _NEEDED)
     own = row["trimap"] == ALPHA
-    for path, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
-        if problem := unusable(path, role):
+    for place, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
+        if problem := unusable(place, role):
             raise UsageError(problem)
-    if identity(image) == identity(trimap):
+    if image.identity == trimap.identity:
         raise UsageError(f"{image} is given both as the photograph and as its trimap")
     text = row.get("output")
     output = None if text is None else remote(text) if is_url(text) else Path(text)
-    relative = Path(image.stem) if output is None else Path(output.parent) / output.stem
+    relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
-    for check, value in ((check_seed, seed), (check_steps, steps)):
-        if value is not None:
-            check(value)
+    Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # refuses what is out of range
     return Source(image, relative, None if own else trimap, output, seed, steps)
 
 
@@ -133,4 +94,4 @@ def _whole(name: str, value: Any) -> int | None:
             return int(value)
     except ValueError:
         pass
-    raise UsageError(f"its {name} is no whole number: {value!r}")
+    raise UsageError(f"its {name} is not a whole number: {value!r}")

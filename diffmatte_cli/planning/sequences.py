@@ -1,59 +1,55 @@
 """Image sequences: frames by a pattern like ``shot.%04d.exr`` or ``shot.####.exr``. Standard library only."""
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
 from ..errors import UsageError
 from ..imaging.folders import pictures_in
-from ..storage.paths import kind, location
+from ..storage.paths import Place
 
 __all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
 
 # %04d, %d, or one # a digit; the number's width is the least that it has.
-_PLACE = re.compile(r"%0?([0-9]*)d|(#+)")
+_SLOT = re.compile(r"%0?([0-9]*)d|(#+)")
 
 
-def is_pattern(text: str) -> bool:
-    """Tell whether an argument names a sequence: a place for the frame's number, and no file of that very name.
+def is_pattern(place: Place) -> bool:
+    """Tell whether an argument names a sequence: a slot for the frame's number, and no file of that very name.
 
     Raises UsageError for a URL at which it cannot be told.
     """
-    return len(_PLACE.findall(text.rpartition("/")[2])) == 1 and kind(location(text)) is None
+    return len(_SLOT.findall(place.text.rpartition("/")[2])) == 1 and place.kind is None
 
 
-def frame_path(pattern: str, number: int) -> Path:
-    """Return the path of one frame; a pattern without a place names one file for all."""
-    path = location(pattern)
-    return path.with_name(_PLACE.sub(lambda found: f"{number:0{_width(found)}d}", path.name))
+def frame_path(pattern: Path, number: int) -> Path:
+    """Return the path of one frame; a pattern without a slot names one file for all."""
+    return pattern.with_name(_SLOT.sub(lambda found: f"{number:0{_width(found)}d}", pattern.name))
 
 
 def _width(found: re.Match[str]) -> int:
     return len(found[2]) if found[2] else int(found[1] or 1)
 
 
-def frames(pattern: str) -> dict[int, Path]:
+def frames(pattern: Place) -> dict[int, Place]:
     """Return the frames that are there, by number and in its order.
 
     Raises UsageError where there is none, or the folder cannot be looked into.
     """
-    path = location(pattern)
-    found = _PLACE.search(path.name)
-    assert found is not None
-    start, end = (re.escape(part) for part in (path.name[: found.start()], path.name[found.end() :]))
-    shape = re.compile(f"{start}([0-9]+){end}", re.DOTALL)
-    names = {other.name for other in pictures_in(path.parent)}
-    numbers = sorted(int(match[1]) for name in names if (match := shape.fullmatch(name)))
+    start, _, _, end = _SLOT.split(pattern.path.name)
+    shape = re.compile(f"{re.escape(start)}([0-9]+){re.escape(end)}", re.DOTALL)
+    there = {place.path: place for place in pictures_in(pattern.parent)}
+    numbers = sorted(int(match[1]) for path in there if (match := shape.fullmatch(path.name)))
     # A number that is written in another width is none of the sequence's.
-    paths = {number: place for number in numbers if (place := frame_path(pattern, number)).name in names}
-    if not paths:
+    found = {number: there[path] for number in numbers if (path := frame_path(pattern.path, number)) in there}
+    if not found:
         raise UsageError(f"there is no frame {pattern}")
-    return paths
+    return found
 
 
-def gaps(pattern: str) -> list[str]:
+def gaps(numbers: Iterable[int]) -> list[str]:
     """Return the numbers that are missing between the first frame and the last, as in ``["7", "9-12"]``."""
-    numbers = list(frames(pattern))
     return [str(a + 1) if b == a + 2 else f"{a + 1}-{b - 1}" for a, b in pairwise(numbers) if b > a + 1]
 
 

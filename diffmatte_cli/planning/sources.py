@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from ..errors import UsageError
-from ..imaging.folders import pictures_in
-from ..storage.paths import STREAM, below, identity, is_folder, kind, location, place
-from ..storage.remotes import is_remote
-from .sequences import frame_path, frames, is_pattern
+from ..errors import Problem, UsageError
+from ..imaging.folders import by_stem, pictures_in
+from ..storage.paths import Place, below
+from .sequences import frame_path, frames, gaps, is_pattern
 
 __all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", "unusable"]
 
@@ -27,7 +26,7 @@ PHOTO_SUFFIXES = ("_rgb", "_image", "_img")
 STEM, FOLDER = "{stem}", "{folder}"
 
 _NO_TRIMAP = (
-    "no --trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
+    "no trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
     " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
     " edges); paint a rough one over the photograph in any editor, or make one from a mask with"
     " `diffmatte trimap MASK -o TRIMAP`"
@@ -39,16 +38,16 @@ class Source:
     """Hold one photograph to matte.
 
     Attributes:
-        image: its path, or ``STREAM``.
-        relative: what results are named after: its place below the folder it was found in, without ending.
-        trimap: its trimap, ``STREAM``, or None for its own alpha channel.
+        image: where it is, or standard input.
+        relative: what results are named after: its path below the folder it was found in, without ending.
+        trimap: its trimap, likewise; None for its own alpha channel.
         output, seed, steps: what a manifest says; None for the run's own.
         frame: its number in a sequence.
     """
 
-    image: Path
+    image: Place
     relative: Path
-    trimap: Path | None = None
+    trimap: Place | None = None
     output: Path | None = None
     seed: int | None = None
     steps: int | None = None
@@ -57,15 +56,16 @@ class Source:
 
 @dataclass
 class Sources:
-    """Hold photographs in order, the folders they were found in, and what was wrong on the way."""
+    """Hold photographs in order, the folders they were found in, and what was wrong or odd on the way."""
 
     found: list[Source] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    folders: list[Place] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def gather(
-    inputs: Sequence[str], *, recursive: bool = False, except_in: Path | None = None, role: str = "photograph"
+    inputs: Sequence[Place], *, recursive: bool = False, except_in: Place | None = None, role: str = "photograph"
 ) -> Sources:
     """List the photographs of ``inputs``: files, folders, patterns of frames, or ``-`` alone.
 
@@ -76,67 +76,69 @@ def gather(
         UsageError: there are no inputs, or ``-`` is not alone.
     """
     if not inputs:
-        raise UsageError("no input given: name a photograph, several, a folder, - for standard input, or a --manifest")
-    paths = [location(text) for text in inputs]
-    if STREAM in paths and len(paths) > 1:
+        raise UsageError(
+            "no input given: name a photograph, several, a folder, - for standard input, or a manifest", "manifest"
+        )
+    if any(place.is_stream for place in inputs) and len(inputs) > 1:
         raise UsageError("standard input (-) brings one photograph: give it alone")
     sources = Sources()
-    for text, path in zip(inputs, paths, strict=True):
-        if is_pattern(text):
-            _add_sequence(sources, text, role)
-        elif path != STREAM and is_folder(path):
-            _add_folder(sources, path, recursive, except_in, role)
-        elif path == STREAM:
-            sources.found.append(Source(path, Path("stdin")))
-        elif problem := unusable(path, role):
-            sources.problems.append(problem)
+    for place in inputs:
+        if is_pattern(place):
+            _add_sequence(sources, place, role)
+        elif place.kind == "folder":
+            _add_folder(sources, place, recursive, except_in, role)
+        elif place.is_stream:
+            sources.found.append(Source(place, Path("stdin")))
         else:
-            sources.found.append(Source(path, Path(path.stem)))
+            _add(sources, Source(place, Path(place.path.stem)), role)
     return sources
 
 
-def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path | None, role: str) -> None:
+def _add(sources: Sources, source: Source, role: str) -> None:
+    if problem := unusable(source.image, role):
+        sources.problems.append(problem)
+    else:
+        sources.found.append(source)
+
+
+def _add_folder(sources: Sources, folder: Place, recursive: bool, except_in: Place | None, role: str) -> None:
     sources.folders.append(folder)
     try:
         pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
-        sources.problems.append(str(error))
+        sources.problems.append(error)
         return
-    for path in pictures:
-        # What a store has listed it has; asking for each would take a request each.
-        if problem := None if is_remote(path) else unusable(path, role):
-            sources.problems.append(problem)
-        else:
-            sources.found.append(Source(path, Path(path.relative_to(folder).parent) / path.stem))
+    for place in pictures:
+        _add(sources, Source(place, Path(place.path.relative_to(folder.path).parent) / place.path.stem), role)
     if not pictures:
-        hint = "" if recursive else " (folders below it are looked into with --recursive)"
-        sources.problems.append(f"the folder {folder} holds no pictures{hint}")
+        problem = f"the folder {folder} holds no pictures"
+        sources.problems.append(
+            problem if recursive else UsageError(f"{problem}; folders below it are left out", "recursive")
+        )
 
 
-def _add_sequence(sources: Sources, pattern: str, role: str) -> None:
+def _add_sequence(sources: Sources, pattern: Place, role: str) -> None:
     try:
         found = frames(pattern)
     except UsageError as error:
-        sources.problems.append(str(error))
+        sources.problems.append(error)
         return
-    for number, path in found.items():
-        if problem := unusable(path, role):
-            sources.problems.append(problem)
-        else:
-            sources.found.append(Source(path, Path(path.stem), frame=number))
+    for number, place in found.items():
+        _add(sources, Source(place, Path(place.path.stem), frame=number), role)
+    if missing := gaps(found):
+        sources.warnings.append(f"{pattern} lacks frames between its first and its last: {', '.join(missing)}")
 
 
-def unusable(path: Path, role: str) -> str | None:
+def unusable(place: Place, role: str) -> str | None:
     """Say what is wrong with the path of a picture."""
-    found = kind(path)
-    if found is None:
-        return f"the {role} {path} does not exist"
-    if found == "dead link":
-        return f"the {role} {path} is a link that leads nowhere"
-    return None if found == "file" else f"the {role} {path} is not a file: give a picture's path"
+    if place.kind is None:
+        return f"the {role} {place} does not exist"
+    if place.kind == "broken symlink":
+        return f"the {role} {place} is a broken symlink"
+    return None if place.kind == "file" else f"the {role} {place} is not a file: give a picture's path"
 
 
-def paired(sources: Sources, trimap: str | None) -> Sources:
+def paired(sources: Sources, trimap: Place | None) -> Sources:
     """Give every photograph its trimap.
 
     ``trimap`` is a file, a folder, a pattern of frames, a pattern with ``{stem}`` (and, if wanted, ``{folder}``, where
@@ -147,89 +149,93 @@ def paired(sources: Sources, trimap: str | None) -> Sources:
         UsageError: no trimap is given, or standard input is asked for two things.
     """
     if trimap is None:
-        raise UsageError(_NO_TRIMAP)
-    if trimap == ALPHA:
+        raise UsageError(_NO_TRIMAP, "trimap")
+    if trimap.text == ALPHA:
         return sources
-    path = location(trimap)
     if is_pattern(trimap):
         return _looked_up(sources, lambda source: _of_frame(trimap, source))
-    if path != STREAM and STEM in trimap:
+    if STEM in trimap.text:
         return _looked_up(sources, lambda source: _by_pattern(trimap, source))
-    if path != STREAM and is_folder(path):
+    if trimap.kind == "folder":
         listed = cache(_by_stem)
-        return _looked_up(sources, lambda source: _in_folder(path, source, listed))
-    return _one_for_one(sources, path)
+        return _looked_up(sources, lambda source: _in_folder(trimap, source, listed))
+    return _one_for_one(sources, trimap)
 
 
-def _one_for_one(sources: Sources, trimap: Path) -> Sources:
-    if trimap == STREAM and any(source.image == STREAM for source in sources.found):
+def _one_for_one(sources: Sources, trimap: Place) -> Sources:
+    if trimap.is_stream and any(source.image.is_stream for source in sources.found):
         raise UsageError("standard input (-) cannot bring both the photograph and its trimap: name one of them")
-    problem = None if trimap == STREAM else unusable(trimap, "trimap")
+    problem: Problem | None = None if trimap.is_stream else unusable(trimap, "trimap")
     if problem is None and len(sources.found) > 1:
-        problem = (
+        problem = UsageError(
             f"one trimap, {trimap}, for {len(sources.found)} photographs: name a folder of trimaps, a pattern with"
-            " {stem}, or a --manifest"
+            " {stem}, or a manifest",
+            *("trimap", "manifest"),
         )
-    if problem is None and any(identity(source.image) == identity(trimap) for source in sources.found):
+    if problem is None and any(source.image.identity == trimap.identity for source in sources.found):
         problem = f"{trimap} is given both as the photograph and as its trimap"
     found = [replace(source, trimap=trimap) for source in sources.found]
-    return Sources(found, sources.folders, sources.problems + ([problem] if problem is not None else []))
+    return replace(sources, found=found, problems=sources.problems + ([problem] if problem is not None else []))
 
 
-def _looked_up(sources: Sources, find: Callable[[Source], Path]) -> Sources:
+def _looked_up(sources: Sources, find: Callable[[Source], Place]) -> Sources:
     found, failed = [], []
     for source in sources.found:
         try:
             found.append(replace(source, trimap=find(source)))
         except UsageError as error:
-            failed.append((source, str(error)))
-    trimaps = {identity(source.trimap) for source in found if source.trimap is not None}
-    photographs = [source for source in found if identity(source.image) not in trimaps]
-    problems = [problem for source, problem in failed if identity(source.image) not in trimaps]
-    return Sources(photographs, sources.folders, sources.problems + problems + _shared(photographs))
+            failed.append((source, error))
+    trimaps = {source.trimap.identity for source in found if source.trimap is not None}
+    photographs = [source for source in found if source.image.identity not in trimaps]
+    problems = [problem for source, problem in failed if source.image.identity not in trimaps]
+    return replace(sources, found=photographs, problems=sources.problems + problems + _shared(photographs))
 
 
-def _shared(sources: list[Source]) -> list[str]:
+def _shared(sources: list[Source]) -> list[Problem]:
     users = defaultdict(list)
     for source in sources:
-        users[place(source.trimap or source.image)].append(source)
+        users[(source.trimap or source.image).target].append(source)
     return [
-        f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
-        " the photographs', or use a --manifest"
+        UsageError(
+            f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
+            " the photographs', or use a manifest",
+            "manifest",
+        )
         for same in users.values()
         if len({source.relative for source in same}) > 1
     ]
 
 
-def _by_pattern(pattern: str, source: Source) -> Path:
-    if source.image == STREAM:
+def _by_pattern(pattern: Place, source: Source) -> Place:
+    if source.image.is_stream:
         raise UsageError("a pattern needs the photograph's name, and standard input has none: name the trimap")
-    values = {STEM: source.image.stem, FOLDER: str(source.image.parent)}
-    filled = re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], pattern)
-    path = below(Path("."), filled)
-    if problem := unusable(path, "trimap"):
-        raise UsageError(f"{problem}, and {source.image} needs it")
-    if identity(path) == identity(source.image):
-        raise UsageError(f"{path} is both a photograph and its trimap by the pattern {pattern}")
-    return path
+    values = {STEM: source.image.path.stem, FOLDER: str(source.image.path.parent)}
+    filled = re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], pattern.text)
+    trimap = _usable(pattern.at(below(Path("."), filled)), source)
+    if trimap.identity == source.image.identity:
+        raise UsageError(f"{trimap} is both a photograph and its trimap by the pattern {pattern.text}")
+    return trimap
 
 
-def _of_frame(pattern: str, source: Source) -> Path:
+def _of_frame(pattern: Place, source: Source) -> Place:
     if source.frame is None:
         raise UsageError(f"the trimaps {pattern} are of a sequence, and {source.image} is no frame of one")
-    path = frame_path(pattern, source.frame)
-    if problem := unusable(path, "trimap"):
+    return _usable(pattern.at(frame_path(pattern.path, source.frame)), source)
+
+
+def _usable(trimap: Place, source: Source) -> Place:
+    if problem := unusable(trimap, "trimap"):
         raise UsageError(f"{problem}, and {source.image} needs it")
-    return path
+    return trimap
 
 
-def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, list[Path]] | None]) -> Path:
-    if source.image == STREAM:
+def _in_folder(folder: Place, source: Source, listed: Callable[[Place], dict[str, list[Place]] | None]) -> Place:
+    if source.image.is_stream:
         raise UsageError("a folder of trimaps needs a name to look for, and standard input has none: name the trimap")
     mirrored = folder / source.relative.parent
     held = folder if listed(mirrored) is None else mirrored
     there = listed(held) or {}
-    stem, beside = source.image.stem, identity(held) == identity(source.image.parent)
+    stem, beside = source.image.path.stem, held.identity == source.image.parent.identity
     suffixes = TRIMAP_SUFFIXES[1:] if beside else TRIMAP_SUFFIXES
     bases = dict.fromkeys((stem, *(stem.removesuffix(mark) for mark in PHOTO_SUFFIXES)))
     fitting = [path for base in bases for suffix in suffixes for path in there.get(base + suffix, ())]
@@ -237,16 +243,9 @@ def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, 
         raise UsageError(f"no trimap for {source.image} in {held}: {stem}{suffixes[0]}.png is looked for, and the like")
     if len(fitting) > 1:
         raise UsageError(f"{source.image} has two trimaps, {fitting[0]} and {fitting[1]}: keep one of them")
-    if problem := None if is_remote(folder) else unusable(fitting[0], "trimap"):
-        raise UsageError(f"{problem}, and {source.image} needs it")
-    return fitting[0]
+    return _usable(fitting[0], source)
 
 
-def _by_stem(folder: Path) -> dict[str, list[Path]] | None:
+def _by_stem(folder: Place) -> dict[str, list[Place]] | None:
     """Return a folder's pictures by their names without endings; None where there is no such folder."""
-    if not is_folder(folder):
-        return None
-    stems = defaultdict(list)
-    for path in pictures_in(folder):
-        stems[path.stem].append(path)
-    return stems
+    return by_stem(pictures_in(folder)) if folder.kind == "folder" else None

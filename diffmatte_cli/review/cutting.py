@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..composition.background import cutout
 from ..composition.foreground import estimate_foreground
-from ..inference.threads import one_thread
+from ..process.threads import one_thread
 
 __all__ = ["cut_out"]
 

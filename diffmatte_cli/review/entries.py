@@ -14,7 +14,7 @@ from ..imaging.folders import pictures_in
 from ..imaging.formats import WRITERS
 from ..planning.sequences import remarked, unmarked
 from ..planning.sources import ALPHA, STEM, Source, gather, paired
-from ..storage.paths import is_inside
+from ..storage.paths import Place
 from ..storage.remotes import is_remote, is_url
 from .rows import Row, merged, reports_in, rows_of
 
@@ -33,7 +33,7 @@ class Entry:
     Attributes:
         name: its place below the folder of results, without mark and ending.
         result: the alpha or the cutout.
-        photo, trimap, uncertainty: pictures that go with it, where known; they need not be there.
+        image, trimap, uncertainty: the photograph and what goes with it, where known; they need not be there.
         own_alpha: whether the photograph's own alpha channel is its trimap.
         spelled: the photograph as the report spells it, or as it was found; the result where there is none.
         risk: from the report, higher is worse.
@@ -42,7 +42,7 @@ class Entry:
 
     name: str
     result: Path
-    photo: Path | None = None
+    image: Path | None = None
     trimap: Path | None = None
     uncertainty: Path | None = None
     own_alpha: bool = False
@@ -72,67 +72,74 @@ def find_entries(
     Raises:
         UsageError: the folder, a report or the photographs cannot be used, or there is nothing to show.
     """
-    if not os.path.isdir(folder):
+    top = Place(folder)
+    if top.kind != "folder":
         raise UsageError(f"the folder of results {folder} does not exist, or is none")
     if trimap is not None and photos is None:
-        raise UsageError("--trimap says which trimaps go with --photos: name the folder of photographs, too")
+        raise UsageError("trimaps go with photographs: name their folder, too", "trimap", "photos")
     gathered = Gathered(reports=list(reports) or reports_in(folder))
-    rows = _rows(gathered, folder)
-    sources = _sources(photos, trimap, folder)
-    results = _results(gathered, folder, rows)
+    rows = _rows(gathered, top)
+    sources = _sources(photos, trimap, top)
+    results = _results(gathered, top, rows)
     for name, (result, row) in zip(_names([path for path, _ in results], folder), results, strict=True):
         source = sources.get(result.relative_to(folder).parent / _unmarked(result))
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
-        raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
+        raise UsageError(
+            f"the folder {folder} holds no results: files named like {marks}, or told of by a report", "report"
+        )
     return gathered
 
 
-def _rows(gathered: Gathered, folder: Path) -> dict[str, Row]:
+def _rows(gathered: Gathered, folder: Place) -> dict[str, Row]:
     """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
     rows: dict[str, Row] = {}
-    itself = os.path.realpath(folder)
     for report in gathered.reports:
         for row in rows_of(report, folder):
             elsewhere = row.output == _STDOUT or is_url(row.output)
-            place = itself if elsewhere else os.path.realpath(row.path(row.output))
-            if place != itself and is_inside(Path(place), folder):
-                rows[place] = merged(rows.get(place), row)
+            place = folder if elsewhere else folder.at(row.path(row.output))
+            if place.target != folder.target and place.is_inside(folder):
+                rows[place.target] = merged(rows.get(place.target), row)
             else:
                 gathered.outside += 1
     return rows
 
 
-def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path, Source]:
+def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Path, Source]:
     """Return photographs, with their trimaps where there are any, by their place below their folder."""
     if photos is None:
         return {}
-    if not (trimap in (None, ALPHA) or STEM in str(trimap) or os.path.isdir(str(trimap))):
-        raise UsageError(f"--trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}")
-    found = gather([os.path.join(".", photos)], recursive=True, except_in=folder)
+    trimaps = None if trimap in (None, ALPHA) else folder.named(trimap)
+    if trimaps is not None and STEM not in trimaps.text and trimaps.kind != "folder":
+        raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
+    found = gather([folder.named(os.path.join(".", photos))], recursive=True, except_in=folder)
     if found.problems:
         raise PlanError(found.problems)
     sources = {source.relative: source for source in reversed(found.found)}
-    if trimap not in (None, ALPHA):
-        sources |= {source.relative: source for source in reversed(paired(found, trimap).found)}
+    if trimaps is not None:
+        sources |= {source.relative: source for source in reversed(paired(found, trimaps).found)}
     return sources
 
 
-def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
+def _results(gathered: Gathered, folder: Place, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
-    pictures = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
-    places = {path: os.path.realpath(path) for path in pictures}
-    told = {path: rows.get(place) for path, place in places.items()}
+    found = pictures_in(folder, recursive=True)
+    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in _ENDINGS}
+    told = {path: rows.get(target) for path, target in pictures.items()}
     marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
     uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
     alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
-    beside = {path for path in pictures if places[path] in alphas}
+    beside = {path for path, target in pictures.items() if target in alphas}
     beside |= {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
     results = [path for path in pictures if told[path] or (marks[path] in MARKS and path not in beside)]
     gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
-    there, real = {places[path] for path in results}, os.path.realpath(folder)
-    missing = [(folder / os.path.relpath(place, real), row) for place, row in rows.items() if place not in there]
+    there = {pictures[path] for path in results}
+    missing = [
+        (folder.path / os.path.relpath(target, folder.target), row)
+        for target, row in rows.items()
+        if target not in there
+    ]
     return [(path, told[path]) for path in results] + missing
 
 
@@ -142,20 +149,21 @@ def _entry(name: str, result: Path, row: Row | None, source: Source | None, trim
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
     if source is not None:
         own_alpha = trimap == ALPHA
-        entry = replace(entry, photo=source.image, trimap=source.trimap, own_alpha=own_alpha, spelled=str(source.image))
+        found = None if source.trimap is None else source.trimap.path
+        entry = replace(entry, image=source.image.path, trimap=found, own_alpha=own_alpha, spelled=str(source.image))
     return entry if row is None else _told(entry, row)
 
 
 def _told(entry: Entry, row: Row) -> Entry:
     """Return the entry with what its row says."""
     told = row.path(row.image)
-    photo: Path | None = told
+    image: Path | None = told
     trimap: Path | None = row.path(row.trimap)
-    if row.image == _STDIN or (entry.photo and not is_remote(told) and not os.path.lexists(told)):
-        photo, trimap = entry.photo, entry.trimap or trimap
+    if row.image == _STDIN or (entry.image and not is_remote(told) and not os.path.lexists(told)):
+        image, trimap = entry.image, entry.trimap or trimap
     return replace(
         entry,
-        photo=photo,
+        image=image,
         trimap=None if row.trimap in (ALPHA, _STDIN) else trimap,
         uncertainty=row.path(row.uncertainty) if row.uncertainty else entry.uncertainty,
         own_alpha=row.trimap == ALPHA,

@@ -1,7 +1,5 @@
 """Read reports back: rows by the result that they tell of. Standard library only."""
 
-import csv
-import json
 import math
 import os
 from collections import Counter
@@ -12,9 +10,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..planning.manifest import is_path
-from ..planning.rows import REPORTS
-from ..storage.paths import is_inside, location
+from ..storage.paths import Place, location
 from ..storage.remotes import is_url
+from ..storage.tables import TABLES, read_table
 
 __all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
 
@@ -50,7 +48,7 @@ class Row:
 def reports_in(folder: Path) -> list[Path]:
     """List the reports that lie in a folder, the oldest first; other tables are passed by."""
     try:
-        tables = [path for path in folder.iterdir() if path.suffix.lower() in REPORTS and path.is_file()]
+        tables = [path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()]
         return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
     except OSError as error:
         raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
@@ -63,19 +61,22 @@ def _is_report(path: Path) -> bool:
         return False
 
 
-def rows_of(report: Path, folder: Path) -> list[Row]:
+def rows_of(report: Path, folder: Place) -> list[Row]:
     """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
 
     It is the current folder, the report's, or one above the results' ``folder``: where their outputs lie inside that.
     """
     rows = list(read_report(report))
-    bases = (Path(), report.parent, *folder.parents, *Path(os.path.realpath(folder)).parents)
+    bases = (Path(), report.parent, *folder.path.parents, *Path(folder.target).parents)
     outputs, images = (_folders(getattr(row, name) for row in rows) for name in ("output", "image"))
 
     def fit(base: Path) -> tuple[int, int]:
-        inside = Counter({place: count for place, count in outputs.items() if is_inside(base / place, folder)})
+        inside = Counter({name: n for name, n in outputs.items() if folder.at(base / name).is_inside(folder)})
         # Where no result was made, their folder may be missing, too.
-        return _there(base, inside), _there(base, images) if inside else 0
+        return there(base, inside), there(base, images) if inside else 0
+
+    def there(base: Path, names: Counter[str]) -> int:
+        return sum(count for name, count in names.items() if folder.at(base / name).kind == "folder")
 
     best = max(bases, key=fit)
     return [replace(row, base=best) for row in rows]
@@ -85,40 +86,19 @@ def _folders(paths: Iterable[str]) -> Counter[str]:
     return Counter(os.path.dirname(path) for path in paths if not is_url(path))
 
 
-def _there(base: Path, folders: Counter[str]) -> int:
-    return sum(count for place, count in folders.items() if os.path.isdir(base / place))
-
-
 def read_report(path: Path) -> Iterator[Row]:
     """Yield a report's rows; columns that it lacks are taken as empty.
 
     Raises:
         UsageError: it cannot be read, or is no report; the message names the line.
     """
-    if path.suffix.lower() not in REPORTS:
-        raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            lines = csv.DictReader(file) if path.suffix.lower() == ".csv" else map(_object, filter(str.strip, file))
-            for number, line in enumerate(lines, 1):
-                yield _row(line, number, path)
-    except OSError as error:
-        raise UsageError(f"cannot read the report {path}: {error.strerror}") from error
-    except csv.Error as error:
-        raise UsageError(f"the report {path} is no CSV: {error}") from error
-
-
-def _object(line: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    for number, row in read_table(path, "report"):
+        yield _row({} if isinstance(row, str) else row, number, path)
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> Row:
     if not all(map(_name, map(line.get, _NEEDED))):
-        raise UsageError(f"row {number} of {path} is not one of a report of `diffmatte matte --report`")
+        raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
     image, trimap, output, status = (line[name] for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
     return Row(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))

@@ -1,25 +1,18 @@
 """Paths as people write them: files, folders, URLs, and ``-`` for the streams of a pipe. Standard library only."""
 
 import os
+import stat
 from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import UsageError
 from . import remotes
 from .remotes import is_remote, is_url, remote
 
-__all__ = [
-    "STREAM",
-    "below",
-    "identity",
-    "is_folder",
-    "is_inside",
-    "kind",
-    "location",
-    "names_folder",
-    "place",
-    "spelled",
-]
+__all__ = ["STREAM", "Place", "below", "location", "spelled"]
 
 # Standard input or output; a file of this name is kept apart by ``location``.
 STREAM = Path("-")
@@ -28,8 +21,8 @@ STREAM = Path("-")
 def location(text: str) -> Path:
     """Return the path of an argument: ``-`` is the stream, ``./-`` a file called so; ``s3://`` begins a URL.
 
-    Raises UsageError for an empty text, as a shell makes it of a variable that is not set, and for a URL of a
-    kind that is not known.
+    Raises UsageError for an empty text, as a shell makes it of a variable that is not set, and for a URL of an
+    unknown scheme.
     """
     if not text:
         raise UsageError("a path is empty: is a variable of the shell not set?")
@@ -44,51 +37,164 @@ def below(folder: Path, text: str) -> Path:
     return location(text if is_url(text) else os.path.join(folder, text))
 
 
-def names_folder(text: str) -> bool:
-    """Tell whether an argument names a folder: one that is there, or any name that ends in a slash."""
-    return text != str(STREAM) and bool(text) and (text.endswith("/") or is_folder(location(text)))
-
-
-def kind(path: Path) -> str | None:
-    """Return "file", "folder", "other", "dead link", or None where there is nothing.
-
-    Raises UsageError where a remote place does not say.
-    """
-    if is_remote(path):
-        return remotes.kind(path)
-    if os.path.isfile(path):
-        return "file"
-    if os.path.isdir(path):
-        return "folder"
-    return "other" if os.path.exists(path) else "dead link" if os.path.lexists(path) else None
-
-
-def is_folder(path: Path) -> bool:
-    """Tell whether a folder is there; raises UsageError where a remote place does not say."""
-    return kind(path) == "folder"
-
-
 def spelled(path: Path, stream: str) -> str:
     """Return a path for a message; ``stream`` is what ``-`` is called there."""
     return stream if path == STREAM else str(path)
 
 
-def identity(path: Path) -> Hashable:
-    """Return what two paths to one file have in common, links and spellings aside; the file need not exist."""
-    if is_remote(path):
-        return remotes.place(path)
+class _Answer(NamedTuple):
+    """What the disk says of a path: its kind, what it shares with other paths to one file, and why it says nothing."""
+
+    kind: str | None
+    identity: tuple[int, int] | None = None
+    is_link: bool = False
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path with what the disk or the store says of it: each answer is asked for once, when it is first needed.
+
+    Places made of one another share their answers. One plan makes all of its places of the first; whoever writes
+    later makes new ones, because a link may have come since.
+
+    Attributes:
+        path: the path.
+        text: the argument that it was written as; empty where it was none.
+        told: its kind, where a listing told it.
+    """
+
+    path: Path
+    text: str = ""
+    told: str | None = field(default=None, compare=False, repr=False)
+    _known: "dict[str, Place]" = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Remember the place for those that are made of it."""
+        self._known[str(self.path)] = self
+
+    def __str__(self) -> str:
+        """Return the path for a message."""
+        return str(self.path)
+
+    def __truediv__(self, name: str | Path) -> "Place":
+        """Return the place of something in this folder."""
+        return self.at(self.path / name)
+
+    def at(self, path: Path, told: str | None = None) -> "Place":
+        """Return the place of another path."""
+        return self._known.get(str(path)) or Place(path, told=told, _known=self._known)
+
+    def named(self, text: str) -> "Place":
+        """Return the place of an argument; raises what ``location`` does."""
+        place = self.at(location(text))
+        return place if place.text == text else Place(place.path, text, _known=self._known)
+
+    @property
+    def parent(self) -> "Place":
+        """The folder that the path names it in."""
+        return self.at(self.path.parent)
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return self.path.stem
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard input or output."""
+        return self.path == STREAM
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a URL."""
+        return is_remote(self.path)
+
+    @property
+    def names_folder(self) -> bool:
+        """Whether it is a folder, or was written as one, with a slash at its end; raises what ``kind`` does."""
+        return self.text.endswith("/") or self.kind == "folder"
+
+    @property
+    def kind(self) -> str | None:
+        """What is there: "file", "folder", "stream", "other", "broken symlink", or None.
+
+        Raises UsageError where a store does not say.
+        """
+        return self.told or self._answer.kind
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symlink itself."""
+        return self.told is None and not self.is_remote and self._answer.is_link
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the disk does not say whether anything is there; None where it does."""
+        return self._answer.refusal
+
+    @property
+    def identity(self) -> Hashable:
+        """What all paths to one file have in common, hard links too; nothing need be there."""
+        return self.target if self.is_remote else self._answer.identity or self.target
+
+    @cached_property
+    def target(self) -> str:
+        """Where the path leads, once every symlink is followed; nothing need be there."""
+        if self.is_remote:
+            return remotes.place(self.path)
+        if self.is_link or self.path.name in ("", ".."):
+            return os.path.realpath(self.path)
+        return os.path.join(self.parent.target, self.path.name)
+
+    def is_inside(self, folder: "Place") -> bool:
+        """Tell whether it lies in a folder, or is it, once every symlink is followed."""
+        return f"{self.target}/".startswith(f"{folder.target.rstrip('/')}/")
+
+    @cached_property
+    def kinds(self) -> dict[str, str | None]:
+        """What is in a folder: names in order, each with its kind, None for a symlink.
+
+        Raises UsageError where it cannot be looked into.
+        """
+        if self.is_remote:
+            return dict(remotes.listing(self.path))
+        try:
+            with os.scandir(self.path) as entries:
+                return dict(sorted((entry.name, _kind_of(entry)) for entry in entries))
+        except OSError as error:
+            raise UsageError(f"cannot look into the folder {self}: {error.strerror}") from error
+
+    @property
+    def contents(self) -> "list[Place]":
+        """What is in a folder, by name; raises what ``kinds`` does."""
+        return [self.at(self.path / name, kind) for name, kind in self.kinds.items()]
+
+    @cached_property
+    def _answer(self) -> _Answer:
+        if self.is_stream:
+            return _Answer("stream")
+        return _Answer(remotes.kind(self.path)) if self.is_remote else _asked(self.path)
+
+
+def _asked(path: Path) -> _Answer:
+    is_link = False
     try:
-        found = os.stat(path)
-    except OSError:
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino
+        found = os.lstat(path)
+        if is_link := stat.S_ISLNK(found.st_mode):
+            found = os.stat(path)
+    except OSError as error:
+        if is_link:
+            return _Answer("broken symlink", is_link=True)
+        absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return _Answer(None, refusal=None if absent else error.strerror)
+    kind = "file" if stat.S_ISREG(found.st_mode) else "folder" if stat.S_ISDIR(found.st_mode) else "other"
+    return _Answer(kind, (found.st_dev, found.st_ino), is_link)
 
 
-def place(path: Path) -> str:
-    """Return where a path leads, once every link is followed."""
-    return remotes.place(path) if is_remote(path) else os.path.realpath(path)
-
-
-def is_inside(path: Path, folder: Path) -> bool:
-    """Tell whether a path lies in a folder, or is it, once every link is followed."""
-    return location(place(path)).is_relative_to(location(place(folder)))
+def _kind_of(entry: "os.DirEntry[str]") -> str | None:
+    if entry.is_symlink():
+        return None
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"

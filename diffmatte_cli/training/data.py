@@ -2,10 +2,13 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event as SharedEvent
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
 from ..imaging.read import read_grey, read_image
-from ..inference.threads import one_thread
 from ..priors.colours import colour_priors
-from ..stopping import SIGNALS
+from ..process.threads import one_thread
+from ..stopping import SIGNALS, signals_handled
 from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
 from .config import DataConfig, TrainConfig
@@ -45,6 +48,7 @@ __all__ = [
 # (seed, index, crop) -> one sample's layers.
 Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
+Flag = threading.Event | SharedEvent
 # Validation pictures that are made: drawn, or of rendered subjects, of which every twelfth is held out.
 DRAWN, RENDERED = MADE
 HELD_OUT = 12
@@ -109,8 +113,9 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
     """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``."""
     materials = read_materials(config)
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
-    mattes = materials.mattes + materials.rendered if isinstance(materials, Assets) else ()
-    sources = list_sources(materials.backgrounds, foregrounds, mattes)
+    mattes = materials.mattes if isinstance(materials, Assets) else ()
+    shown, held_out = _rendered(config)
+    sources = list_sources(materials.backgrounds, foregrounds, mattes + shown + held_out)
     if config.validation not in ("", *MADE):
         sources += list_validation(Path(config.validation))
     check_data(sources, remembered, progress)
@@ -118,7 +123,7 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
 
 def batches(
     config: TrainConfig, source: Compose, first: int, device: torch.device, share: Share | None = None
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield this process's micro-batches from step ``first`` to the run's last, on a device.
 
     On the CPU a step's samples are the same however the run was interrupted before it, and however many
@@ -126,24 +131,44 @@ def batches(
     device finishes its batches itself.
     """
     priors, workers = config.model.priors, config.data.workers
-    samples = _MicroBatches(config, source, first, share or Share(), device.type == "cpu")
+    ended: Flag = get_context("spawn").Event() if workers else threading.Event()
+    samples = _MicroBatches(config, source, first, share or Share(), device.type == "cpu", ended)
     loader = DataLoader(
         samples,
+        sampler=takewhile(lambda _: not ended.is_set(), range(len(samples))),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=2 if workers else None,
         multiprocessing_context="spawn" if workers else None,
         worker_init_fn=_ignore_endings,
     )
-    with _ignored_endings():
-        made: Any = iter(loader)
-    try:
+    with signals_handled(signal.SIG_IGN):  # which workers begin with
+        made = _collected(iter(loader), ended)
+    with closing(made):
         for batch in made:
             if isinstance(batch, Exception):
                 raise batch
             yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
+
+
+def _collected(loading: Any, ended: Flag) -> Generator[Any]:
+    """Yield what a loader makes; closed before its end, take what it was asked for already, and ask for no more.
+
+    Otherwise a worker might end while a thread of its own sends a batch: Python stops that thread within torch's code,
+    which then aborts the process.
+    """
+    try:
+        for item in loading:
+            try:
+                yield item
+            except GeneratorExit:
+                ended.set()
+                with suppress(RuntimeError):  # a worker was killed
+                    for _ in loading:
+                        pass
+                raise
     finally:
-        made = None  # sends the workers home, however long a traceback holds on to this frame
+        del loading  # sends the workers home, however long a traceback holds on to this frame
 
 
 def _ignore_endings(_: int = 0) -> None:
@@ -152,37 +177,25 @@ def _ignore_endings(_: int = 0) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-@contextmanager
-def _ignored_endings() -> Iterator[None]:
-    """Begin worker processes that ignore what ends a run from their very start."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    _ignore_endings()
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _MicroBatches(Dataset["Stack | Batch | Exception"]):
-    """A process's micro-batches for the steps that are left.
+class _MicroBatches(Dataset["Stack | Batch | Exception | None"]):
+    """A process's micro-batches for the steps that are left; once ``ended`` is set, nothing.
 
     What goes wrong is returned, to be raised by the parent: raised in a worker it would be a traceback's text, and its
     frames would keep the workers from being sent home.
     """
 
-    def __init__(self, config: TrainConfig, source: Compose, first: int, share: Share, finished: bool) -> None:
+    def __init__(
+        self, config: TrainConfig, source: Compose, first: int, share: Share, finished: bool, ended: Flag
+    ) -> None:
         self.config, self.source, self.first, self.share, self.finished = config, source, first, share, finished
+        self.ended = ended
 
     def __len__(self) -> int:
         return (self.config.optimiser.steps - self.first) * self.share.parts
 
-    def __getitem__(self, item: int) -> Stack | Batch | Exception:
+    def __getitem__(self, item: int) -> Stack | Batch | Exception | None:
         try:
-            return self._made(item)
+            return None if self.ended.is_set() else self._made(item)
         except Exception as error:
             return error
 

@@ -1,4 +1,4 @@
-"""Begin an encoder with what others trained on ImageNet: DINO, MAE, ResNet-34 and Swin-T checkpoints, strictly."""
+"""Begin an encoder with what others trained on ImageNet: DINO, MAE, EfficientNet, ResNet-34 and Swin-T, strictly."""
 
 import importlib.metadata
 import re
@@ -78,7 +78,6 @@ def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = N
     path = _located(source, store or Store(), progress)
     tensors = _read(path)
     layout = _layout(path, tensors, model.config)
-    tensors = layout.converted(tensors)
     match = _match(path, layout, tensors, model.encoder)
     _check(path, layout, tensors, match, model.config)
     return _load(path, layout, match, model.encoder)
@@ -210,8 +209,8 @@ def _fitting(path: Path, layout: Layout, tensors: Tensors) -> str | None:
 
 
 def _load(path: Path, layout: Layout, match: _Match, encoder: nn.Module) -> Report:
-    state, filled, widened = encoder.state_dict(), dict(match.found), {}
-    for key, tensor in match.found.items():
+    state, filled, widened = encoder.state_dict(), layout.converted(match.found), {}
+    for key, tensor in tuple(filled.items()):
         if widening := layout.widening(key):
             filled[key], widened[key] = widening.filled(state[key], tensor), widening.name
     encoder.load_state_dict(state | filled)

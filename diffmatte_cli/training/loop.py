@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -108,7 +109,7 @@ class Trainer:
         """Go on from the folder's checkpoint, exactly as if there had been no interruption."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
-            raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from: leave out --resume")
+            raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from", "resume")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             config = state["config"]
@@ -125,9 +126,13 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train to the last step, or until ``stopping`` says so."""
+        materials = composer(self.config.data)
+        with closing(batches(self.config, materials, self.step, self.processes.device, self.share)) as source:
+            return self._run(source)
+
+    def _run(self, source: Iterator[Batch]) -> Outcome:
         config, steps, is_main = self.config, self.config.optimiser.steps, self.processes.is_main
         pairs = read_validation(config.data)
-        source = batches(config, composer(config.data), self.step, self.processes.device, self.share)
         objective = self.processes.wrap(self.objective)
         log = Log(self.folder, self.step, config.run.tensorboard) if is_main else None
         saved = time.monotonic()

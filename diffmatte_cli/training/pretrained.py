@@ -58,8 +58,8 @@ class Layout:
 
     ``recognised`` tells it by the file's tensors. ``renamed`` are patterns of theirs and what to put there, one
     after another. ``fresh`` are tensors that only ours has, ``unused`` those that only the file may have, both
-    with a name for people; the first pattern that is found counts. ``converted`` turns the file's tensors into what
-    they are for RGB normalised by ImageNet's statistics.
+    with a name for people; the first pattern that is found counts. ``converted`` turns the file's tensors, by our
+    names and once they are known to fit, into what they are for RGB normalised by ImageNet's statistics.
     """
 
     name: str
@@ -189,11 +189,10 @@ _SWIN_TIMM = Layout(
 
 def _renormalised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let a stem that was trained on (255 x - 127) / 128 take RGB normalised by ImageNet's statistics."""
-    kernel = tensors["_conv_stem.weight"].contiguous()
+    kernel, centre = (tensors[name].float() for name in ("stem.0.weight", "stem.1.running_mean"))
     std, mean = (kernel.new_tensor(value).reshape(1, 3, 1, 1) for value in (PIXEL_STD, PIXEL_MEAN))
     constant = (kernel * (255 * mean - 127) / 128).sum(dim=(1, 2, 3))
-    centre = tensors["_bn0.running_mean"] - constant
-    return tensors | {"_conv_stem.weight": kernel * 255 * std / 128, "_bn0.running_mean": centre}
+    return tensors | {"stem.0.weight": kernel * 255 * std / 128, "stem.1.running_mean": centre - constant}
 
 
 # Blocks by number in the file, by stage and number here.

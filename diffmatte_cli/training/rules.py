@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..model.checkpoint import RESERVED, WIDEST_DECODER
-from ..model.config import MOST_STEPS as MOST_SAMPLING_STEPS
-from ..model.config import SCHEDULE_NAMES
 from ..model.encoders.base import encoder_class
-from ..planning.settings import MOST_THREADS
+from ..settings import MOST_STEPS as MOST_SAMPLING_STEPS
+from ..settings import MOST_THREADS, SCHEDULE_NAMES
 from .objective import ALIGNMENTS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ..imaging.orientation import swaps_sides
 from ..imaging.read import Grey, Photo
 from .band import Band
 from .masks import trimap_from_mask
-from .morphology import grown, shrunk
+from .morphology import dilate, erode
 from .trimap import BACKGROUND, FOREGROUND, UNKNOWN, Finding, diagnose, fit_to_photo, main_grey, parse_trimap
 
 __all__ = ["Diagnosis", "examine"]
@@ -101,7 +101,7 @@ def _has_jpeg_noise(levels: Levels) -> bool:
     if near.mean() <= JPEG_SHARE or near.sum() <= JPEG_EXCESS * far.sum():
         return False
     classes = _nearest(levels)
-    beyond = sum((near & shrunk(classes == value, NARROW)).sum() for value in (BACKGROUND, UNKNOWN, FOREGROUND))
+    beyond = sum((near & erode(classes == value, NARROW)).sum() for value in (BACKGROUND, UNKNOWN, FOREGROUND))
     return bool(beyond > JPEG_BEYOND * near.sum())
 
 
@@ -157,10 +157,10 @@ def _thin(trimap: Trimap) -> tuple[list[Finding], Trimap]:
     height, width = trimap.shape
     pixels = max(2, round(THINNEST * max(height, width)))
     subject, background = trimap == FOREGROUND, trimap == BACKGROUND
-    edge = subject & grown(~subject, 1)
+    edge = subject & dilate(~subject, 1)
     if not edge.any() or not background.any():
         return [], trimap
-    thin = edge & grown(background, pixels)
+    thin = edge & dilate(background, pixels)
     share = float(thin.sum() / edge.sum())
     if share < THIN_EDGE:
         return [], trimap
@@ -168,6 +168,6 @@ def _thin(trimap: Trimap) -> tuple[list[Finding], Trimap]:
         f"along {share:.0%} of the subject's edge the grey band is under {pixels} pixels wide, too thin for soft edges"
         f" at {width}x{height}: paint it wider"
     )
-    close = grown(thin, max(pixels, *Band().pixels(height, width)))
+    close = dilate(thin, max(pixels, *Band().pixels(height, width)))
     mended = _if_complete(np.where(close, np.uint8(UNKNOWN), trimap))
     return [Finding("thin", text, mended is not None)], trimap if mended is None else mended

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .band import Band
-from .morphology import shrunk
+from .morphology import erode
 from .trimap import trimap_of
 
 __all__ = ["trimap_from_alpha", "trimap_from_mask"]
@@ -19,7 +19,7 @@ def trimap_from_mask(levels: NDArray[np.float32], band: Band) -> NDArray[np.uint
     Everything between 5 % and 95 % is unknown, and so is what lies within ``band`` of the edge.
     """
     inside, outside = band.pixels(*levels.shape)
-    return trimap_of(shrunk(levels >= SURE_FOREGROUND, inside), shrunk(levels <= SURE_BACKGROUND, outside))
+    return trimap_of(erode(levels >= SURE_FOREGROUND, inside), erode(levels <= SURE_BACKGROUND, outside))
 
 
 def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> NDArray[np.uint8]:
@@ -28,4 +28,4 @@ def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> 
     Everything between 0 and 1 is unknown, and so is what lies within ``inside`` pixels of it in the foreground, and
     within ``outside`` pixels in the background.
     """
-    return trimap_of(shrunk(alpha >= 1, inside), shrunk(alpha <= 0, outside))
+    return trimap_of(erode(alpha >= 1, inside), erode(alpha <= 0, outside))

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,18 +15,18 @@ from typing import TYPE_CHECKING
 
 from ..console import say_nothing
 from ..errors import DiffmatteError, UsageError, WeightsError
+from ..process.sharing import silence
 from ..version import __version__
-from .records import WeightsRecord, is_repository
-from .store import Copy, ModelSource, Store, check_copy, file_sha256, in_megabytes, resolve_model
+from .records import WeightsRecord
+from .store import ModelSource, Store, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
 
 if TYPE_CHECKING:
+    from huggingface_hub import HfApi
     from huggingface_hub.file_download import HfFileMetadata
 
-__all__ = ["fetch", "hub_client", "obtain", "remove_cached"]
+__all__ = ["fetch", "hub_api", "hub_client", "obtain", "remove_cached"]
 
 Tell = Callable[[str], object]
-# As fsspec writes them, a file of a repository at a branch, tag or commit.
-_LOCATION = re.compile(r"hf://([^/@]+/[^/@]+)(?:@([^/@]+))?/([^@]+)")
 _DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
 
 
@@ -41,13 +40,16 @@ def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Te
     record = source.record
     if record is None:
         return source.path
-    copy = source.copy
+    copy, again = source.copy, ""
     if copy is not None and not os.path.exists(copy.path):  # replaced by another process since it was resolved
         copy = resolve_model(record.name, store).copy
-    again = ""
     if copy is not None:
-        if _is_sound(record.name, copy, store):
+        try:
+            check_copy(record.name, copy)
             return copy.path
+        except WeightsError:
+            if copy.kind != "cached" or store.is_offline:
+                raise
         again = " again, since what is in the cache is damaged"
     tell(f"pulling {record.name}{again}, {in_megabytes(record.size or 0)}, from {record.repo}")
     return _pull(record, store, progress)
@@ -62,15 +64,18 @@ def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
     Raises UsageError for another form, and for a file that is not in the cache while the network is out of
     bounds; WeightsError when pulling fails.
     """
-    found = _LOCATION.fullmatch(location)
-    if found is None or not is_repository(found[1]):
-        raise UsageError(
-            f"{location} is no file on the Hub: write hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE"
-        )
-    repo, revision, filename = found[1], found[2] or "main", found[3]
     with hub_client(f"pull {location}", store, progress):
-        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub import parse_hf_uri, try_to_load_from_cache
+        from huggingface_hub.errors import HfUriError
 
+        try:
+            uri = parse_hf_uri(location)
+            if uri.type != "model" or not uri.path_in_repo:
+                raise HfUriError(location, "no file of a model")
+        except HfUriError as error:
+            form = "hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE"
+            raise UsageError(f"{location} is no file on the Hub: write {form}") from error
+        repo, filename, revision = uri.id, uri.path_in_repo, uri.revision or "main"
         cached = try_to_load_from_cache(repo, filename, cache_dir=store.hub_cache, revision=revision)
         if isinstance(cached, str):
             return Path(cached)
@@ -83,58 +88,34 @@ def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
         return _download(repo, filename, revision, store)
 
 
-def _is_sound(name: str, copy: Copy, store: Store) -> bool:
-    """Check a file on disk; a bad one in the cache is no error where it can be pulled anew."""
-    try:
-        check_copy(name, copy)
-    except WeightsError:
-        if copy.kind != "cached" or store.is_offline:
-            raise
-        return False
-    return True
-
-
 def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
-    """Fetch a pinned file into the cache and check it; what is there and differs goes once the Hub offers better."""
+    """Fetch a pinned file into the cache and check it; what is there and differs is replaced if the Hub has better."""
     with hub_client(f"pull {record.name} from {record.repo}", store, progress):
         _check_offer(record)
-        blob = store.repo_folder(record) / "blobs" / str(record.sha256)
-        for place in (store.cached_path(record), blob):  # or the client would take them for the file
-            _clear(place, record, store)
-        path = _download(str(record.repo), str(record.filename), str(record.revision), store)
-        found = file_sha256(path)
-        if found != record.sha256:
-            _discard(path, store)
-            raise _OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
-    return path
+        for is_last in (False, True):
+            path = _download(str(record.repo), str(record.filename), str(record.revision), store, force=is_last)
+            if (found := file_sha256(path)) == record.sha256:
+                return path
+            # The client replaces what it has linked to and nothing else.
+            if not (path.is_symlink() and _is_cached(path, store)):
+                path.unlink(missing_ok=True)
+        _remove(path, store)
+        raise _OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
 
 
-def _clear(path: Path, record: WeightsRecord, store: Store) -> None:
-    """Remove a file that is not the pinned one, unless another process replaces it meanwhile."""
-    try:
-        before, found, after = path.stat(), file_sha256(path), path.stat()
-    except (OSError, WeightsError):
-        return  # not there, or gone by now
-    if found != record.sha256 and (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
-        _discard(path, store)
+def _download(repo: str, filename: str, revision: str, store: Store, *, force: bool = False) -> Path:
+    """Let the client fetch a file, with ``force`` even if it has it.
 
-
-def _download(repo: str, filename: str, revision: str, store: Store) -> Path:
-    """Let the client fetch a file. It resumes what stops; what is reset, it gives up, so that is tried again."""
-    import httpx2
-    from huggingface_hub import hf_hub_download
+    It resumes what stops; what is reset, it gives up, so that is tried again.
+    """
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     for more_tries in (True, True, False):
         try:
-            path = hf_hub_download(
-                repo,
-                filename,
-                revision=revision,
-                cache_dir=store.hub_cache,
-                library_name="diffmatte",
-                library_version=__version__,
+            path = hub_api().hf_hub_download(
+                repo, filename, revision=revision, cache_dir=store.hub_cache, force_download=force
             )
-        except httpx2.ReadError:
+        except httpx.ReadError:
             if not more_tries:
                 raise
         else:
@@ -151,14 +132,10 @@ def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
 
     The client's own request repeats for up to six minutes when nobody answers.
     """
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import constants, hf_hub_url
 
-    offer = get_hf_file_metadata(
-        hf_hub_url(repo, filename, revision=revision),
-        timeout=constants.HF_HUB_ETAG_TIMEOUT,
-        library_name="diffmatte",
-        library_version=__version__,
-    )
+    url = hf_hub_url(repo, filename, revision=revision)
+    offer = hub_api().get_hf_file_metadata(url=url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     is_pinned = re.fullmatch(r"[0-9a-f]{40}", revision) is not None
     if offer.commit_hash is None or offer.etag is None or (is_pinned and offer.commit_hash != revision):
         raise _OfferError(f"{constants.ENDPOINT} does not answer as a Hub does: check HF_ENDPOINT, proxy and firewall")
@@ -175,37 +152,35 @@ def _check_offer(record: WeightsRecord) -> None:
         raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
 
 
-def _discard(path: Path, store: Store) -> None:
-    """Remove a file from the cache with every link on the way to it; a file outside the cache stays.
-
-    The client links snapshots to blobs, and those to a store that all repositories share.
-    """
-    while path.is_symlink() and _is_inside(path, store):
-        target = path.parent / os.readlink(path)
-        path.unlink(missing_ok=True)
-        path = target
-    if _is_inside(path, store):
-        path.unlink(missing_ok=True)
-
-
-def _is_inside(path: Path, store: Store) -> bool:
-    return Path(os.path.realpath(path.parent)).is_relative_to(store.hub_cache)
-
-
 def remove_cached(path: Path, store: Store) -> None:
     """Remove a pulled file from the cache, with its content unless another snapshot needs it."""
     with hub_client(f"remove {path}", store, progress=False):
-        from huggingface_hub import scan_cache_dir
+        _remove(path, store)
 
-        if not path.resolve().is_relative_to(store.hub_cache):  # somebody's own link to somewhere else
-            path.unlink()
-            return
+
+def _remove(path: Path, store: Store) -> None:
+    from huggingface_hub import scan_cache_dir
+
+    if _is_cached(path, store):  # and no link of somebody's own to somewhere else
+        content = path.resolve()
         cache = scan_cache_dir(store.hub_cache)
-        revisions = (revision for repo in cache.repos for revision in repo.revisions)
-        files = [file for revision in revisions for file in revision.files if file.file_path == path]
-        cache.delete_files(*files).execute()
+        files = (file for repo in cache.repos for revision in repo.revisions for file in revision.files)
+        cache.delete_files(*(file for file in files if file.file_path == path)).execute()
         if path.exists():  # not seen, since another file of its repository is broken
-            _discard(path, store)
+            content.unlink()
+    path.unlink(missing_ok=True)
+
+
+def _is_cached(path: Path, store: Store) -> bool:
+    """Tell whether a file's content lies in the cache, too."""
+    return path.resolve().is_relative_to(store.hub_cache)
+
+
+def hub_api() -> "HfApi":
+    """Return the client's methods, by which it is told who asks."""
+    from huggingface_hub import HfApi
+
+    return HfApi(library_name="diffmatte", library_version=__version__)
 
 
 @contextmanager
@@ -214,17 +189,15 @@ def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
 
     ``action`` completes "cannot ..."; ``progress`` lets the client show its bars on a terminal.
     """
-    try:
-        import huggingface_hub.constants  # noqa: F401
-    except ValueError as error:  # it reads its variables then
-        raise UsageError(f"HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT must be whole numbers: {error}") from error
+    client_settings()
     try:
         with _muted(progress):
             yield
     except DiffmatteError:
         raise
     except Exception as error:  # a client with three transports raises what it likes
-        raise WeightsError(f"cannot {action}: {_reason(error, store)}") from error
+        folder = ("cache_dir",) if isinstance(error, OSError) and error.errno is not None else ()
+        raise WeightsError(f"cannot {action}: {_reason(error, store)}", *folder) from error
 
 
 @contextmanager
@@ -233,7 +206,7 @@ def _muted(progress: bool) -> Iterator[None]:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        stack.enter_context(silence)
         if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
             stack.callback(set_verbosity, logging.WARNING)
             set_verbosity(logging.CRITICAL)
@@ -245,9 +218,9 @@ def _muted(progress: bool) -> Iterator[None]:
 
 def _reason(error: BaseException, store: Store) -> str:
     """Say what went wrong, and what to do, in half a sentence."""
-    import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     if isinstance(error, _OfferError):
         return str(error)
@@ -255,17 +228,17 @@ def _reason(error: BaseException, store: Store) -> str:
         return _refusal(error.response.status_code, str(error.server_message or "no reason given"))
     if error.__cause__ is not None and isinstance(error, FileNotFoundError | RuntimeError):
         return _reason(error.__cause__, store)  # the client's wrappers, which say less
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, httpx.TimeoutException):
         return (
             f"{constants.ENDPOINT} does not answer in time: try again later, or allow more seconds with"
             " HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
         )
-    if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError | httpx2.WriteError):
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return "the connection broke off: run the command again"
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, httpx.TransportError):
         return f"{constants.ENDPOINT} cannot be reached ({error}): check the network, the proxy and HF_ENDPOINT"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another with --cache-dir"
+        return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another folder"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE forbids the network: unset it"
     if type(error) is OSError:  # the client's own count of the bytes

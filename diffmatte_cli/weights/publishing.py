@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
-from ..version import __version__
-from .hub import hub_client
+from .hub import hub_api, hub_client
 from .records import WeightsRecord, check_name, is_repository
 from .store import Store, file_sha256, in_megabytes
 
@@ -22,12 +21,12 @@ def publish(name: str, file: Path, repo: str, store: Store, *, progress: bool = 
     """
     check_name(name, f"cannot publish {name!r}")
     if not is_repository(repo):
-        raise UsageError(f"--repo must be OWNER/REPO, not {repo!r}")
+        raise UsageError(f"the repository must be OWNER/REPO, not {repo!r}", "repo")
     draft = _draft(name, file, store.records().get(name))
     with hub_client(f"publish {name} to {repo}", store, progress):
-        from huggingface_hub import CommitOperationAdd, HfApi
+        from huggingface_hub import CommitOperationAdd
 
-        api = HfApi(library_name="diffmatte", library_version=__version__)
+        api = hub_api()
         api.create_repo(repo, exist_ok=True)
         record = replace(draft, repo=repo, filename=f"{name}.safetensors")
         contents: dict[str, str | bytes] = {f"{name}.safetensors": str(file), "README.md": model_card(record).encode()}

@@ -1,7 +1,7 @@
 """Which models there are, and where each one's weights lie on disk.
 
-Standard library only, so that a wrong name is told, and a listing printed, before anything heavy is
-imported. Nothing here uses the network: ``diffmatte_cli.weights.hub`` does.
+A wrong name is told, and a listing printed, before anything heavy is imported. Nothing here uses the network:
+``diffmatte_cli.weights.hub`` does.
 """
 
 import hashlib
@@ -9,22 +9,14 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from ..errors import UsageError, WeightsError
 from ..model.config import VARIANTS
 from .records import PACKAGE, WeightsRecord, read_records
 
-__all__ = [
-    "Copy",
-    "ModelSource",
-    "Store",
-    "check_copy",
-    "file_or_variant",
-    "file_sha256",
-    "in_megabytes",
-    "resolve_model",
-    "sha256_of_model",
-]
+__all__ = ["Copy", "ModelSource", "Store", "check_copy", "client_settings", "file_or_variant", "file_sha256"]
+__all__ += ["in_megabytes", "resolve_model", "sha256_of_model"]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 
@@ -54,10 +46,10 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class Store:
-    """Where to look for weights: an organisation's own tables, another cache, the network or not.
+    """Say where to look for weights: in an organisation's own tables, in which cache, on the network or not.
 
-    ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``; ``cache_dir`` to the Hub client's own folders.
-    ``offline`` is also set by ``HF_HUB_OFFLINE``.
+    ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``, ``cache_dir`` to the Hub client's own folders;
+    ``HF_HUB_OFFLINE`` switches the network off, too.
     """
 
     weights_file: Path | None = None
@@ -69,9 +61,9 @@ class Store:
 
         Raises UsageError for a weights file that is missing or wrong.
         """
-        named = os.environ.get(FILE_VARIABLE)
         if self.weights_file is not None:
             return _built_in() | read_records(self.weights_file)
+        named = os.environ.get(FILE_VARIABLE)
         return _built_in() | (read_records(Path(named), f" (named by {FILE_VARIABLE})") if named else {})
 
     def record(self, name: str) -> WeightsRecord:
@@ -84,42 +76,36 @@ class Store:
     @property
     def hub_cache(self) -> Path:
         """The Hub client's cache folder."""
-        # Worked out as the client does, which takes too long to import for a listing; a test compares the two.
-        old = os.environ.get("HUGGINGFACE_HUB_CACHE", str(_hub_home() / "hub"))
-        return _absolute(self.cache_dir or Path(_expanded(os.environ.get("HF_HUB_CACHE", old))))
+        return _absolute(self.cache_dir or client_settings().HF_HUB_CACHE)
 
     @property
     def imports(self) -> Path:
         """The folder of imported weights: one folder a model, whose one file is named by its sha256."""
-        return _absolute(self.cache_dir or _hub_home()) / "diffmatte"
+        return _absolute(self.cache_dir or client_settings().HF_HOME) / "diffmatte"
 
     @property
     def is_offline(self) -> bool:
         """Whether the network is out of bounds."""
-        wish = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-        return self.offline or wish.upper() in ("1", "ON", "YES", "TRUE")
-
-    def repo_folder(self, record: WeightsRecord) -> Path:
-        """Return the folder of a pinned model's repository in the Hub's cache."""
-        return self.hub_cache / f"models--{str(record.repo).replace('/', '--')}"
+        return self.offline or client_settings().is_offline_mode()
 
     def cached_path(self, record: WeightsRecord) -> Path:
         """Return the place of a pinned file in the Hub's cache, whether it is there or not."""
-        return self.repo_folder(record) / "snapshots" / str(record.revision) / str(record.filename)
+        # The client's own way to ask takes long to import; a test compares the two.
+        repo = f"models--{str(record.repo).replace('/', '--')}"
+        return self.hub_cache / repo / "snapshots" / str(record.revision) / str(record.filename)
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """List a model's files on disk; the first is the one in use."""
-        found = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
+        copies = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
         if record.bundled is not None:
-            found.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
-        if record.repo is not None and os.path.isfile(self.cached_path(record)):
-            found.append(Copy("cached", self.cached_path(record), str(record.sha256)))
-        return tuple(found)
+            copies.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
+        if record.repo is not None and os.path.isfile(path := self.cached_path(record)):
+            copies.append(Copy("cached", path, str(record.sha256)))
+        return tuple(copies)
 
     def where(self, record: WeightsRecord) -> str:
         """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
-        copies = self.copies(record)
-        if copies:
+        if copies := self.copies(record):
             return copies[0].kind
         return "on the Hub" if record.repo is not None else "import needed"
 
@@ -133,11 +119,9 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
     authors have, and one that is not on disk while the network is out of bounds.
     """
     store = store or Store()
-    known = store.records()
-    record = known.get(str(model))
-    if record is not None:
+    known, path = store.records(), Path(model)
+    if (record := known.get(str(model))) is not None:
         return _source(record, store)
-    path = Path(model)
     if os.path.isfile(path):
         return ModelSource(path.stem, path)
     names = ", ".join(known)
@@ -155,16 +139,14 @@ def file_or_variant(model: str, store: Store | None = None) -> Path | str:
     record = store.records().get(model)
     if record is None:
         return model if model in VARIANTS else resolve_model(model, store).path
-    copies = store.copies(record)
-    if not copies:
+    if not (copies := store.copies(record)):
         return record.variant
     check_copy(model, copies[0])
     return copies[0].path
 
 
 def _source(record: WeightsRecord, store: Store) -> ModelSource:
-    copies = store.copies(record)
-    if copies:
+    if copies := store.copies(record):
         return ModelSource(record.name, copies[0].path, record, copies[0])
     if record.repo is None:
         raise UsageError(
@@ -223,17 +205,20 @@ def in_megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
 
 
-def _hub_home() -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME", os.path.join(os.path.expanduser("~"), ".cache"))
-    return Path(_expanded(os.environ.get("HF_HOME", os.path.join(caches, "huggingface"))))
+def client_settings() -> ModuleType:
+    """Return the Hub client's settings, which it reads from its variables when it is first imported.
+
+    Raises UsageError for a variable that it cannot read.
+    """
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        raise UsageError(f"HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT must be whole numbers: {error}") from error
+    return constants
 
 
-def _expanded(path: str) -> str:
-    return os.path.expandvars(os.path.expanduser(path))
-
-
-def _absolute(path: Path) -> Path:
-    return path.expanduser().resolve()
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().resolve()
 
 
 @cache

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=40)
     options = parser.parse_args()
-    for name, image, trimap, alpha in read_validation("drawn", options.count):
+    for name, image, trimap, alpha in read_validation(DataConfig(validation="drawn", validation_limit=options.count)):
         for part, pixels in (("image", image), ("trimap", trimap), ("alpha", np.round(alpha * 255).astype(np.uint8))):
             (options.folder / part).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(options.folder / part / f"{name}.png")

@@ -11,8 +11,8 @@ from statistics import median
 import numpy as np
 
 from diffmatte_cli.benchmark.bench import scene
+from diffmatte_cli.evaluation.options import DEFINITIONS, REGIONS, ScoreOptions
 from diffmatte_cli.evaluation.scores import Trial, score
-from diffmatte_cli.planning.settings import DEFINITIONS, REGIONS, ScoreOptions
 
 
 def trial(height: int, width: int, unknown: float) -> Trial:

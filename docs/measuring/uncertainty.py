@@ -16,6 +16,7 @@ import numpy as np
 
 from diffmatte_cli import load_model
 from diffmatte_cli.inference.uncertainty import Spread, risk_of
+from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 
 Floats = np.ndarray
@@ -47,9 +48,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
     options = parser.parse_args()
-    matter = load_model(options.model)
+    matter, data = load_model(options.model), DataConfig(validation=str(options.folder), validation_limit=10**6)
     names, errors, pixels, means = [], [], [], []
-    for name, image, trimap, truth in read_validation(str(options.folder), 10**6):
+    for name, image, trimap, truth in read_validation(data):
         unknown = trimap == 128
         spread, encoding = Spread(unknown), matter.encode(image, trimap)
         first = matter.matte(encoding, steps=options.steps, seed=0)

@@ -17,6 +17,7 @@ from diffmatte_cli.imaging.folders import pictures_in
 from diffmatte_cli.imaging.read import read_grey, read_image
 from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.priors.colours import colour_priors
+from diffmatte_cli.storage.paths import Place
 from diffmatte_cli.trimaps.trimap import parse_trimap
 
 
@@ -43,8 +44,9 @@ def main() -> None:
     parser.add_argument("--closed-form", action="store_true")
     options = parser.parse_args()
     kinds = {"prior": prior} | ({"closed-form": closed_form} if options.closed_form else {})
-    trimaps = {path.stem: path for path in pictures_in(options.folder / "trimap")}
-    for path in pictures_in(options.folder / "image"):
+    folder = Place(options.folder)
+    trimaps = {place.path.stem: place.path for place in pictures_in(folder / "trimap")}
+    for path in (place.path for place in pictures_in(folder / "image")):
         image, trimap = read_image(path).pixels, parse_trimap(read_grey(trimaps[path.stem]).levels)
         results = [
             Result(options.output / kind / f"{path.stem}.png", make(image, trimap)) for kind, make in kinds.items()

@@ -14,6 +14,7 @@ import numpy as np
 
 from diffmatte_cli import load_model
 from diffmatte_cli.evaluation.metrics import sad
+from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 
 
@@ -23,9 +24,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--levels", type=float, nargs="+", default=[1, 2, 4, 8])
     options = parser.parse_args()
-    matter = load_model("tiny")
+    matter, data = load_model("tiny"), DataConfig(validation=str(options.folder), validation_limit=10**6)
     rows: dict[float, list[tuple[float, ...]]] = {level: [] for level in options.levels}
-    for _, image, trimap, truth in read_validation(str(options.folder), 10**6):
+    for _, image, trimap, truth in read_validation(data):
         encoding = matter.encode(image, trimap)
         alphas, unknown = list(matter.steps(encoding)), trimap == 128
         moves = [255 * np.abs(after - before)[unknown].max() for before, after in pairwise(alphas)]

@@ -9,7 +9,7 @@ for the first time, and with as many as CONFIG says, which start from all that i
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from diffmatte_cli.training.data import batches, read_materials
 from diffmatte_cli.training.synthesis.composition import MARGIN, compose, draw_background
 from diffmatte_cli.training.synthesis.finishing import finish, stack
 from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
+from diffmatte_cli.training.synthesis.noise import Floats
 from diffmatte_cli.training.synthesis.pictures import Assets, cut_patch, place_cutout
+from diffmatte_cli.training.synthesis.scenery import draw_scenery
 from diffmatte_cli.training.synthesis.trimaps import make_trimap
 
 Part = Callable[[np.random.Generator], object]
@@ -39,11 +41,17 @@ def drawing_parts(data: DataConfig, assets: Assets) -> Iterable[tuple[str, Part]
         yield make.__name__, lambda rng, make=make: make(rng, size)
     if assets.mattes:
         yield "cutout", lambda rng: place_cutout(rng, assets.mattes[rng.integers(len(assets.mattes))], size)
-    picked = assets.backgrounds[:20]
-    yield "background", lambda rng: draw_background(rng, cut_patch(rng, picked[rng.integers(len(picked))], size))
+    yield "background", lambda rng: draw_background(rng, scene_behind(rng, assets.backgrounds[:20], size))
     ramp = np.tile(np.linspace(-1, 2, size, dtype=np.float32).clip(0, 1), (size, 1))
     yield "trimap", lambda rng: make_trimap(rng, ramp)
     yield "composition", lambda rng: compose(assets, 0, int(rng.integers(60)), data.crop)
+
+
+def scene_behind(rng: np.random.Generator, photographs: Sequence[Path], size: int) -> Floats:
+    """Cut a patch [S, S, 3] out of one of the photographs; where there are none, draw scenery."""
+    if not photographs:
+        return draw_scenery(rng, size)
+    return cut_patch(rng, photographs[rng.integers(len(photographs))], size)
 
 
 def rate_of(work: Callable[[int], object], count: int) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import fakes
+from support.processes import finish
 
 # Width and height, mixed so that every size comes early and often.
 SIZES = ((16, 16), (90, 40), (33, 120), (128, 128), (64, 20), (150, 100), (7, 61))
@@ -39,7 +40,7 @@ def _peaks(*command_line: str) -> list[int]:
         "1",
         "--quiet",
     )
-    done = fakes.finish(*command_line, *arguments, "--cutout", "--with-alpha", timeout=1800)
+    done = finish(*command_line, *arguments, "--cutout", "--with-alpha", timeout=1800)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
     assert {row["status"] for row in rows} == {"done"}
@@ -49,8 +50,8 @@ def _peaks(*command_line: str) -> list[int]:
 @pytest.mark.parametrize(
     ("command_line", "count"),
     [
-        ((fakes.__file__, "0"), 600),
-        pytest.param(("-m", "diffmatte_cli"), 2000, marks=pytest.mark.slow),
+        ((*fakes.PROGRAM, "0"), 600),
+        pytest.param(("-m", "diffmatte_cli"), 2000, marks=(pytest.mark.slow, pytest.mark.timeout(3600))),
     ],
     ids=["without a model", "tiny"],
 )

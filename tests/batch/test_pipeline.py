@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.processes import PATIENCE
 
 from diffmatte_cli.batch.pipeline import WAITING, Ended, Settled, Stopped, run_stages
 
@@ -30,7 +31,7 @@ def test_several_computers_share_the_jobs(count: int) -> None:
 
     def compute(item: int) -> int:
         if item < count:
-            meeting.wait(timeout=20)  # passes only if all of them work at the same time
+            meeting.wait(PATIENCE)  # passes only if all of them work at the same time
         return item
 
     ends = list(_run(range(40), computers=[compute] * count))
@@ -68,17 +69,18 @@ def test_reading_runs_ahead_by_a_bounded_number_of_jobs() -> None:
         return item
 
     def compute(item: int) -> int:
-        gate.wait(timeout=20)
+        gate.wait(PATIENCE)
         return item
 
     run = _run(range(100), read=read, computers=[compute])
     taking = threading.Thread(target=lambda: list(run))
     taking.start()
-    time.sleep(0.3)
-    # One is being computed, WAITING wait, and one waits to wait.
-    assert len(begun) <= 2 + WAITING
+    while len(begun) < 2 + WAITING:  # one is being computed, WAITING wait, and one waits to wait
+        time.sleep(0.01)
+    time.sleep(0.3)  # in which more would come
+    assert len(begun) == 2 + WAITING
     gate.set()
-    taking.join(timeout=20)
+    taking.join(PATIENCE)
     assert len(begun) == 100
 
 

@@ -5,15 +5,15 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, CompletedProcess, Popen
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import fakes
+from support.processes import PATIENCE, finish, read_rest, read_until, start, terminal, wait_for
 
 pytestmark = [
     pytest.mark.usefixtures("cat_folder"),
@@ -24,18 +24,9 @@ ONE = ("matte", "cat.png", "--trimap", "cat_trimap.png")
 MANY = ("matte", "photos", "--trimap", "trimaps", "-o", "out", "--report", "r.jsonl")
 
 
-def _through(content: bytes, *arguments: str, **settings: object) -> subprocess.CompletedProcess[bytes]:
+def _through(content: bytes, *arguments: str) -> CompletedProcess[bytes]:
     """Run the program with the fake in a pipe of bytes."""
-    place = str(Path(fakes.__file__).parents[1])
-    return subprocess.run(
-        [sys.executable, fakes.__file__, "0", *arguments],
-        input=content,
-        capture_output=True,
-        timeout=60,
-        env=os.environ | {"PYTHONPATH": place},
-        check=False,
-        **settings,  # type: ignore[call-overload]
-    )
+    return finish(*fakes.PROGRAM, "0", *arguments, input=content, text=False)
 
 
 @pytest.mark.parametrize("form", ["png", "tiff", "webp"])
@@ -52,7 +43,7 @@ def test_a_picture_through_a_pipe(form: str) -> None:
 def test_pipes_and_files_give_the_same_bytes() -> None:
     piped = _through(Path("cat.png").read_bytes(), "matte", "-", "--trimap", "cat_trimap.png")
     trimap_piped = _through(Path("cat_trimap.png").read_bytes(), "matte", "cat.png", "--trimap", "-", "-o", "-")
-    assert fakes.finish(fakes.__file__, "0", *ONE).returncode == 0
+    assert finish(*fakes.PROGRAM, "0", *ONE).returncode == 0
     assert piped.stdout == trimap_piped.stdout == Path("cat_alpha.png").read_bytes()
 
 
@@ -67,7 +58,7 @@ def test_nonsense_through_a_pipe(content: bytes) -> None:
 def test_nobody_reads_the_picture() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    done = fakes.finish(fakes.__file__, "0", *ONE, "-o", "-", stdout=writing)
+    done = finish(*fakes.PROGRAM, "0", *ONE, "-o", "-", stdout=writing)
     os.close(writing)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -79,19 +70,19 @@ def test_a_reader_that_leaves_in_the_middle(unbuffered: str) -> None:
     Image.fromarray(noise).save("cat.png")
     Image.fromarray(np.full((900, 900), 255, np.uint8)).save("cat_trimap.png")
     reading, writing = os.pipe()
-    streams = {"stdout": writing, "stderr": subprocess.PIPE, "env": {"PYTHONUNBUFFERED": unbuffered}}
-    process = fakes.start(fakes.__file__, "0", *ONE, "--cutout", "-o", "-", **streams)
-    os.close(writing)
-    assert os.read(reading, 8) == b"\x89PNG\r\n\x1a\n"
-    os.close(reading)
-    _, text = process.communicate(timeout=60)
+    streams = {"stdout": writing, "stderr": PIPE, "env": {"PYTHONUNBUFFERED": unbuffered}}
+    with start(*fakes.PROGRAM, "0", *ONE, "--cutout", "-o", "-", **streams) as process:
+        os.close(writing)
+        assert os.read(reading, 8) == b"\x89PNG\r\n\x1a\n"
+        os.close(reading)
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "Traceback" not in text
 
 
 def test_no_picture_on_a_terminal() -> None:
     ours, theirs = os.openpty()
-    done = fakes.finish(fakes.__file__, "0", *ONE, "-o", "-", stdout=theirs)
+    done = finish(*fakes.PROGRAM, "0", *ONE, "-o", "-", stdout=theirs)
     os.close(theirs)
     os.close(ours)
     assert done.returncode == 2
@@ -100,7 +91,7 @@ def test_no_picture_on_a_terminal() -> None:
 
 def test_no_picture_from_a_terminal() -> None:
     ours, theirs = os.openpty()
-    done = fakes.finish(fakes.__file__, "0", "matte", "-", "--trimap", "cat_trimap.png", stdin=theirs)
+    done = finish(*fakes.PROGRAM, "0", "matte", "-", "--trimap", "cat_trimap.png", stdin=theirs)
     os.close(theirs)
     os.close(ours)
     assert done.returncode == 2
@@ -112,7 +103,7 @@ def test_no_picture_from_a_terminal() -> None:
 def test_no_room_in_the_pipe(unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         streams = {"stdout": full, "env": {"PYTHONUNBUFFERED": unbuffered}}
-        done = fakes.finish(fakes.__file__, "0", *ONE, "-o", "-", **streams)
+        done = finish(*fakes.PROGRAM, "0", *ONE, "-o", "-", **streams)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
         "error: there is no room for the output: send it somewhere else",
@@ -123,21 +114,20 @@ def _results() -> list[str]:
     return sorted(entry.name for entry in Path("out").iterdir()) if Path("out").exists() else []
 
 
-def _wait_for_results(process: "subprocess.Popen[str]", count: int) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and len(_results()) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
+def _wait_for_results(process: Popen[str], count: int) -> None:
+    wait_for(lambda: len(_results()) >= count, process)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_batch_in_order(number: signal.Signals) -> None:
     fakes.make_photos(f"{n:02}" for n in range(30))
-    process = fakes.start(fakes.__file__, "0.02", *MANY, stderr=subprocess.PIPE)
-    _wait_for_results(process, 2)
-    process.send_signal(number)
-    _, text = process.communicate(timeout=60)
+    with start(*fakes.PROGRAM, "@25", *MANY, stderr=PIPE) as process:
+        _wait_for_results(process, 2)
+        process.send_signal(number)
+        text = read_until("stopping: what is being written is finished first", process)
+        Path(fakes.GO).touch()
+        text += read_rest(process)
     assert process.returncode == 128 + number
-    assert "stopping: what is being written is finished first" in text
     assert "Traceback" not in text
     done, left = _results(), re.findall(r"^left: photos/(\d+)\.png$", text, re.MULTILINE)
     assert all(re.fullmatch(r"\d\d_alpha\.png", name) for name in done)
@@ -148,25 +138,20 @@ def test_a_signal_ends_a_batch_in_order(number: signal.Signals) -> None:
     for name in done:
         with Image.open(Path("out", name)) as picture:
             picture.load()
-    again = fakes.finish(fakes.__file__, "0", *MANY, "--skip-existing")
+    again = finish(*fakes.PROGRAM, "0", *MANY, "--skip-existing")
     assert again.returncode == 0
     assert f"{30 - len(done)} done, {len(done)} skipped" in again.stderr
 
 
 def test_a_second_signal_stops_at_once() -> None:
-    process = fakes.start(fakes.__file__, "30", *ONE, "--dump-steps", "steps", stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 60
-    while not Path("steps").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert process.stderr is not None
-    process.send_signal(signal.SIGINT)
-    while "stopping" not in process.stderr.readline():
-        assert process.poll() is None
-    began = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    """In the middle of a step, which never ends."""
+    with start(*fakes.PROGRAM, "@1", *ONE, "--dump-steps", "steps", stderr=PIPE) as process:
+        wait_for(Path("steps").exists, process)
+        process.send_signal(signal.SIGINT)
+        assert "stopping" in read_until("stopping", process)
+        process.send_signal(signal.SIGINT)
+        read_rest(process)
     assert process.returncode == 130
-    assert time.monotonic() - began < 15  # a step would have gone on for 30 seconds
     assert not list(Path().glob("**/.diffmatte-*"))
     assert not Path("cat_alpha.png").exists()
 
@@ -194,12 +179,10 @@ main()
 
 def test_a_kill_in_the_middle_of_writing_leaves_nothing_that_looks_finished() -> None:
     fakes.make_photos("abcd")
-    assert fakes.finish(fakes.__file__, "0", *MANY).returncode == 0
+    assert finish(*fakes.PROGRAM, "0", *MANY).returncode == 0
     before = {name: Path("out", name).read_bytes() for name in _results()}
-    tests = str(Path(fakes.__file__).parent)
-    place = os.pathsep.join([str(Path(tests).parent), tests])
-    with fakes.start("-c", _KILLED_WHILE_WRITING, *MANY, "--seed", "1", env={"PYTHONPATH": place}) as process:
-        process.wait(timeout=60)
+    with start("-c", _KILLED_WHILE_WRITING, *MANY, "--seed", "1") as process:
+        process.wait(PATIENCE)
     assert process.returncode == -signal.SIGKILL
     names = [name for name in _results() if not name.startswith(".diffmatte-")]
     assert names == sorted(before)
@@ -209,23 +192,21 @@ def test_a_kill_in_the_middle_of_writing_leaves_nothing_that_looks_finished() ->
         with Image.open(Path("out", name)) as picture:
             picture.load()
     assert len(Path("r.jsonl").read_text().splitlines()) <= 2
-    again = fakes.finish(fakes.__file__, "0", *MANY, "--seed", "1", "--skip-existing")
+    again = finish(*fakes.PROGRAM, "0", *MANY, "--seed", "1", "--skip-existing")
     assert "2 done, 2 skipped" in again.stderr
 
 
 def test_kills_at_any_time_lose_nothing() -> None:
     fakes.make_photos(f"{n:02}" for n in range(40))
     for delay in (0.0, 0.05, 0.11, 0.23):
-        process = fakes.start(fakes.__file__, "0.002", *MANY, "--skip-existing", stderr=subprocess.DEVNULL)
-        _wait_for_results(process, 1)
-        time.sleep(delay)
-        process.kill()
-        process.wait(timeout=60)
+        with start(*fakes.PROGRAM, "0.002", *MANY, "--skip-existing", stderr=DEVNULL) as process:
+            _wait_for_results(process, 1)
+            time.sleep(delay)
         for name in _results():
             if not name.startswith("."):
                 with Image.open(Path("out", name)) as picture:
                     picture.load()
-    last = fakes.finish(fakes.__file__, "0", *MANY, "--skip-existing")
+    last = finish(*fakes.PROGRAM, "0", *MANY, "--skip-existing")
     assert last.returncode == 0
     finished = [name for name in _results() if not name.startswith(".")]
     assert len(finished) == 40
@@ -247,11 +228,9 @@ main()
 
 def test_files_that_cannot_be_written_leave_the_old_ones() -> None:
     fakes.make_photos("ab")
-    assert fakes.finish(fakes.__file__, "0", *MANY).returncode == 0
+    assert finish(*fakes.PROGRAM, "0", *MANY).returncode == 0
     before = {name: Path("out", name).read_bytes() for name in _results()}
-    tests = str(Path(fakes.__file__).parent)
-    place = os.pathsep.join([str(Path(tests).parent), tests])
-    done = fakes.finish("-c", _SMALL_DISK, *MANY[:-2], "--seed", "1", env={"PYTHONPATH": place})
+    done = finish("-c", _SMALL_DISK, *MANY[:-2], "--seed", "1")
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2
@@ -263,10 +242,9 @@ def test_files_that_cannot_be_written_leave_the_old_ones() -> None:
 def test_a_bar_over_the_batch_on_a_terminal(arguments: list[str], bar: bool) -> None:
     fakes.make_photos("abc")
     Path("photos/b.png").write_bytes(b"no picture")
-    with fakes.terminal() as (stderr, shown):
-        process = fakes.start(fakes.__file__, "0.01", *MANY, *arguments, stderr=stderr)
+    with terminal() as (stderr, shown), start(*fakes.PROGRAM, "0.01", *MANY, *arguments, stderr=stderr) as process:
         content = shown()
-    assert process.wait(timeout=60) == 1
+        assert process.wait(PATIENCE) == 1
     assert (b"3/3" in content and b"picture" in content) == bar
     assert b"photos/a.png:" not in content
     assert b"cannot read photos/b.png" in content
@@ -275,24 +253,25 @@ def test_a_bar_over_the_batch_on_a_terminal(arguments: list[str], bar: bool) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_waiting_for_standard_input(number: signal.Signals) -> None:
     arguments = ("matte", "-", "--trimap", "cat_trimap.png", "-o", "x.png")
-    process = fakes.start(fakes.__file__, "0", *arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(2)
-    process.send_signal(number)
-    assert process.wait(timeout=30) == 128 + number
-    process.communicate()
+    with start(*fakes.PROGRAM, "0", *arguments, stdin=PIPE, stderr=PIPE, text=False, bufsize=0) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: when all of it is gone, the program has begun to read.
+        process.stdin.write(bytes(2**20))
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
     assert not Path("x.png").exists()
 
 
 def test_a_picture_that_comes_slowly() -> None:
     arguments = ("matte", "-", "--trimap", "cat_trimap.png", "-o", "x.png")
     reading, writing = os.pipe()
-    process = fakes.start(fakes.__file__, "0", *arguments, stdin=reading, stderr=subprocess.PIPE)
-    os.close(reading)
-    for part in (Path("cat.png").read_bytes()[:100], Path("cat.png").read_bytes()[100:]):
-        os.write(writing, part)
-        time.sleep(0.5)
-    os.close(writing)
-    _, text = process.communicate(timeout=60)
+    with start(*fakes.PROGRAM, "0", *arguments, stdin=reading, stderr=PIPE) as process:
+        os.close(reading)
+        for part in (Path("cat.png").read_bytes()[:100], Path("cat.png").read_bytes()[100:]):
+            os.write(writing, part)
+            time.sleep(0.5)
+        os.close(writing)
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     assert Path("x.png").exists()
 
@@ -308,20 +287,33 @@ def test_a_picture_that_comes_slowly() -> None:
     ],
 )
 def test_closed_streams_bring_and_take_no_pictures(closed: int, arguments: tuple[str, ...], words: str) -> None:
-    done = fakes.finish(fakes.__file__, "0", *arguments, preexec_fn=lambda: os.close(closed), stdout=None)
+    done = finish(*fakes.PROGRAM, "0", *arguments, preexec_fn=lambda: os.close(closed), stdout=None)
     assert done.returncode == 2
     assert words in done.stderr
 
 
-def test_a_signal_that_the_caller_ignores_is_ignored() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_is_ignored(number: signal.Signals) -> None:
+    """As SIGINT is in the background of a shell, and SIGHUP under nohup."""
     fakes.make_photos("abcdef")
-    process = fakes.start(
-        *(fakes.__file__, "0.02", *MANY),
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    )
-    _wait_for_results(process, 1)
-    process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    with start(*fakes.PROGRAM, "@15", *MANY, ignoring=(number,), stderr=PIPE) as process:
+        _wait_for_results(process, 1)
+        process.send_signal(number)
+        Path(fakes.GO).touch()
+        text = read_rest(process)
     assert process.returncode == 0
+    assert "stopping" not in text
     assert len(_results()) == 6
+
+
+def test_where_some_signals_are_ignored_another_ends_the_run() -> None:
+    fakes.make_photos("abcdef")
+    with start(*fakes.PROGRAM, "@15", *MANY, ignoring=(signal.SIGINT, signal.SIGHUP), stderr=PIPE) as process:
+        _wait_for_results(process, 1)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        text = read_until("stopping", process)
+        Path(fakes.GO).touch()
+        text += read_rest(process)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "left: photos/f.png" in text

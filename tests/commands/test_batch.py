@@ -15,6 +15,7 @@ from typer.testing import Result
 from diffmatte_cli.errors import FullError, ResourceError, WeightsError
 from diffmatte_cli.imaging.receipts import Receipt, read_receipt
 from diffmatte_cli.planning.rows import COLUMNS
+from diffmatte_cli.settings import Sampling
 
 NAMES = ("a", "b", "c", "d", "e")
 
@@ -86,7 +87,7 @@ def test_several_files_and_a_manifest() -> None:
     assert fakes.run("matte", "--manifest", "m.csv", "-o", "out").exit_code == 0
     receipt = read_receipt(Path("out/x/one.png"))
     assert receipt is not None
-    assert (receipt.seed, receipt.steps) == (5, 2)
+    assert receipt.sampling == Sampling(steps=2, seed=5)
 
 
 def test_own_alpha_channel_as_trimap() -> None:
@@ -170,7 +171,7 @@ def test_reports_have_a_row_for_each_job_with_all_there_is_to_know() -> None:
     assert row["unknown"] == pytest.approx(1 / 3, abs=1e-5)
     assert row["seconds"] > 0
     assert row["peak_memory"] is None or row["peak_memory"] > 10**6
-    assert Receipt(**row["receipt"]) == read_receipt(Path("out/a_alpha.png"))
+    assert Receipt.of(row["receipt"]) == read_receipt(Path("out/a_alpha.png"))
 
 
 def test_a_report_makes_its_place_among_the_results() -> None:
@@ -327,7 +328,7 @@ def _meanwhile(action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "words"), [("out/a_alpha.png", "a link leads it out of out"), ("steps/a", "it holds other files by now")]
+    ("link", "words"), [("out/a_alpha.png", "a symlink leads out of out"), ("steps/a", "it holds other files by now")]
 )
 def test_links_that_come_after_the_plan_are_not_followed_out(
     link: str, words: str, monkeypatch: pytest.MonkeyPatch

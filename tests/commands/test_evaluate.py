@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import fakes
+from support.processes import finish
 from typer.testing import Result
 
 from diffmatte_cli.errors import OutputError
@@ -233,7 +234,7 @@ def test_options_that_would_change_nothing_are_refused(arguments: list[str], say
 def test_without_the_extra_two_metrics_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
     line = _error(_run("pred", "gt", "--trimap", "trimap"), 2)
-    assert "pip install 'diffmatte[eval]', or leave them out with --metrics sad,mse" in line
+    assert "pip install 'diffmatte[eval]', or score by sad,mse alone (--metrics)" in line
     given = ("pred", "gt", "--trimap", "trimap", "--metrics", "sad,mse")
     assert _run(*given).exit_code == 0
     assert "--plots needs an extra: pip install 'diffmatte[eval]'" in _error(_run(*given, "--plots", "plots"), 2)
@@ -279,7 +280,7 @@ def test_a_reader_that_leaves_early_is_no_disaster(arguments: list[str]) -> None
     reader, writer = os.pipe()
     os.close(reader)
     command_line = ["-m", "diffmatte_cli", "evaluate", "pred", "gt", "--trimap", "trimap", *arguments]
-    done = fakes.finish(*command_line, stdout=writer)
+    done = finish(*command_line, stdout=writer)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 
@@ -287,5 +288,5 @@ def test_a_reader_that_leaves_early_is_no_disaster(arguments: list[str]) -> None
 def test_evaluating_needs_no_torch() -> None:
     script = "import sys; from diffmatte_cli.commands.app import app\n"
     script += "try: app(['evaluate', 'pred', 'gt', '--trimap', 'trimap'])\nfinally: print('torch' in sys.modules)"
-    done = fakes.finish("-c", script)
+    done = finish("-c", script)
     assert done.stdout.splitlines()[-1] == "False"

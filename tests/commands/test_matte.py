@@ -12,7 +12,7 @@ from diffmatte_cli.batch import engines
 from diffmatte_cli.composition.trajectory import StepDump
 from diffmatte_cli.imaging.read import read_grey
 from diffmatte_cli.imaging.receipts import read_receipt
-from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
+from diffmatte_cli.settings import SAMPLER_NAMES, SCHEDULE_NAMES, Computing, Sampling
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
@@ -50,51 +50,32 @@ def test_the_model_gets_every_setting(matter: fakes.FakeMatter) -> None:
     ]
     assert fakes.run_matte(*options).exit_code == 0
     assert matter.settings == [
-        {
-            "steps": 3,
-            "seed": 7,
-            "sampler": "ddpm",
-            "schedule": "cosine",
-            "input_scale": 0.5,
-            "keep_known": False,
-            "whole": False,
-            "until_stable": None,
-        }
+        Sampling(steps=3, seed=7, sampler="ddpm", schedule="cosine", input_scale=0.5, keep_known=False)
     ]
     np.testing.assert_array_equal(matter.encoded[0][1], fakes.cat_trimap())
 
 
 def test_defaults_leave_the_noise_process_to_the_weights(matter: fakes.FakeMatter) -> None:
     fakes.run_matte()
-    expected = {
-        "steps": 10,
-        "seed": 0,
-        "sampler": "ddim",
-        "schedule": None,
-        "input_scale": None,
-        "keep_known": True,
-        "whole": False,
-        "until_stable": None,
-    }
-    assert matter.settings == [expected]
-    (working,) = matter.working
-    assert callable(working.pop("tell"))
-    assert working == {"attention_grids": None, "plain": False, "precision": "fp32", "memory": None}
+    assert matter.settings == [Sampling()]
+    assert (matter.settings[0].schedule, matter.settings[0].input_scale) == (None, None)
+    assert matter.computing == [Computing()]
 
 
 def test_how_to_compute_reaches_the_model_and_the_receipt(matter: fakes.FakeMatter) -> None:
     options = ["--plain", "--whole", "--until-stable", "0.5", "--memory", "1.5GB", "--attention-grids", "2"]
     assert fakes.run_matte("-o", "a.png", *options).exit_code == 0
-    assert (matter.settings[0]["whole"], matter.settings[0]["until_stable"]) == (True, 0.5)
-    (working,) = matter.working
-    assert (working["plain"], working["memory"], working["attention_grids"]) == (True, 1_500_000_000, 2)
+    assert matter.settings == [Sampling(whole=True, until_stable=0.5)]
+    assert matter.computing == [Computing(plain=True, memory=1_500_000_000, attention_grids=2)]
     receipt = read_receipt(Path("a.png"))
     assert receipt is not None
-    assert (receipt.path, receipt.until_stable, receipt.precision) == ("plain", 0.5, "fp32")
+    record = receipt.record()
+    assert (record["path"], record["until_stable"], record["precision"]) == ("plain", 0.5, "fp32")
     assert fakes.run_matte("-o", "b.png", "--precision", "bf16").exit_code == 0
     receipt = read_receipt(Path("b.png"))
     assert receipt is not None
-    assert (receipt.path, receipt.until_stable, receipt.precision) == ("region", None, "bf16")
+    record = receipt.record()
+    assert (record["path"], record["until_stable"], record["precision"]) == ("region", None, "bf16")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +98,7 @@ def test_how_to_compute_is_checked_first(option: str, value: str, words: str, ma
 def test_the_plain_path_has_one_precision(matter: fakes.FakeMatter) -> None:
     result = fakes.run_matte("--plain", "--precision", "bf16")
     assert result.exit_code == 2
-    assert "leave out --plain" in result.stderr
+    assert result.stderr == "error: the plain path computes in fp32, not in bf16 (--plain, --precision)\n"
 
 
 def test_steps_of_an_iteration_that_stops_early_are_kept_and_trusted(matter: fakes.FakeMatter) -> None:
@@ -208,12 +189,20 @@ def test_without_unknown_pixels_the_trimap_is_the_result_and_no_model_runs(
 
     monkeypatch.setattr(engines, "_load", refuse)
     Image.fromarray(np.where(fakes.cat_trimap() == 128, 0, fakes.cat_trimap()).astype(np.uint8)).save("cat_trimap.png")
-    result = fakes.run_matte("--raw", "--dump-steps", "steps")
+    result = fakes.run_matte("--dump-steps", "steps")
     assert result.exit_code == 0, result.stderr
     assert result.stderr.startswith("warning: the trimap has no unknown")
     assert "no model needed" in result.stderr
     assert Image.open("cat_alpha.png").tobytes() == Image.open("cat_trimap.png").tobytes()
     assert [entry.name for entry in Path("steps/cat").iterdir()] == ["trajectory.png"]
+
+
+def test_the_raw_prediction_is_computed_without_unknown_pixels_too(matter: fakes.FakeMatter) -> None:
+    Image.new("L", (fakes.WIDTH, fakes.HEIGHT), 255).save("cat_trimap.png")
+    assert fakes.run_matte("--raw", "--steps", "2", "--dump-steps", "steps").exit_code == 0
+    assert matter.settings == [Sampling(steps=2, keep_known=False)]
+    assert (read_grey(Path("cat_alpha.png")).levels < 1).any()
+    assert len(os.listdir("steps/cat")) == 3
 
 
 def test_warnings_are_said_even_quietly(matter: fakes.FakeMatter) -> None:

@@ -2,18 +2,17 @@
 
 import io
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from support import fakes
+from support.processes import finish, terminal
 from typer.testing import Result
 
-import diffmatte_cli
 from diffmatte_cli.errors import FullError
 from diffmatte_cli.imaging.read import read_grey
 from diffmatte_cli.trimaps.band import Band
@@ -166,10 +165,8 @@ def test_one_mask_into_a_folder(output: str) -> None:
     assert Path(output, "cat.png").is_file()
 
 
-def _piped(*arguments: str, given: bytes) -> "subprocess.CompletedProcess[bytes]":
-    environment = os.environ | {"PYTHONPATH": str(Path(diffmatte_cli.__file__).parents[1])}
-    command_line = [sys.executable, "-m", "diffmatte_cli", "trimap", *arguments]
-    return subprocess.run(command_line, input=given, capture_output=True, env=environment, timeout=60, check=False)
+def _piped(*arguments: str, given: bytes) -> CompletedProcess[bytes]:
+    return finish("-m", "diffmatte_cli", "trimap", *arguments, input=given, text=False)
 
 
 def test_a_pipe() -> None:
@@ -201,11 +198,17 @@ def test_a_pipe_into_a_folder() -> None:
     [
         (("mask.png",), "Missing option '-o'"),
         (("-o", "out.png"), "Missing argument"),
-        (("mask.png", "-o", "out.png", "--band", "2", "--erode", "3"), "--band gives both sides their width"),
-        (("mask.png", "-o", "out.png", "--band", "2", "--dilate", "0"), "--band gives both sides their width"),
-        (("mask.png", "-o", "out.png", "--band", "0"), "--band must be above 0 and at most 50 percent, not 0"),
+        (("mask.png", "-o", "out.png", "--band", "2", "--erode", "3"), "a band gives both sides their width"),
+        (("mask.png", "-o", "out.png", "--band", "2", "--dilate", "0"), "a band gives both sides their width"),
+        (
+            ("mask.png", "-o", "out.png", "--band", "0"),
+            "the band must be above 0 and at most 50 percent, not 0 (--band)",
+        ),
         (("mask.png", "-o", "out.png", "--band", "nan"), "not nan"),
-        (("mask.png", "-o", "out.png", "--erode", "-1"), "--erode must be from 0 to 2000 pixels, not -1"),
+        (
+            ("mask.png", "-o", "out.png", "--erode", "-1"),
+            "the width to erode must be from 0 to 2000 pixels, not -1 (--erode)",
+        ),
         (("mask.png", "-o", "out.png", "--erode", "1.5"), "Invalid value for '--erode'"),
         (("mask.png", "-o", "out.jpg"), "must end in one of .png, .tif, .tiff, .webp"),
         (("mask.png", "-o", "out"), "cannot tell the format of the result out"),
@@ -297,8 +300,8 @@ def test_the_trimap_of_a_mask_is_fine_for_check() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no pseudo terminals here")
 def test_a_terminal_gets_no_picture() -> None:
-    with fakes.terminal() as (theirs, shown):
-        done = fakes.finish("-m", "diffmatte_cli", "trimap", "mask.png", "-o", "-", stdout=theirs)
+    with terminal() as (theirs, shown):
+        done = finish("-m", "diffmatte_cli", "trimap", "mask.png", "-o", "-", stdout=theirs)
         assert shown() == b""
     assert done.returncode == 2
     assert "standard output is a terminal" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors import safe_open
 from support import fakes
 
@@ -22,7 +23,8 @@ NAMES = list(Store().records())
 def nobodys_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith(("HF_", "HUGGINGFACE_", "DIFFMATTE_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(constants, "HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "home" / "hub"))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return tmp_path / "home"
@@ -98,7 +100,7 @@ USAGE = {
     "ending": (("x.pth", "--model", "vits", "-o", "x.pt"), "must end in .safetensors"),
     "no folder": (("x.pth", "--model", "vits", "-o", "none/x.safetensors"), "folder of the result none/x.safetensors"),
     "itself": (("w.safetensors", "--model", "vits", "-o", "w.safetensors"), "would replace the checkpoint"),
-    "dtype": (("x.pth", "--model", "vits", "-o", "x.safetensors", "--dtype", "int8"), "--dtype must be one of fp32"),
+    "dtype": (("x.pth", "--model", "vits", "-o", "x.safetensors", "--dtype", "int8"), "the dtype must be one of fp32"),
     "no output": (("x.pth", "--model", "vits"), "Missing option '-o'"),
 }
 

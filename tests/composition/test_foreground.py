@@ -79,7 +79,7 @@ def test_any_size_and_any_constant_alpha(shape: tuple[int, int], value: float) -
         np.testing.assert_array_equal(estimated, 0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 70), st.integers(1, 130), st.integers(1, 40))
 def test_box_sums_agree_with_plain_slicing(height: int, width: int, radius: int) -> None:
     values = np.random.default_rng(height * width).random((height, width), np.float32)

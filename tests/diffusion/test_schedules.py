@@ -6,7 +6,7 @@ import torch
 
 from diffmatte_cli.diffusion.samplers import SAMPLERS
 from diffmatte_cli.diffusion.schedules import GAMMA_MIN, SCHEDULES, log_snr, signal_and_noise
-from diffmatte_cli.model.config import SAMPLER_NAMES, SCHEDULE_NAMES
+from diffmatte_cli.settings import SAMPLER_NAMES, SCHEDULE_NAMES
 
 
 def test_names_offered_are_those_implemented() -> None:

@@ -17,6 +17,7 @@ from typer.testing import Result
 from diffmatte_cli.commands import evaluate as command
 from diffmatte_cli.evaluation.scores import Evaluation, as_csv
 from diffmatte_cli.imaging.orientation import orient
+from diffmatte_cli.settings import Computing
 
 NAMES = ("ape", "bat", "cat")
 METRICS = ("sad", "mse", "grad", "conn")
@@ -60,22 +61,23 @@ def test_the_last_number_of_steps_is_at_the_top(model: fakes.FakeMatter) -> None
     for metric in METRICS:
         assert found["mean"][metric] == pytest.approx(np.mean([picture[metric] for picture in found["pictures"]]))
     assert len(model.encoded) == 3  # once a picture
-    assert [(settings["steps"], settings["seed"]) for settings in model.settings] == [(1, 3), (2, 3), (5, 3)] * 3
-    assert all("truth" not in settings for settings in model.settings)
+    assert [(settings.steps, settings.seed) for settings in model.settings] == [(1, 3), (2, 3), (5, 3)] * 3
+    assert model.truths == [None] * 9
 
 
 def test_consistent_sampling_gives_the_truth_to_the_sampler(model: fakes.FakeMatter) -> None:
     usual, consistent = _json("--steps", "9"), _json("--steps", "9", "--consistent")
     assert consistent["consistent"] is True
-    assert model.settings[-1]["truth"].dtype == np.float32
-    np.testing.assert_array_equal(model.settings[-1]["truth"] * 255, np.asarray(Image.open("set/alpha/cat.png")))
+    assert model.truths[-1] is not None
+    assert model.truths[-1].dtype == np.float32
+    np.testing.assert_array_equal(model.truths[-1] * 255, np.asarray(Image.open("set/alpha/cat.png")))
     assert consistent["mean"]["sad"] < 0.1 * usual["mean"]["sad"]
 
 
 def test_raw_lets_the_sampler_go_on_with_what_it_computed(model: fakes.FakeMatter) -> None:
     assert _json("--steps", "2")["keep_known"] is True
     assert _json("--steps", "2", "--raw")["keep_known"] is False
-    assert [settings["keep_known"] for settings in model.settings] == [True] * 3 + [False] * 3
+    assert [settings.keep_known for settings in model.settings] == [True] * 3 + [False] * 3
 
 
 def test_what_is_scored_is_what_is_written(model: fakes.FakeMatter) -> None:
@@ -150,7 +152,7 @@ def test_only_the_first_pictures(model: fakes.FakeMatter) -> None:
 
 def test_the_model_is_loaded_as_matte_loads_it(model: fakes.FakeMatter) -> None:
     _json("--precision", "bf16", "--memory", "3GB", "--attention-grids", "1", "--model", "other")
-    assert [(w["precision"], w["memory"], w["attention_grids"]) for w in model.working] == [("bf16", 3 * 10**9, 1)]
+    assert model.computing == [Computing(precision="bf16", memory=3 * 10**9, attention_grids=1)]
 
 
 def test_an_empty_unknown_region_is_told(model: fakes.FakeMatter) -> None:
@@ -166,7 +168,7 @@ def test_sizes_that_differ_are_named_before_a_model_is_loaded(part: str, model: 
     line = _error(fakes.run(*GIVEN), 1)
     assert "sizes differ: " in line
     assert f"{Path('set', part, 'cat.png')} is 7x5" in line
-    assert model.working == []
+    assert model.computing == []
 
 
 def test_turned_sizes_are_named_when_they_are_reached(model: fakes.FakeMatter) -> None:
@@ -208,10 +210,10 @@ def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> No
         (["--steps", "0"], "steps must be a whole number"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--seed", "-1"], "the seed must be"),
-        (["--metrics", "sad,psnr"], "--metrics must be one of"),
+        (["--metrics", "sad,psnr"], "the metrics must be one of sad, mse, grad, conn, not 'psnr' (--metrics)"),
         (["--metrics", "sad,sad"], "each once"),
-        (["--region", "known"], "--region must be one of unknown, image"),
-        (["--definition", "julia"], "--definition must be one of matlab, python"),
+        (["--region", "known"], "the region must be one of unknown, image"),
+        (["--definition", "julia"], "the definition must be one of matlab, python"),
         (["--worst", "0"], "--worst must be from 1"),
         (["--json", "--csv", "-"], "both want standard output"),
         (["--plots", "set/alpha/cat.png"], "is no folder: name one"),
@@ -224,7 +226,7 @@ def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> No
 )
 def test_mistakes_end_before_a_model_is_loaded(arguments: list[str], says: str, model: fakes.FakeMatter) -> None:
     assert says in _error(fakes.run(*GIVEN, *arguments), 2)
-    assert model.working == []
+    assert model.computing == []
 
 
 FORMS = "give PRED and GT with --trimap TRIMAP, or --data DIR with --layout NAME and a --model"
@@ -286,8 +288,8 @@ def test_plots_without_photographs_or_trimaps(model: fakes.FakeMatter) -> None:
 
 
 def test_many_pictures_share_a_histogram(tmp_path: Path) -> None:
+    from diffmatte_cli.evaluation.options import ScoreOptions
     from diffmatte_cli.evaluation.plots import MOST_BARS, Gallery
-    from diffmatte_cli.planning.settings import ScoreOptions
 
     found = Evaluation({f"picture {number}": {"sad": float(number)} for number in range(MOST_BARS + 1)})
     gallery = Gallery(ScoreOptions(("sad",)), 1)

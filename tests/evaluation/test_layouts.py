@@ -1,8 +1,6 @@
 """Layouts of published test sets: what is found, what is told where something is not, and trimaps made from alpha."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import fsspec
@@ -11,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from support.processes import finish
 
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.evaluation.layouts import LAYOUTS, WIDEST_KERNEL, Example, examples, made_trimap
@@ -206,8 +205,8 @@ def test_a_set_may_lie_at_a_url() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_empty_folder_fits_nothing(layout: str, tmp_path: Path) -> None:
     text = _error(layout, tmp_path)
-    wanted = LAYOUTS[layout].folders[0]
-    assert text.startswith(f"{tmp_path} does not have the layout {layout}: {tmp_path} holds no folder {wanted.image}")
+    wanted, *_ = LAYOUTS[layout].folders[0]
+    assert text.startswith(f"{tmp_path} does not have the layout {layout}: {tmp_path} holds no folder {wanted}")
     assert text.endswith(f"; expected {', '.join(LAYOUTS[layout].expected.splitlines())}")
 
 
@@ -217,7 +216,7 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
     if (layout, other) == ("distinctions-646", "composition-1k"):
         assert all(example.trimap is None for example in examples(layout, tmp_path))
     else:
-        assert _error(layout, tmp_path).endswith(f" (--layout {other} fits)")
+        assert _error(layout, tmp_path).endswith(f"; {other} fits")
 
 
 @pytest.mark.parametrize(
@@ -295,7 +294,7 @@ def test_what_is_missing_is_said_in_one_sentence(layout: str, tree: str, begins:
 
 
 def test_an_unknown_layout_and_a_missing_folder(tmp_path: Path) -> None:
-    assert _error("d646", tmp_path) == f"--layout must be one of {', '.join(LAYOUTS)}, not 'd646'"
+    assert _error("d646", tmp_path) == f"the layout must be one of {', '.join(LAYOUTS)}, not 'd646'"
     assert _error("plain", tmp_path / "gone") == f"the folder {tmp_path / 'gone'} does not exist"
     _touch(tmp_path / "file.zip")
     assert _error("plain", tmp_path / "file.zip") == f"the folder {tmp_path / 'file.zip'} does not exist"
@@ -303,8 +302,7 @@ def test_an_unknown_layout_and_a_missing_folder(tmp_path: Path) -> None:
 
 def test_layouts_load_nothing_heavy() -> None:
     code = "import sys, diffmatte_cli.evaluation.layouts; print({'numpy', 'torch', 'PIL'} & set(sys.modules) or 'none')"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "none"
+    assert finish("-c", code).stdout.strip() == "none"
 
 
 @given(ALPHAS, st.text(max_size=9))

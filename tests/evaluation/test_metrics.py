@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffmatte_cli.evaluation.metrics import METRICS, conn, grad, mse, sad
-from diffmatte_cli.planning.settings import DEFINITIONS, HEADINGS
+from diffmatte_cli.evaluation.options import DEFINITIONS, HEADINGS
 
 # Figures of the published evaluation script on the arrays of the file: case -> SAD / 1000, MSE x 1000.
 REFERENCE = {

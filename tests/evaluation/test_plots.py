@@ -7,9 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from diffmatte_cli.evaluation import plots
+from diffmatte_cli.evaluation.options import HEADINGS, ScoreOptions
 from diffmatte_cli.evaluation.plots import DPI, FULL_ERROR, SHEET, TITLES, Gallery
 from diffmatte_cli.evaluation.scores import Evaluation, Trial
-from diffmatte_cli.planning.settings import HEADINGS, ScoreOptions
 
 SCORES = {"sad": 1.0, "mse": 2.0}
 

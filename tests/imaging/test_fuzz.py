@@ -67,7 +67,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(content)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(photo=damaged(), trimap=damaged())
 def test_the_whole_program_on_damaged_pairs(
     cat_folder: Path, matter: fakes.FakeMatter, photo: bytes, trimap: bytes

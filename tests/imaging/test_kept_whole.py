@@ -18,6 +18,7 @@ from diffmatte_cli.imaging.formats import WRITERS
 from diffmatte_cli.imaging.read import read_image
 from diffmatte_cli.imaging.receipts import Receipt, read_receipt
 from diffmatte_cli.imaging.write import write_images
+from diffmatte_cli.settings import Computing, Sampling
 
 RECEIPT = Receipt(
     program="1.0",
@@ -26,16 +27,8 @@ RECEIPT = Receipt(
     trimap="alpha",
     result="cutout",
     bits=8,
-    seed=2**63 - 1,
-    steps=10,
-    sampler="ddim",
-    schedule=None,
-    input_scale=0.2,
-    keep_known=True,
-    attention_grids=None,
-    precision="fp32",
-    until_stable=0.5,
-    path="region",
+    sampling=Sampling(seed=2**63 - 1, input_scale=0.2, until_stable=0.5),
+    computing=Computing(memory=2**30),
     input_space="auto",
     deep=False,
 )
@@ -162,3 +155,18 @@ def test_a_result_scaled_by_somebody_is_not_the_finished_one(tmp_path: Path) -> 
         text.add_text("diffmatte", picture.info["diffmatte"])
         picture.resize((9, 9)).save(path, pnginfo=text)
     assert read_receipt(path) is None
+
+
+def test_a_receipt_is_one_flat_record_that_older_programs_wrote_too() -> None:
+    record = RECEIPT.record()
+    assert not any(isinstance(value, dict) for value in record.values())
+    assert record.keys() == {
+        *("program", "weights", "image", "trimap", "result", "bits", "seed", "steps", "sampler", "schedule"),
+        *("input_scale", "keep_known", "attention_grids", "precision", "until_stable", "path", "input_space", "deep"),
+        *("seeds", "foreground", "background", "linear_light", "premultiplied", "space"),
+    }
+    assert Receipt.of(record) == RECEIPT
+    assert Receipt.of(record | {"path": "plain"}) == replace(RECEIPT, computing=Computing(plain=True))
+    del record["schedule"], record["keep_known"]  # as if they had come later
+    assert Receipt.of(record) == RECEIPT
+    assert Receipt.of(record) != replace(RECEIPT, sampling=replace(RECEIPT.sampling, schedule="cosine"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from support import fakes
+from support.processes import finish
 
 from diffmatte_cli.errors import FullError, ImageError
 from diffmatte_cli.imaging import vfx
@@ -17,6 +18,7 @@ from diffmatte_cli.imaging.encoding import Result
 from diffmatte_cli.imaging.read import decode_image, decode_opacity, read_grey, read_image
 from diffmatte_cli.imaging.receipts import Receipt, read_receipt
 from diffmatte_cli.imaging.write import write_images
+from diffmatte_cli.settings import Computing, Sampling
 
 pytestmark = [pytest.mark.usefixtures("cat_folder")]
 oiio = pytest.importorskip("OpenImageIO", reason="needs the extra vfx (OpenImageIO)")
@@ -72,7 +74,6 @@ def test_16_bit_colour_is_turned_like_8_bit_colour(ending: str, orientation: int
     Image.fromarray((DEEP >> 8).astype(np.uint8)).save(f"flat.{ending}", exif=exif)
     deep, flat = read_image(Path(f"deep.{ending}")), read_image(Path(f"flat.{ending}"))
     assert deep.orientation == flat.orientation == orientation
-    assert deep.raw_size == flat.raw_size
     np.testing.assert_array_equal(deep.pixels, flat.pixels)
 
 
@@ -87,7 +88,7 @@ def test_a_16_bit_cutout_keeps_every_level_profile_and_exif(ending: str, matter:
     _save("x.tif", DEEP, "uint16")
     photo, about = read_image(Path("x.tif")), read_image(Path("about.tif"))
     assert photo.deep is not None
-    receipt = Receipt(*["x"] * 18)  # type: ignore[arg-type]
+    receipt = Receipt("x", "x", "x", "alpha", "cutout", 16, Sampling(), Computing(), "auto", True)
     pixels = np.concatenate([photo.deep, DEEP[..., :1]], axis=2)
     out = Path(f"out.{ending}")
     write_images([Result(out, pixels, 16, profile, about.dpi, about.exif, receipt)])
@@ -301,7 +302,6 @@ def test_a_floating_point_tiff_is_turned_and_keeps_its_profile(matter: fakes.Fak
     photo = read_image(Path("x.tif"))
     np.testing.assert_array_equal(photo.deep, np.rot90(LIGHT / 3, -1))
     assert photo.orientation == 6
-    assert photo.raw_size == (fakes.WIDTH, fakes.HEIGHT)
     assert photo.dpi == (300, 300)
     assert photo.icc_profile == profile.tobytes()
     _matte("x.tif", "--cutout", "--bit-depth", "16", "-o", "out.png")  # the trimap was painted over the stored pixels
@@ -493,11 +493,11 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nothing_is_said_about_leaks_at_the_end(matter: fakes.FakeMatter) -> None:
     _save("x.exr", LIGHT, "half")
     command = ("0", "matte", "x.exr", "--trimap", "cat_trimap.png", "-o", "out.png", "--quiet")
-    done = fakes.finish(str(Path(fakes.__file__)), *command)
+    done = finish(*fakes.PROGRAM, *command)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_extra_is_imported_only_where_it_is_used() -> None:
     script = "import sys; import diffmatte_cli.batch.stages; assert 'OpenImageIO' not in sys.modules"
-    assert fakes.finish("-c", script).returncode == 0
+    assert finish("-c", script).returncode == 0
     assert sys.modules.get("OpenImageIO") is not None

@@ -1,5 +1,7 @@
 """The Python interface, with a small untrained network where trained weights do not matter."""
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from diffmatte_cli.inference.tiles import TiledDecoder
 from diffmatte_cli.model.checkpoint import read_model, write_model
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
+from diffmatte_cli.settings import Sampling
 
 
 def picture(height: int = 40, width: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -135,6 +138,32 @@ def test_arrays_as_people_have_them(matter: Matter) -> None:
     np.testing.assert_array_equal(matter.matte(turned, grey, steps=np.int64(1), seed=np.int64(3)), expected)  # type: ignore[arg-type]
 
 
+def test_one_alpha_is_kept(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the one that comes, however many steps there are."""
+    alive: list[int] = []
+
+    def steps(*_: object, **__: object) -> Iterator[np.ndarray]:
+        there: list[weakref.ref[np.ndarray]] = []
+        for number in range(9):
+            alpha = np.full((2, 3), number, np.float32)
+            there.append(weakref.ref(alpha))
+            yield alpha
+            alive.append(sum(one() is not None for one in there))
+
+    monkeypatch.setattr(matter, "steps", steps)
+    assert (matter.matte(*picture()) == 8).all()
+    assert max(alive) <= 2
+
+
+def test_settings_are_given_as_values_or_by_keyword(matter: Matter) -> None:
+    image, trimap = picture()
+    expected = matter.matte(image, trimap, steps=2, seed=3)
+    np.testing.assert_array_equal(matter.matte(image, trimap, Sampling(2, 3)), expected)
+    np.testing.assert_array_equal(matter.matte(image, trimap, Sampling(2, 0), seed=3), expected)
+    with pytest.raises(TypeError, match="sead"):
+        matter.matte(image, trimap, sead=3)
+
+
 def test_mistakes_are_told_before_the_first_step(matter: Matter) -> None:
     with pytest.raises(UsageError):
         matter.steps(*picture(), steps=0)
@@ -153,8 +182,8 @@ def test_an_alpha_that_is_not_a_number_is_an_error(matter: Matter, monkeypatch: 
         ({"steps": 2.5}, UsageError, "whole number"),
         ({"sampler": "euler"}, UsageError, "ddim, ddpm"),
         ({"schedule": "square"}, UsageError, "linear"),
-        ({"input_scale": 0.0}, UsageError, "outside"),
-        ({"input_scale": float("nan")}, UsageError, "outside"),
+        ({"input_scale": 0.0}, UsageError, "above 0 and at most 1"),
+        ({"input_scale": float("nan")}, UsageError, "above 0"),
         ({"noise": np.zeros((3, 3), np.float32)}, ImageError, "noise"),
         ({"image": np.zeros((0, 0, 3), np.uint8), "trimap": np.zeros((0, 0), np.uint8)}, ImageError, "no pixels"),
         ({"trimap": np.full((4, 5), 128, np.uint8)}, ImageError, "[40, 50]"),

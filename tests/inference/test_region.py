@@ -159,6 +159,19 @@ def test_nothing_runs_without_an_unknown_region(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_array_equal(alphas[-1], (trimap == 255).astype(np.float32))
 
 
+def test_the_raw_prediction_is_computed_without_an_unknown_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    matter = Matter(lively(DiffMatte(VARIANTS["tiny"])), CPU)
+    image, trimap = scene(40, 50)
+    trimap[trimap == 128] = 0
+    raw = matter.matte(image, trimap, steps=1, keep_known=False)
+    assert (np.abs(raw - (trimap == 255)) > 0).all()
+    encoding = matter.encode(image, trimap)
+    np.testing.assert_array_equal(matter.matte(encoding, steps=1, keep_known=False), raw)
+    monkeypatch.setattr(matter, "_predictor", None)
+    np.testing.assert_array_equal(matter.matte(encoding, steps=1), (trimap == 255).astype(np.float32))
+
+
 def test_it_stops_when_no_unknown_pixel_moves_enough() -> None:
     torch.manual_seed(0)
     matter = Matter(lively(DiffMatte(VARIANTS["tiny"])), CPU)

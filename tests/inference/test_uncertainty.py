@@ -14,6 +14,7 @@ from support import fakes
 
 from diffmatte_cli.imaging.receipts import read_notes
 from diffmatte_cli.inference.uncertainty import Spread, risk_of
+from diffmatte_cli.settings import Sampling
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 UNKNOWN = fakes.cat_trimap() == 128
@@ -28,8 +29,8 @@ def _matte(*arguments: str, code: int = 0) -> Any:
 def _alphas(matter: fakes.FakeMatter, seeds: range, **settings: Any) -> list[np.ndarray]:
     """Return what the model gives for every seed and step."""
     encoding = matter.encode(np.asarray(Image.open("cat.png")), fakes.cat_trimap())
-    given = {"steps": 3, "until_stable": None, "keep_known": True} | settings
-    return [alpha for seed in seeds for alpha in matter.steps(encoding, seed=seed, **given)]
+    samplings = [Sampling(3, seed, **settings) for seed in seeds]
+    return [alpha for sampling in samplings for alpha in matter.steps(encoding, sampling=sampling)]
 
 
 def _drawn(name: str) -> np.ndarray:
@@ -60,7 +61,7 @@ def test_the_picture_is_the_spread_over_seeds_and_steps(matter: fakes.FakeMatter
     _matte("-o", "one.png", "--seed", "5")
     result = _matte("-o", "x.png", "--seed", "5", "--uncertainty", "4")
     assert Path("x.png").read_bytes() == Path("one.png").read_bytes()  # the first seed's, receipt and all
-    assert [setting["seed"] for setting in matter.settings[-4:]] == [5, 6, 7, 8]
+    assert [setting.seed for setting in matter.settings[-4:]] == [5, 6, 7, 8]
     assert len(matter.encoded) == 2  # one look at the picture for all seeds
     expected = np.where(UNKNOWN, np.std(_alphas(matter, range(5, 9)), axis=0), 0)
     np.testing.assert_allclose(_drawn("x_uncertainty.png"), expected, atol=0.6 / 65535)
@@ -118,6 +119,6 @@ def test_nothing_unknown_is_sure(matter: fakes.FakeMatter) -> None:
 
 def test_what_is_refused(matter: fakes.FakeMatter) -> None:
     for count in ("1", "0", "-3", "1001"):
-        assert "--uncertainty must be from 2 to 1000" in _matte("--uncertainty", count, code=2).stderr
+        assert "must be of 2 to 1000 seeds" in _matte("--uncertainty", count, code=2).stderr
     assert "seed must be" in _matte("--uncertainty", "2", "--seed", str(2**63 - 1), code=2).stderr
     assert "leave out --uncertainty" in _matte("--uncertainty", "2", "-o", "-", code=2).stderr

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from support import fakes
+from support.processes import finish
 from torch import Tensor
 
 from diffmatte_cli.errors import OutputError, WeightsError
@@ -411,6 +411,6 @@ def test_loading_the_largest_model_takes_little_more_than_its_size(dtype: str, t
     write_model(path, DiffMatte(VARIANTS["vitb"]), {}, dtype)
     with safe_open(path, framework="pt") as file:
         assert file.get_slice("encoder.pos_embed").get_dtype() == {"fp32": "F32", "fp16": "F16"}[dtype]
-    done = fakes.finish("-c", MEASURE, str(path))
+    done = finish("-c", MEASURE, str(path))
     assert done.returncode == 0, done.stderr
     assert 0.9 < float(done.stdout) <= 1.3

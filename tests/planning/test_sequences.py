@@ -13,6 +13,7 @@ from support import fakes
 
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.planning.sequences import frame_path, frames, gaps, is_pattern, marked, remarked, unmarked
+from diffmatte_cli.storage.paths import Place
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
@@ -24,6 +25,10 @@ def _shot(*numbers: int, width: int = 4) -> None:
         shutil.copy("cat_trimap.png", f"in/matte_{number}.png")
 
 
+def _place(text: str) -> Place:
+    return Place(Path()).named(text)
+
+
 def _matte(*arguments: str, code: int = 0) -> Any:
     result = fakes.run("matte", *arguments, "--steps", "2")
     assert result.exit_code == code, result.stderr
@@ -32,37 +37,39 @@ def _matte(*arguments: str, code: int = 0) -> Any:
 
 @pytest.mark.parametrize("text", ["a/shot.%04d.exr", "%d.png", "x_####.tif", "shot#.png"])
 def test_what_is_a_pattern(text: str) -> None:
-    assert is_pattern(text)
+    assert is_pattern(_place(text))
 
 
-@pytest.mark.parametrize("text", ["cat.png", "100%.png", "50%s.png", "%04d/x.png", "a%d_%d.png", "#a#.png", "-", ""])
+@pytest.mark.parametrize(
+    "text", ["cat.png", "100%.png", "50%s.png", "%04d/x.png", "a%d_%d.png", "#a#.png", "out#/", "-"]
+)
 def test_what_is_none(text: str) -> None:
-    assert not is_pattern(text)
+    assert not is_pattern(_place(text))
 
 
 def test_a_file_of_that_very_name_is_a_file(matter: fakes.FakeMatter) -> None:
     shutil.copy("cat.png", "cat#.png")
-    assert not is_pattern("cat#.png")
-    assert is_pattern("cats#.png")
+    assert not is_pattern(_place("cat#.png"))
+    assert is_pattern(_place("cats#.png"))
     _matte("cat#.png", "--trimap", "cat_trimap.png")
     assert Path("cat#_alpha.png").is_file()
 
 
 @given(st.integers(0, 10**7), st.integers(1, 8))
 def test_numbers_go_in_and_out(number: int, width: int) -> None:
-    assert frame_path(f"x.%0{width}d.png", number) == frame_path(f"x.{'#' * width}.png", number)
-    assert frame_path("x.%d.png", number) == Path(f"x.{number}.png")
+    assert frame_path(Path(f"x.%0{width}d.png"), number) == frame_path(Path(f"x.{'#' * width}.png"), number)
+    assert frame_path(Path("x.%d.png"), number) == Path(f"x.{number}.png")
 
 
 def test_frames_are_found_in_the_order_of_their_numbers() -> None:
     _shot(8, 9, 10, 12, 10000)
     for stray in ("shot.10.png", "shot.00011.png", "shot.a.png", "othershot.0001.png", "shot.\u0660\u0667.png"):
         shutil.copy("cat.png", Path("in", stray))
-    assert list(frames("in/shot.%04d.png")) == [8, 9, 10, 12, 10000]
-    assert gaps("in/shot.%04d.png") == ["11", "13-9999"]
-    assert list(frames("in/shot.%d.png")) == [10, 10000]
+    assert list(frames(_place("in/shot.%04d.png"))) == [8, 9, 10, 12, 10000]
+    assert gaps((8, 9, 10, 12, 10000)) == ["11", "13-9999"]
+    assert list(frames(_place("in/shot.%d.png"))) == [10, 10000]
     with pytest.raises(UsageError, match=r"there is no frame in/none\.%04d\.png"):
-        frames("in/none.%04d.png")
+        frames(_place("in/none.%04d.png"))
 
 
 def test_a_sequence_comes_out_as_a_sequence(matter: fakes.FakeMatter) -> None:
@@ -74,7 +81,7 @@ def test_a_sequence_comes_out_as_a_sequence(matter: fakes.FakeMatter) -> None:
     assert "3 done" in result.stderr
     expected = {f"a{mark}.{n:04d}.png" for n in (1, 2, 4) for mark in ("", "_alpha", "_uncertainty")}
     assert {path.name for path in Path("out").iterdir()} == expected
-    assert [setting["seed"] for setting in matter.settings] == [0, 1] * 3  # the same in each frame
+    assert [setting.seed for setting in matter.settings] == [0, 1] * 3  # the same in each frame
     frames_written = [np.asarray(Image.open(f"out/a.{n:04d}.png")) for n in (1, 2, 4)]
     for other in frames_written[1:]:
         np.testing.assert_array_equal(other, frames_written[0])
@@ -92,10 +99,10 @@ def test_what_does_not_fit_together_is_told_before_any_work(matter: fakes.FakeMa
     text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "x.%d.png", code=2).stderr
     assert "the trimap in/matte_2.png does not exist, and in/shot.0002.png needs it" in text
     assert "is no frame" in _matte("cat.png", "--trimap", "in/matte_%d.png", code=2).stderr
-    assert "name it with -o" in _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", code=2).stderr
+    assert "name one (--output)" in _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", code=2).stderr
     Path("in/matte_2.png").write_bytes(Path("in/matte_1.png").read_bytes())
     text = _matte("cat.png", "--trimap", "cat_trimap.png", "-o", "x.%d.png", code=2).stderr
-    assert "-o x.%d.png is for frames of a sequence, and cat.png is none" in text
+    assert "the results x.%d.png are for frames of a sequence, and cat.png is none (-o)" in text
     text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "none/x.%d.png", code=2).stderr
     assert text.count("does not exist: make it first") == 1
     assert not list(Path().glob("x.*"))

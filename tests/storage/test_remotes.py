@@ -18,7 +18,7 @@ from diffmatte_cli.errors import ImageError, OutputError, UsageError
 from diffmatte_cli.imaging.folders import pictures_in
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.planning.jobs import Request, plan
-from diffmatte_cli.storage.paths import below, identity, is_inside, kind, location
+from diffmatte_cli.storage.paths import Place, below, location
 from diffmatte_cli.storage.remotes import is_remote, putting, read
 
 NAMES = ("a", "b", "c")
@@ -104,12 +104,14 @@ def test_files_that_look_like_urls_stay_in_reach() -> None:
 
 
 def test_one_place_has_one_identity() -> None:
-    assert identity(location("memory://b/x.png")) == identity(location("memory:///b/y/../x.png"))
-    assert is_inside(location("memory://b/x"), location("memory://b"))
-    assert not is_inside(location("memory://bb/x"), location("memory://b"))
-    assert not is_inside(location("memory://b/x") / ".." / ".." / "c", location("memory://b"))
-    assert not is_inside(location("memory://b/x"), Path())
-    assert not is_inside(Path("x"), location("memory://b"))
+    here = Place(Path())
+    bucket = here.named("memory://b")
+    assert here.named("memory://b/x.png").identity == here.named("memory:///b/y/../x.png").identity
+    assert (bucket / "x").is_inside(bucket)
+    assert not here.named("memory://bb/x").is_inside(bucket)
+    assert not (bucket / "x" / ".." / ".." / "c").is_inside(bucket)
+    assert not (bucket / "x").is_inside(here)
+    assert not (here / "x").is_inside(bucket)
     assert below(location("memory://b"), "x.png") == location("memory://b/x.png")
 
 
@@ -135,7 +137,9 @@ def test_places_are_mixed(photographs: str, trimap: str, output: str, matter: fa
     _matte("matte", photographs, "--trimap", trimap, "-o", output, "--report", "r.jsonl")
     rows = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
     assert sorted(row["output"] for row in rows) == [f"{output}/{name}_alpha.png" for name in NAMES]
-    assert sorted(path.name for path in pictures_in(location(output))) == [f"{name}_alpha.png" for name in NAMES]
+    assert sorted(place.path.name for place in pictures_in(Place(location(output)))) == [
+        f"{name}_alpha.png" for name in NAMES
+    ]
 
 
 def test_a_tree_a_single_file_and_a_cutout_with_its_alpha(matter: fakes.FakeMatter, stores: MemoryFileSystem) -> None:
@@ -180,13 +184,15 @@ def test_a_plan_takes_as_many_requests_as_there_are_folders(
     for name in ("info", "ls"):
         whole = getattr(MemoryFileSystem, name)
 
-        def asking(store: Any, path: str, *, whole: Any = whole, **settings: Any) -> Any:
-            asked.append(path)
+        def asking(store: Any, path: str, *, name: str = name, whole: Any = whole, **settings: Any) -> Any:
+            asked.append((name, path))
             return whole(store, path, **settings)
 
         monkeypatch.setattr(MemoryFileSystem, name, asking)
     assert len(plan(Request((FOLDER[1],), FOLDER[3], "memory://out/"))) == 53
-    assert len(asked) < 15
+    assert sorted(asked) == [
+        (name, f"/{folder}") for name in ("info", "ls") for folder in ("in/photos", "in/trimaps", "out")
+    ]
 
 
 def test_results_in_each_others_or_in_inputs_places(stores: MemoryFileSystem) -> None:
@@ -204,7 +210,7 @@ def test_results_in_each_others_or_in_inputs_places(stores: MemoryFileSystem) ->
 
 def test_what_is_there_is_kept_on_request(matter: fakes.FakeMatter, stores: MemoryFileSystem) -> None:
     stores.pipe_file("/out/b_alpha.png", b"mine")
-    words = "the result memory://out/b_alpha.png exists already, and --no-overwrite keeps it"
+    words = "the result memory://out/b_alpha.png exists already, and is to be kept (--no-overwrite)"
     assert words in _refusal(*FOLDER, "memory://out", "--no-overwrite")
     assert _found(stores, "out") == ["b_alpha.png"]
     with (
@@ -229,13 +235,16 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nowhere://a/b.png",), "nowhere:// is no kind of place that is known"),
+        (("nowhere://a/b.png",), "unknown URL scheme nowhere://"),
         (("memory://in/none.png",), "the photograph memory://in/none.png does not exist"),
         (
             ("memory://in/photos/a.png", "--report", "memory://r.csv"),
             "the report memory://r.csv must be a file on this",
         ),
-        (("memory://in/photos/a.png", "--dump-steps", "memory://d"), "--dump-steps memory://d is no folder on this"),
+        (
+            ("memory://in/photos/a.png", "--dump-steps", "memory://d"),
+            "memory://d has to be on this machine (--dump-steps)",
+        ),
         (("s3://bucket/a.png",), "s3:// needs a package that is not installed: pip install 'diffmatte[s3]'"),
         (("box://bucket/a.png",), "box:// needs a package that is not installed: Please install boxfs"),
     ],
@@ -308,7 +317,7 @@ def test_no_more_is_read_than_wanted(stores: MemoryFileSystem) -> None:
     assert read(location("memory://x"), 2) == b"123"
     with pytest.raises(ImageError, match="there is no such file"):
         read(location("memory://y"), 2)
-    assert [kind(location(f"memory://{name}")) for name in ("x", "in", "y")] == ["file", "folder", None]
+    assert [Place(location(f"memory://{name}")).kind for name in ("x", "in", "y")] == ["file", "folder", None]
 
 
 def test_trimaps_are_made_and_mended_elsewhere(stores: MemoryFileSystem) -> None:

@@ -6,12 +6,13 @@ import os
 import select
 import shutil
 import subprocess
-import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from .processes import PATIENCE, start
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 _FLAGS = (
@@ -26,34 +27,34 @@ os.dup2(pipes[0], 3), os.dup2(pipes[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 _CODES = {" ": 32, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
-PATIENCE = 30.0  # seconds
 
 
 class Browser:
     """One tab. What goes wrong in the page's scripts is in ``errors``."""
 
     def __init__(self, profile: Path, width: int = 1440, height: int = 900) -> None:
-        theirs_in, self._out = os.pipe()
-        self._in, theirs_out = os.pipe()
-        flags = [*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _START, str(theirs_in), str(theirs_out), str(CHROMIUM), *flags],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
+        self._flags = [*_FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+        self._opened = ExitStack()
         self._number, self._rest, self._session = 0, b"", ""
         self.errors: list[str] = []
 
     def __enter__(self) -> Self:
-        try:
+        with self._opened:
+            self._start()
             self._attach()
-        except BaseException as error:
-            self.__exit__(type(error), error, None)
-            raise
+            self._opened = self._opened.pop_all()
         return self
+
+    def _start(self) -> None:
+        theirs_in, self._out = os.pipe()
+        self._in, theirs_out = os.pipe()
+        streams = {"pass_fds": (theirs_in, theirs_out), **dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)}
+        command = ("-c", _START, str(theirs_in), str(theirs_out), str(CHROMIUM), *self._flags)
+        for ours in (self._in, self._out):
+            self._opened.callback(os.close, ours)
+        self._process = self._opened.enter_context(start(*command, **streams))
+        os.close(theirs_in)
+        os.close(theirs_out)
 
     def _attach(self) -> None:
         (tab,) = (found for found in self.call("Target.getTargets")["targetInfos"] if found["type"] == "page")
@@ -63,15 +64,10 @@ class Browser:
             self.call(f"{part}.enable")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with suppress(Exception):
+        with self._opened, suppress(Exception):
             self._session = ""
             self.call("Browser.close")
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        self._process.kill()
-        self._process.wait()
-        os.close(self._in)
-        os.close(self._out)
+            self._process.wait(PATIENCE)
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Call a method of the DevTools protocol and return its result."""

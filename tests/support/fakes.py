@@ -1,16 +1,16 @@
 """A stand-in for the numeric side at its public seam, and what tests of the command line share.
 
-As a script, ``python fakes.py PAUSE ARGUMENTS...``, it is the whole program with the fake instead of a model,
-waiting PAUSE seconds before each step.
+As a module that is run, ``*PROGRAM PACE ARGUMENTS...`` behind ``python``, it is the whole program with the fake
+instead of a model. PACE is how many seconds it waits before each step, or ``@`` and a number of steps, of all
+pictures together: before each further one it waits until there is a file named ``GO``.
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,13 +20,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-import diffmatte_cli
 from diffmatte_cli.commands.app import app, main
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.formats import WRITERS
+from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.weights.store import Copy, ModelSource, Store
 
+PROGRAM = ("-m", "support.fakes")
+GO = "go"
 HEIGHT, WIDTH = 24, 32
 NEEDS_VFX = pytest.mark.skipif(not is_installed("vfx"), reason="needs the extra vfx (OpenImageIO)")
 FORMATS = [pytest.param(form, marks=NEEDS_VFX if form == "exr" else ()) for form in WRITERS]
@@ -42,10 +44,13 @@ class FakeMatter:
 
     device: str = "cpu"
     pause: float = 0.0
+    free: float = float("inf")  # steps before it waits for GO
+    begun: Iterator[int] = field(default_factory=count)
     remembers: bool = True
     encoded: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
-    settings: list[dict[str, Any]] = field(default_factory=list)
-    working: list[dict[str, Any]] = field(default_factory=list)
+    settings: list[Sampling] = field(default_factory=list)
+    truths: list[np.ndarray | None] = field(default_factory=list)
+    computing: list[Computing] = field(default_factory=list)
 
     def encode(self, image: np.ndarray, trimap: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
         assert image.dtype == trimap.dtype == np.uint8
@@ -54,21 +59,29 @@ class FakeMatter:
             self.encoded.append((image, trimap))
         return len(self.encoded) - 1, image, trimap
 
-    def steps(self, encoding: tuple[int, np.ndarray, np.ndarray], **settings: Any) -> Iterator[np.ndarray]:
+    def steps(
+        self, encoding: tuple[int, np.ndarray, np.ndarray], *, sampling: Sampling, truth: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
         if self.remembers:
-            self.settings.append(settings)
+            self.settings.append(sampling)
+            self.truths.append(truth)
         _, image, trimap = encoding
-        truth = settings.get("truth")
         goal = image.mean(axis=2, dtype=np.float32) / np.float32(255) if truth is None else truth
-        alpha = np.random.default_rng(settings["seed"]).random(trimap.shape, np.float32)
-        for _ in range(settings["steps"] if settings["until_stable"] is None else min(2, settings["steps"])):
-            time.sleep(self.pause)
+        alpha = np.random.default_rng(sampling.seed).random(trimap.shape, np.float32)
+        for _ in range(sampling.steps if sampling.until_stable is None else min(2, sampling.steps)):
+            self._wait()
             alpha = (alpha + goal) / 2
             known = np.where(trimap == 128, alpha, trimap / np.float32(255))
-            yield known.astype(np.float32) if settings["keep_known"] else alpha
+            yield known.astype(np.float32) if sampling.keep_known else alpha
+
+    def _wait(self) -> None:
+        time.sleep(self.pause)
+        held = next(self.begun) >= self.free
+        while held and not Path(GO).exists():
+            time.sleep(0.01)
 
     def matte(self, encoding: tuple[int, np.ndarray, np.ndarray], **settings: Any) -> np.ndarray:
-        *_, alpha = self.steps(encoding, **{"until_stable": None, "keep_known": True} | settings)
+        *_, alpha = self.steps(encoding, **settings)
         return alpha
 
 
@@ -80,8 +93,8 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
             raise UsageError(f"device {spec} is not there")
         return "cpu" if spec == "auto" else spec
 
-    def load_file(_: object, __: object, device: str, **working: Any) -> FakeMatter:
-        matter.working.append(working)
+    def load_file(_: object, __: object, device: str, computing: Computing, tell: Callable[[str], None]) -> FakeMatter:
+        matter.computing.append(computing)
         return replace(matter, device=device)
 
     module = ModuleType("diffmatte_cli.inference.matter")
@@ -135,44 +148,12 @@ def error_line(result: Result, code: int) -> str:
     return last
 
 
-def start(*command_line: str, **settings: Any) -> subprocess.Popen[str]:
-    """Start Python on a command line, with the package under test importable from anywhere."""
-    place = str(Path(diffmatte_cli.__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": place} | settings.pop("env", {})
-    return subprocess.Popen([sys.executable, *command_line], text=True, env=environment, **settings)
-
-
-def finish(*command_line: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """Run Python on a command line to its end."""
-    pipe = subprocess.PIPE
-    timeout = settings.pop("timeout", 120)
-    with start(*command_line, **({"stdout": pipe, "stderr": pipe} | settings)) as process:
-        text, errors = process.communicate(timeout=timeout)
-    return subprocess.CompletedProcess(process.args, process.returncode, text, errors)
-
-
-@contextmanager
-def terminal() -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """Open a pseudo terminal; yield its end for a program's stderr, and what returns all that was shown there."""
-    import termios
-
-    ours, theirs = os.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-
-    def shown() -> bytes:
-        os.close(theirs)
-        content = b""
-        with suppress(OSError):  # how Linux tells the end of a terminal
-            while chunk := os.read(ours, 4096):
-                content += chunk
-        return content
-
-    yield theirs, shown
-    os.close(ours)
+def _paced(pace: str) -> FakeMatter:
+    if pace.startswith("@"):
+        return FakeMatter(free=int(pace[1:]), remembers=False)
+    return FakeMatter(pause=float(pace), remembers=False)
 
 
 if __name__ == "__main__":
-    sys.modules["diffmatte_cli.inference.matter"] = fake_matting(
-        FakeMatter(pause=float(sys.argv.pop(1)), remembers=False)
-    )
+    sys.modules["diffmatte_cli.inference.matter"] = fake_matting(_paced(sys.argv.pop(1)))
     main()

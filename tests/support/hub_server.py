@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from .processes import PATIENCE
+
 REPO = "lab/mattes"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -75,7 +77,7 @@ class Hub:
     def hold(self) -> None:
         """Wait until ``hold_until`` questions have come, so that two clients surely overlap."""
         with self.changed:
-            self.changed.wait_for(lambda: len(self.asked("HEAD", "/resolve/")) >= self.hold_until, timeout=60)
+            self.changed.wait_for(lambda: len(self.asked("HEAD", "/resolve/")) >= self.hold_until, PATIENCE)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -129,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
     def resolve(self, hub: Hub) -> None:
         fault = hub.fault
         if fault.stall == "head":
-            hub.released.wait(60)
+            hub.released.wait(PATIENCE)
         if fault.status:
             self.answer(fault.status, X_Error_Code=fault.code, **fault.headers)
             return
@@ -174,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
         cut = hub.fault.cuts.pop(0) if hub.fault.cuts else len(whole)
         self.wfile.write(whole[first : first + cut])
         if hub.fault.stall == "body":
-            hub.released.wait(60)
+            hub.released.wait(PATIENCE)
         self.close_connection = True
         if hub.fault.resets:
             hub.fault.resets -= 1

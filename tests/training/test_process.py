@@ -4,36 +4,56 @@ import csv
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 import torch
 from support import ROOT
+from support.processes import PATIENCE, finish, start, wait_for
 
 pytest.importorskip("cv2", reason="training needs the [train] extra")
 pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
 from diffmatte_cli.evaluation.metrics import sad
 from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 from diffmatte_cli.training.loop import CHECKPOINT
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "diffmatte_cli")
 
 
-def _command(config: Path, run: Path, *options: str, launch: tuple[str, ...] = (), quiet: bool = True) -> list[str]:
+# The whole program, but that the eighth step never ends.
+STUCK = """
+import threading
+from diffmatte_cli.commands.app import main
+from diffmatte_cli.training.loop import Trainer
+
+train = Trainer._train
+
+def train_or_hang(trainer, *rest):
+    if trainer.step == 7:
+        threading.Event().wait()
+    return train(trainer, *rest)
+
+Trainer._train = train_or_hang
+main()
+"""
+
+
+def _command(
+    config: Path, run: Path, *options: str, program: tuple[str, ...] = ("-m", "diffmatte_cli"), quiet: bool = True
+) -> list[str]:
     arguments = ["train", str(config), "-o", str(run), "--device", "cpu", *["--quiet"] * quiet, *options]
-    return [sys.executable, *launch, "-m", "diffmatte_cli", *arguments]
+    return [*program, *arguments]
 
 
-def _finish(command: list[str], timeout: int = 300) -> str:
+def _finish(command: list[str], timeout: int = PATIENCE) -> str:
     """Run a command to its end and return what it said."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+    done = finish(*command, timeout=timeout, env={"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -55,12 +75,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(config_file: Path, tmp_path: Pat
     options += ["--set", "run.validate_every=1000", "--set", "run.threads=1", "--set", "self_align.start=5"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     _finish(_command(config_file, whole, *options))
-    with subprocess.Popen(_command(config_file, killed, *options), start_new_session=True) as process:
-        deadline = time.monotonic() + 240
-        while not (killed / CHECKPOINT).exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+    with start(*_command(config_file, killed, *options, program=("-c", STUCK))) as process:
+        wait_for((killed / CHECKPOINT).exists, process)
+    assert process.returncode == -signal.SIGKILL
     assert torch.load(killed / CHECKPOINT, weights_only=True)["step"] < 14
     _finish(_command(config_file, killed, *options, "--resume"))
     assert _weights(whole).keys() == _weights(killed).keys()
@@ -71,17 +88,13 @@ def test_a_killed_run_goes_on_to_the_same_bytes(config_file: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_minutes_on_drawn_pictures_lower_the_error_through_a_kill(tmp_path: Path) -> None:
     """The shipped small configuration, killed half-way: the averaged weights matte drawn pictures better in the end."""
     config = ROOT / "docs" / "training" / "ablation.toml"
     run, options = tmp_path / "run", ["--set", "run.checkpoint_minutes=0.05"]
-    with subprocess.Popen(_command(config, run, *options), start_new_session=True) as process:
-        deadline = time.monotonic() + 900
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
-            if (run / "losses.csv").exists() and len(_losses(run)) >= 10:
-                break
-        os.killpg(process.pid, signal.SIGKILL)
+    with start(*_command(config, run, *options)) as process:
+        wait_for(lambda: (run / "losses.csv").exists() and len(_losses(run)) >= 10, process, timeout=1800)
     assert process.returncode == -signal.SIGKILL
     _finish(_command(config, run, *options, "--resume"), timeout=1800)
     rows = list(csv.DictReader((run / "validation.csv").read_text().splitlines()))
@@ -101,7 +114,7 @@ def test_two_processes_are_one_with_twice_the_batch(
     one, two = tmp_path / "one", tmp_path / "two"
     _finish(_command(config_file, one, *shared))
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
-    text = _finish(_command(config_file, two, *shared, "--set", "run.accumulate=2", launch=TORCHRUN, quiet=False))
+    text = _finish(_command(config_file, two, *shared, "--set", "run.accumulate=2", program=TORCHRUN, quiet=False))
     assert ", 2 processes" in text
     np.testing.assert_allclose(_losses(two), _losses(one), rtol=2e-4)
     moved = 0.0
@@ -117,12 +130,13 @@ def test_two_processes_are_one_with_twice_the_batch(
 def test_processes_validate_what_is_saved(config_file: Path, data: Path, tmp_path: Path) -> None:
     """Each has seen other samples by batch normalisation; both pictures are scored as by the first."""
     options = ["--set", "data.validation=drawn", "--set", "data.validation_limit=2", "--set", "optimiser.epochs=3"]
-    _finish(_command(config_file, tmp_path / "run", *options, launch=TORCHRUN))
+    _finish(_command(config_file, tmp_path / "run", *options, program=TORCHRUN))
     rows = list(csv.DictReader((tmp_path / "run" / "validation.csv").read_text().splitlines()))
     matter = load_model(tmp_path / "run" / "weights.safetensors")
+    pairs = read_validation(DataConfig(validation="drawn", validation_limit=2))
     scores = [
         sad(matter.matte(image, trimap, steps=2, seed=number), truth, trimap)
-        for number, (_, image, trimap, truth) in enumerate(read_validation("drawn", 2))
+        for number, (_, image, trimap, truth) in enumerate(pairs)
     ]
     # The saved matrices are rounded to half precision.
     assert np.mean(scores) == pytest.approx(float(rows[-1]["sad"]), rel=2e-3)
@@ -132,16 +146,41 @@ def test_processes_validate_what_is_saved(config_file: Path, data: Path, tmp_pat
 def test_nohup_protects_a_run(config_file: Path, tmp_path: Path) -> None:
     """What the caller has set to be ignored is ignored."""
     run = tmp_path / "run"
-    script = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     options = ["--set", "optimiser.epochs=40", "--set", "data.validation=", "--set", "run.log_every=1"]
-    command = [sys.executable, "-c", script, *_command(config_file, run, *options)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        while not (run / "losses.csv").exists() and process.poll() is None:
-            time.sleep(0.05)
+    with start(*_command(config_file, run, *options), ignoring=(signal.SIGHUP,), stderr=PIPE) as process:
+        wait_for((run / "losses.csv").exists, process)
         process.send_signal(signal.SIGHUP)
-        _, text = process.communicate(timeout=240)
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     assert len(_losses(run)) == 40
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process groups there")
+def test_a_stopped_run_ends_its_worker_quietly(config_file: Path, tmp_path: Path) -> None:
+    """In the middle of the drawing, which takes longer than a step: what is begun is taken from the worker first."""
+    run = tmp_path / "run"
+    options = ["--set", "data.workers=1", "--set", "data.crop=96", "--set", "data.batch=8"]
+    options += ["--set", "optimiser.epochs=100000", "--set", "data.validation="]
+    command = _command(config_file, run, *options)
+    with start(*command, stderr=PIPE) as process:
+        wait_for((run / "losses.csv").exists, process)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=PATIENCE)
+        _wait_for_the_end(process.pid)
+    assert process.returncode == 128 + signal.SIGINT
+    assert text.splitlines() == ["", "stopping: what is being written is finished first; once more stops at once"]
+
+
+def _wait_for_the_end(group: int) -> None:
+    """Wait until the last process of a group is gone."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("some process of the run is still there")
 
 
 def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path, data: Path, tmp_path: Path) -> None:
@@ -150,20 +189,27 @@ def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path
     shutil.copytree(data / "backgrounds", folder)
     run = tmp_path / "run"
     options = ["--set", f"data.backgrounds={folder}", "--set", "data.workers=1", "--set", "optimiser.epochs=100000"]
-    with subprocess.Popen(_command(config_file, run, *options), stderr=subprocess.PIPE, text=True) as process:
-        while not (run / "checked.json").exists() and process.poll() is None:
-            time.sleep(0.02)
+    with start(*_command(config_file, run, *options), stderr=PIPE) as process:
+        wait_for((run / "checked.json").exists, process)
         for path in folder.iterdir():
             path.write_text("no picture")
-        _, text = process.communicate(timeout=240)
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert text.count("\n") == 1
     assert "cannot be read" in text
     assert "Traceback" not in text
 
 
+def test_throughput_is_measured_without_data(tmp_path: Path) -> None:
+    """By the script beside the documents, where everything is drawn."""
+    config = tmp_path / "drawn.toml"
+    config.write_text('[model]\nvariant = "tiny"\n[data]\ncrop = 64\nbatch = 2\nworkers = 1\n')
+    script = ROOT / "docs" / "training" / "throughput.py"
+    assert _finish([str(script), str(config), "--count", "2"]) == ""
+
+
 def test_a_batch_that_cannot_be_shared_is_told(config_file: Path, tmp_path: Path) -> None:
-    command = _command(config_file, tmp_path / "run", "--set", "data.batch=3", launch=TORCHRUN)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    command = _command(config_file, tmp_path / "run", "--set", "data.batch=3", program=TORCHRUN)
+    done = finish(*command)
     assert done.returncode != 0
     assert "a batch of 3 cannot be divided among 2 processes" in done.stderr

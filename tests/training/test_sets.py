@@ -135,7 +135,7 @@ def test_samples_depend_on_seed_and_index_alone(sets: Sets) -> None:
 
 
 @given(count=st.integers(1, 700), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 10**6))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_every_epoch_holds_each_foreground_once(count: int, seed: int, epoch: int) -> None:
     picked = [pick_foreground(count, seed, epoch * count + place) for place in range(count)]
     assert sorted(picked) == list(range(count))
@@ -176,7 +176,7 @@ def check_layers(sample: Layers, crop: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1), index=st.integers(0, 10**6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_partial_is_unknown_and_colours_never_leak(sets: Sets, seed: int, index: int) -> None:
     sample = compose_paper(sets, seed, index, 64)
     check_layers(sample, 64)

@@ -60,6 +60,7 @@ def test_the_usual_path_gives_the_plain_ones_alpha() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_usual_path_is_near_the_plain_one_on_all_photographs(photographs: Path) -> None:
     """In 1/255 over the unknown region: the mean, the 999th of 1000, and what it does to the mean SAD; bf16, too."""
     plain = load_model("tiny", plain=True)
@@ -101,6 +102,7 @@ def thirteen(photographs: Path) -> dict[int, tuple[float, float]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_thirteen_photographs_are_better_than_closed_form_matting_makes_them(
     thirteen: dict[int, tuple[float, float]],
 ) -> None:
@@ -110,5 +112,6 @@ def test_thirteen_photographs_are_better_than_closed_form_matting_makes_them(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_more_steps_do_no_harm(thirteen: dict[int, tuple[float, float]]) -> None:
     assert thirteen[10][0] <= 1.01 * thirteen[1][0]

@@ -11,6 +11,7 @@ from PIL import Image
 from support import fakes
 from support.hub_server import REPO, Fault, serving
 from support.hub_user import LARGE, SHA256, WEIGHTS, Place, ended, failure
+from support.processes import terminal
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
@@ -56,10 +57,12 @@ def test_pulling_says_where_it_is_and_quietly_nothing(place: Place) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
 @pytest.mark.parametrize(("arguments", "bar"), [((), True), (("--quiet",), False)])
 def test_a_progress_bar_on_a_terminal(place: Place, arguments: tuple[str, ...], bar: bool) -> None:
-    with fakes.terminal() as (stderr, shown):
-        process = place.start("weights", "pull", "ours", *arguments, stderr=stderr)
+    with (
+        terminal() as (stderr, shown),
+        place.start("weights", "pull", "ours", *arguments, stderr=stderr) as process,
+    ):
         assert (b"ours.safetensors: 100%" in shown()) == bar
-    assert ended(process).returncode == 0
+        assert ended(process).returncode == 0
 
 
 def test_a_token_goes_to_the_hub_and_nowhere_else(place: Place) -> None:
@@ -97,7 +100,8 @@ REFUSALS = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_refusals(place: Place, case: str) -> None:
     place.hub.fault, text = REFUSALS[case]
-    line = failure(place.run("weights", "pull", "ours"))
+    env = {"HF_HUB_ETAG_TIMEOUT": "1"} if case == "silent" else {}
+    line = failure(place.run("weights", "pull", "ours", env=env))
     assert line.startswith(f"error: cannot pull ours from {REPO}: ")
     assert text in line
     assert place.left() == []
@@ -158,8 +162,9 @@ def test_transfers_that_never_end(place: Place, tmp_path_factory: pytest.TempPat
     with serving({"ours.safetensors": WEIGHTS}) as silent:
         silent.fault = Fault(cuts=[1000] * 100, stall="body")
         other = Place(silent, tmp_path_factory.mktemp("other") / "home", place.tables)
-        processes = [where.start("weights", "pull", "ours") for where in (place, other)]
-        cut, stalled = (failure(ended(process)) for process in processes)
+        pull = ("weights", "pull", "ours")
+        with place.start(*pull) as cut_off, other.start(*pull, env={"HF_HUB_DOWNLOAD_TIMEOUT": "1"}) as kept_waiting:
+            cut, stalled = failure(ended(cut_off)), failure(ended(kept_waiting))
     assert "the connection broke off: run the command again" in cut
     assert "does not answer in time: try again later" in stalled
     assert "HF_HUB_DOWNLOAD_TIMEOUT" in stalled
@@ -242,20 +247,17 @@ def test_two_at_once_replace_a_damaged_file(place: Place) -> None:
     assert place.run("weights", "pull", "ours", "large").returncode == 0
     path = Path(place.run("weights", "path", "large").stdout.rstrip("\n"))
     path.write_bytes(LARGE[:-1] + b"?")
-    both = [place.start("weights", "pull", "large") for _ in range(2)]
-    for done in map(ended, both):
-        assert done.returncode == 0, done.stderr
+    with place.start("weights", "pull", "large") as one, place.start("weights", "pull", "large") as other:
+        for done in map(ended, (one, other)):
+            assert done.returncode == 0, done.stderr
     assert path.read_bytes() == LARGE
 
 
 def test_two_at_once_fetch_it_once(place: Place) -> None:
     place.hub.hold_until = 4  # each asks twice before it fetches
-    processes = [
-        place.start("weights", "pull", "ours", env={"HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60"})
-        for _ in range(2)
-    ]
-    for done in map(ended, processes):
-        assert done.returncode == 0, done.stderr
+    with place.start("weights", "pull", "ours") as one, place.start("weights", "pull", "ours") as other:
+        for done in map(ended, (one, other)):
+            assert done.returncode == 0, done.stderr
     assert len(place.hub.asked("GET")) == 1
     assert place.run("weights", "verify").returncode == 0
 

@@ -14,7 +14,7 @@ from typing import Any
 from ...errors import ResourceError, UsageError
 from ...extras import require
 from ...planning.jobs import Job
-from ...planning.settings import MatteOptions
+from ...planning.options import MatteOptions
 from ...storage.paths import STREAM
 from ...storage.remotes import is_remote
 from ..pipeline import Ended
@@ -71,11 +71,15 @@ class Crew:
 
 def check_cluster(options: MatteOptions, jobs: Sequence[Job]) -> None:
     """Raise UsageError for what the engine cannot do, and where Ray is not installed."""
-    require("ray", "--engine ray")
-    if options.devices not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"with --engine ray, --device is auto, cpu or cuda, not {options.devices}: Ray deals GPUs out")
+    require("ray", "the engine ray", "engine")
+    if options.device not in ("auto", "cpu", "cuda"):
+        raise UsageError(
+            f"the engine ray takes auto, cpu or cuda for its device, not {options.device}: Ray deals GPUs out", "device"
+        )
     if any(STREAM in (job.image, job.trimap, job.output) for job in jobs):
-        raise UsageError("--engine ray takes files, folders and URLs: standard input and output (-) stay here")
+        raise UsageError(
+            "the engine ray takes files, folders and URLs: standard input and output (-) stay here", "engine"
+        )
     check_address(address_of(options))
 
 
@@ -115,12 +119,12 @@ def _crew(ray: Any, options: MatteOptions, jobs: int) -> Crew:
     """Choose the workers: one a GPU, or one for some cores where there are none."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
-    if options.devices == "cuda" and not gpus:
-        raise UsageError("no machine of the Ray cluster has a GPU: leave out --device")
-    if gpus and options.devices != "cpu":
-        return _crew_of_gpus(nodes, options.threads or 1, jobs)
+    if options.device == "cuda" and not gpus:
+        raise UsageError("no machine of the Ray cluster has a GPU: choose another device", "device")
+    if gpus and options.device != "cpu":
+        return _crew_of_gpus(nodes, options.computing.threads or 1, jobs)
     most = max((int(node.get("CPU", 0)) for node in nodes), default=0)
-    cores = options.threads or max(1, min(MOST_CORES, most))
+    cores = options.computing.threads or max(1, min(MOST_CORES, most))
     count = min(jobs, sum(int(node.get("CPU", 0)) // cores for node in nodes))
     if not count:
         raise UsageError(f"no machine of the Ray cluster has {cores} CPU cores: it has {most} at most")
@@ -139,10 +143,11 @@ def _crew_of_gpus(nodes: list[dict[str, float]], cores: int, jobs: int) -> Crew:
 
 
 def _setup(jobs: Sequence[Job], run: Run, crew: Crew, desk: Asking) -> Setup:
-    own = {"devices": "auto"} if crew.gpus else {"devices": "cpu", "threads": crew.cores}
+    threads = run.options.computing.threads if crew.gpus else crew.cores
+    computing = replace(run.options.computing, threads=threads)
     paths = (path for job in jobs for path in (job.image, job.trimap, *job.written))
     is_needed = any(path is not None and not is_remote(path) for path in paths) or any(_relative_files(run.options))
-    options = replace(run.options, **own)
+    options = replace(run.options, device="auto" if crew.gpus else "cpu", computing=computing)
     return Setup(options, run.weights, run.several, os.getcwd() if is_needed else None, crew.share, desk)
 
 

@@ -2,16 +2,14 @@
 
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from ...errors import UsageError
-from ...planning.settings import MatteOptions
-from ...stopping import SIGNALS
+from ...planning.options import MatteOptions
+from ...stopping import signals_handled
 
 __all__ = ["QUIET", "address_of", "check_address", "connected", "first_line"]
 
@@ -38,7 +36,9 @@ def check_address(address: str) -> None:
         return
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdecimal() or "/" in host:
-        raise UsageError(f"--ray-address must be HOST:PORT of a cluster's head, or auto, not {address}")
+        raise UsageError(
+            f"a Ray cluster's address must be HOST:PORT of its head, or auto, not {address}", "ray_address"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
     except (OSError, OverflowError) as error:
@@ -53,7 +53,7 @@ def connected(address: str) -> Iterator[Any]:
     import ray
 
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
-    with _signals_kept(), _stderr_aside():
+    with signals_handled(None), _stderr_aside():  # Ray takes them for itself
         try:
             ray.init(
                 address=address,
@@ -78,18 +78,6 @@ def _refusal(error: BaseException, address: str) -> str:
             return f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN"
         below = below.__cause__ or below.__context__
     return f"Ray does not start: {first_line(error)}"
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Put back the handlers of signals that Ray takes for itself."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @contextmanager

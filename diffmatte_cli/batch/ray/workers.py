@@ -16,7 +16,7 @@ from typing import Any
 from ...composition.background import Background, background_of
 from ...errors import DiffmatteError, ResourceError, UsageError, WeightsError, described
 from ...planning.jobs import Job
-from ...planning.settings import MatteOptions
+from ...planning.options import MatteOptions
 from ...version import __version__
 from ...weights.store import resolve_model, sha256_of_model
 from ..engines import Engine, engines
@@ -231,12 +231,13 @@ class Worker:
     def _fitting(self) -> MatteOptions:
         """Return the options with this worker's part of the machine's memory."""
         options = replace(self._setup.options, quiet=True)
-        if options.memory is not None or self._setup.share == 1:
+        if options.computing.memory is not None or self._setup.share == 1:
             return options
         from ...inference.matter import pick_device
         from ...inference.memory import default_limit
 
-        return replace(options, memory=str(default_limit(pick_device(options.devices)) // self._setup.share))
+        memory = default_limit(pick_device(options.device)) // self._setup.share
+        return replace(options, computing=replace(options.computing, memory=memory))
 
     def _warn(self, text: str) -> None:
         self._notes.append((text, True))

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ...errors import TrainingError, listed
+from ...imaging.folders import by_stem
 from .noise import Bytes
 from .pictures import find_pictures, read_pixels
 
@@ -79,9 +80,7 @@ def _rgb(pixels: Bytes) -> Bytes:
 
 
 def _by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, list[Path]] = {}
-    for path in paths:
-        found.setdefault(path.stem, []).append(path)
+    found = by_stem(paths)
     twice = [" and ".join(str(path.relative_to(folder)) for path in same) for same in found.values() if len(same) > 1]
     if twice:
         raise TrainingError(f"{folder} has several pictures of one name: {listed(twice)}; leave one of each")

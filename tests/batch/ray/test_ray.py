@@ -6,30 +6,33 @@ import os
 import re
 import secrets
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any
 
 import pytest
 from support import fakes
+from support.processes import PATIENCE, PYTHONPATH, finish, read_rest, read_until, start, wait_for
 from support.skipping import skip_without
 
 from diffmatte_cli.batch.ray.connecting import QUIET
 from diffmatte_cli.weights.records import PACKAGE
 
-pytestmark = [
-    skip_without(importlib.util.find_spec("ray"), "needs the [ray] extra"),
-    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc"),
-]
+pytestmark = skip_without(importlib.util.find_spec("ray"), "needs the [ray] extra")
 
 COUNT = 8
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 MATTE = ("-m", "diffmatte_cli", "matte")
-FOLDER = (*MATTE, "photos", "--trimap", "trimaps", "--threads", "1", "--report", "r.jsonl", "-o")
-SHELF = """
+COMMON = ("--threads", "1", "--report", "r.jsonl", "-o")
+FOLDER = (*MATTE, "photos", "--trimap", "trimaps", *COMMON)
+# Where there is a folder ``held`` beside that of the photographs, some of these wait until it is gone, one fewer than
+# two workers have in work, so that others get done; the processes that wait leave their numbers in it.
+HELD = ("1", "2", "3")
+SHELF = f"""
+import os, time
+from contextlib import suppress
+from pathlib import Path
 from fsspec.implementations.local import LocalFileSystem
 
 class Shelf(LocalFileSystem):
@@ -38,6 +41,15 @@ class Shelf(LocalFileSystem):
     @classmethod
     def _strip_protocol(cls, path):
         return "/" + path.removeprefix("shelf://").strip("/")
+
+    def _open(self, path, *rest, **more):
+        held = Path(path).parents[1] / "held"
+        if Path(path).parent.name == "photos" and Path(path).stem in {HELD}:
+            with suppress(FileNotFoundError):
+                (held / str(os.getpid())).touch()
+            while held.exists():
+                time.sleep(0.01)
+        return super()._open(path, *rest, **more)
 """
 CLUSTER = """
 import sys, ray
@@ -57,13 +69,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     (place / "shelf.py").write_text(SHELF)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[fsspec.specs]\nshelf = shelf:Shelf\n")
-    path = os.pathsep.join([str(Path(fakes.__file__).parents[1]), str(place)])
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    environment = {"PYTHONPATH": path} | TOKEN
-    with fakes.start("-c", CLUSTER, env=QUIET | environment, **streams) as process:
+    environment = {"PYTHONPATH": os.pathsep.join([PYTHONPATH, str(place)])} | TOKEN
+    with start("-c", CLUSTER, env=QUIET | environment, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as process:
         assert process.stdout is not None
-        yield environment | {"RAY_ADDRESS": process.stdout.readline().strip()}
-        process.communicate(timeout=60)
+        address = process.stdout.readline().strip()
+        assert address, "Ray does not start"
+        yield environment | {"RAY_ADDRESS": address}
+        process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +86,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(cluster: dict[str, str], *arguments: str, code: int = 0) -> list[str]:
-    done = fakes.finish(*arguments, "--engine", "ray", env=cluster, timeout=100)
+    done = finish(*arguments, "--engine", "ray", env=cluster)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -91,24 +103,6 @@ def _contents(folder: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(folder).glob("[0-9]*")}
 
 
-def _wait_for_results(process: "subprocess.Popen[str]", count: int) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and len(_contents("out")) < count and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-def _workers(cluster: dict[str, str]) -> dict[int, int]:
-    """Return the CPU time of each of this cluster's workers: their environment names the cluster's own store."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            ours = cluster["PYTHONPATH"].encode() in (place / "environ").read_bytes()
-            if ours and (place / "cmdline").read_bytes().startswith(b"ray::MapWorker"):
-                times = (place / "stat").read_text().rpartition(")")[2].split()
-                found[int(place.name)] = int(times[11]) + int(times[12])
-    return found
-
-
 def test_the_same_bytes_as_on_one_machine_and_a_damaged_photograph(cluster: dict[str, str]) -> None:
     Path("photos/3.png").write_bytes(b"no picture")
     settings = ("--steps", "2", "--cutout", "--with-alpha")
@@ -121,7 +115,7 @@ def test_the_same_bytes_as_on_one_machine_and_a_damaged_photograph(cluster: dict
     rows = _rows()
     assert len(rows) == COUNT
     assert [name for name, row in rows.items() if row["status"] == "failed"] == ["3"]
-    local = fakes.finish(*FOLDER, "local", *settings)
+    local = finish(*FOLDER, "local", *settings)
     assert local.returncode == 1
     assert _contents("out") == _contents("local")
 
@@ -135,20 +129,20 @@ def test_urls_and_what_is_done_already(cluster: dict[str, str], tmp_path: Path) 
     assert sorted(_contents("new/out")) == [f"{number}_alpha.png" for number in range(COUNT)]
 
 
-def test_a_killed_worker_is_replaced_and_every_job_done_once(cluster: dict[str, str]) -> None:
-    before = _workers(cluster)  # of a run that has just ended
-    arguments = (*FOLDER, "out", "--steps", "40", "--no-overwrite", "--engine", "ray")
-    process = fakes.start(*arguments, env=cluster, stderr=subprocess.PIPE)
-    _wait_for_results(process, 1)
-    ours = {pid: seconds for pid, seconds in _workers(cluster).items() if pid not in before}
-    os.kill(max(ours, key=ours.__getitem__), signal.SIGKILL)  # one that has something in hand
-    _, text = process.communicate(timeout=100)
+def test_a_killed_worker_is_replaced_and_every_job_done_once(cluster: dict[str, str], tmp_path: Path) -> None:
+    Path("held").mkdir()
+    command = (*MATTE, f"shelf:/{tmp_path}/photos", "--trimap", "trimaps", *COMMON, "out", "--no-overwrite")
+    with start(*command, "--engine", "ray", env=cluster, stderr=PIPE) as process:
+        wait_for(lambda: _contents("out") and os.listdir("held"), process)
+        os.kill(int(os.listdir("held")[0]), signal.SIGKILL)
+        Path("held").rename("let go")
+        _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     assert "warning: a worker died and was replaced: what it had in hand is done again\n" in text
     rows = _rows()
     assert sorted(rows) == [str(number) for number in range(COUNT)]
     assert {(row["status"], row["width"]) for row in rows.values()} == {("done", fakes.WIDTH)}
-    local = fakes.finish(*FOLDER, "local", "--steps", "40")
+    local = finish(*FOLDER, "local")
     assert local.returncode == 0
     assert _contents("out") == _contents("local")
 
@@ -164,15 +158,23 @@ def test_damaged_weights_stop_the_run(cluster: dict[str, str]) -> None:
     assert not Path("out").exists()
 
 
-def test_a_signal_ends_the_run_in_order(cluster: dict[str, str]) -> None:
-    process = fakes.start(*FOLDER, "out", "--steps", "100", "--engine", "ray", env=cluster, stderr=subprocess.PIPE)
-    _wait_for_results(process, 1)
-    process.send_signal(signal.SIGTERM)
-    _, text = process.communicate(timeout=100)
+def test_a_signal_ends_the_run_in_order(cluster: dict[str, str], tmp_path: Path) -> None:
+    """While some are held, of which none is done soon when they are let go."""
+    Path("held").mkdir()
+    steps = {str(number): 1 for number in range(COUNT)} | dict.fromkeys(HELD, 10_000)
+    rows = (f"shelf:/{tmp_path}/photos/{name}.png,trimaps/{name}.png,{count}\n" for name, count in steps.items())
+    Path("m.csv").write_text("image,trimap,steps\n" + "".join(rows))
+    command = (*MATTE, "--manifest", "m.csv", *COMMON, "out", "--engine", "ray")
+    with start(*command, env=cluster, stderr=PIPE) as process:
+        wait_for(lambda: _contents("out"), process)
+        process.send_signal(signal.SIGTERM)
+        text = read_until("stopping", process)
+        Path("held").rename("let go")
+        text += read_rest(process)
     assert process.returncode == 128 + signal.SIGTERM, text
     assert "Traceback" not in text
-    left = re.findall(r"^left: photos/(\d)\.png$", text, re.MULTILINE)
-    assert left
+    left = re.findall(r"^left: .*/photos/(\d)\.png$", text, re.MULTILINE)
+    assert set(left) >= set(HELD)
     assert sorted([*left, *_rows()]) == [str(number) for number in range(COUNT)]
     assert set(_contents("out")) >= {f"{name}_alpha.png" for name in _rows()}
     assert not list(Path("out").glob(".diffmatte-*"))

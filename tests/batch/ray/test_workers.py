@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from support import fakes
+from support.processes import PATIENCE
 
 from diffmatte_cli.batch.ray import clusters, connecting, workers
 from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
 from diffmatte_cli.batch.ray.workers import Desk, Outcome, Room, Setup, Worker
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.planning.jobs import Job, Request, plan
-from diffmatte_cli.planning.settings import MatteOptions
+from diffmatte_cli.planning.options import MatteOptions
+from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.storage.paths import location
 from diffmatte_cli.weights.store import Store
 
@@ -39,7 +41,7 @@ def make_worker(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> Ca
         def ask(method: str, *arguments: Any) -> Any:
             return getattr(desk, method)(*arguments)
 
-        setup = Setup(MatteOptions(devices="cpu"), "tiny".ljust(64, "0"), True, None, 1, ask)
+        setup = Setup(MatteOptions(device="cpu"), "tiny".ljust(64, "0"), True, None, 1, ask)
         return Worker(replace(setup, **changes))
 
     return make
@@ -74,7 +76,7 @@ def test_what_a_dead_worker_has_written_is_done_and_not_in_the_way(
     assert again.result is not None
     assert replace(again.result, engine="", seconds=0) == replace(first.result, engine="", seconds=0)
     assert len(matter.encoded) == 1
-    (other,) = _done(make_worker(Desk(), options=MatteOptions(devices="cpu", sampler="ddpm")), jobs[0])
+    (other,) = _done(make_worker(Desk()), replace(jobs[0], sampling=Sampling(sampler="ddpm")))
     assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and is kept"
 
 
@@ -160,22 +162,22 @@ def test_two_side_by_side_or_one_alone() -> None:
         with room.entered(alone):
             beside[name] = room.inside
             inside[name].set()
-            assert leave[name].wait(30)
+            assert leave[name].wait(PATIENCE)
 
     threads = {name: threading.Thread(target=stay, args=(name, name == "c")) for name in "abcd"}
     for name in "ab":
         threads[name].start()
-        assert inside[name].wait(30)
+        assert inside[name].wait(PATIENCE)
     threads["c"].start()
     for name in "ab":
         assert not inside["c"].is_set()
         leave[name].set()
         threads[name].join()
-    assert inside["c"].wait(30)
+    assert inside["c"].wait(PATIENCE)
     threads["d"].start()
     assert not inside["d"].is_set()
     leave["c"].set()
-    assert inside["d"].wait(30)
+    assert inside["d"].wait(PATIENCE)
     leave["d"].set()
     for name in "cd":
         threads[name].join()
@@ -191,14 +193,14 @@ def test_blocks_are_small(jobs_in_all: int, together: int) -> None:
 
 def test_without_ray_one_sentence_says_what_to_install(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"--engine ray needs an extra: pip install 'diffmatte\[ray\]'"):
+    with pytest.raises(UsageError, match=r"the engine ray needs an extra: pip install 'diffmatte\[ray\]'"):
         check_cluster(MatteOptions(engine="ray"), jobs)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"devices": "cuda:0"}, "--device is auto, cpu or cuda, not cuda:0"),
+        ({"device": "cuda:0"}, "auto, cpu or cuda for its device, not cuda:0"),
         ({"ray_address": "127.0.0.1:1"}, "no Ray cluster answers at 127.0.0.1:1: "),
         ({"ray_address": "ray://head:10001"}, "must be HOST:PORT"),
         ({"ray_address": "head"}, "must be HOST:PORT"),
@@ -214,7 +216,7 @@ def test_what_the_engine_refuses(
     (stream,) = plan(Request(("-",), "cat_trimap.png", "x.png"))
     with pytest.raises(UsageError, match="standard input and output"):
         check_cluster(MatteOptions(engine="ray"), [stream])
-    with pytest.raises(UsageError, match="goes with --engine ray"):
+    with pytest.raises(UsageError, match="goes with the engine ray"):
         MatteOptions(ray_address="head:6379")
 
 
@@ -228,7 +230,7 @@ def test_what_ray_raises_is_told_in_a_sentence() -> None:
     assert connecting._refusal(error, "head:6379").startswith("the Ray cluster at head:6379 asks for a token: set ")
 
 
-def _crew(nodes: list[dict[str, float]], **options: Any) -> str:
+def _crew(nodes: list[dict[str, float]], device: str = "auto", threads: int | None = None) -> str:
     class Ray:
         """Play the part of the module, with a machine that is gone among the others."""
 
@@ -237,7 +239,7 @@ def _crew(nodes: list[dict[str, float]], **options: Any) -> str:
             gone = {"Alive": False, "Resources": {"GPU": 9.0, "CPU": 900.0}}
             return [gone, *({"Alive": True, "Resources": node} for node in nodes)]
 
-    return str(clusters._crew(Ray, MatteOptions(**options), 9))
+    return str(clusters._crew(Ray, MatteOptions(device=device, computing=Computing(threads=threads)), 9))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def _crew(nodes: list[dict[str, float]], **options: Any) -> str:
         ([{"CPU": 8.0}, {"CPU": 3.0}], {"threads": 2}, "5 workers with 2 CPU cores each"),
         ([{"CPU": 2.0}], {}, "1 worker with 2 CPU cores"),
         ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}, {"CPU": 8.0}], {}, "3 workers with a GPU each"),
-        ([{"CPU": 8.0, "GPU": 2.0}], {"devices": "cpu"}, "2 workers with 4 CPU cores each"),
+        ([{"CPU": 8.0, "GPU": 2.0}], {"device": "cpu"}, "2 workers with 4 CPU cores each"),
         ([{"CPU": 8.0, "GPU": 4.0}, {"CPU": 3.0, "GPU": 1.0}], {"threads": 4}, "2 workers with a GPU each"),
         ([{"CPU": 2.0, "GPU": 4.0}, {"CPU": 16.0}], {}, "2 workers with a GPU each"),
         ([{"CPU": 64.0}], {}, "9 workers with 4 CPU cores each"),
@@ -261,7 +263,7 @@ def test_as_many_workers_as_there_is_room_for(
 
 def test_a_cluster_that_has_no_room() -> None:
     with pytest.raises(UsageError, match="no machine of the Ray cluster has a GPU"):
-        _crew([{"CPU": 8.0}], devices="cuda")
+        _crew([{"CPU": 8.0}], device="cuda")
     with pytest.raises(UsageError, match="no machine of the Ray cluster has 3 CPU cores: it has 2 at most"):
         _crew([{"CPU": 2.0}, {"CPU": 2.0}], threads=3)
     with pytest.raises(UsageError, match="has a GPU and 8 CPU cores: it has 4 at most"):

@@ -1,0 +1,80 @@
+"""What a run of ``diffmatte matte`` is to do beyond its paths, checked once. Standard library only."""
+
+from dataclasses import dataclass, field
+
+from ..errors import UsageError
+from ..extras import require
+from ..settings import Computing, check_choice, check_device
+from ..weights.store import Store
+
+__all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES", "MatteOptions"]
+
+FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
+SPACES = ("linear", "srgb")
+INPUT_SPACES = ("auto", *SPACES)
+# Backgrounds that are neither a colour nor a file.
+BACKGROUNDS = BLUR, CHECKER = "blur", "checker"
+ENGINES = ("local", "ray")
+_MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class MatteOptions:
+    """Hold the settings of a run; wrong ones raise UsageError at once.
+
+    ``device`` is one, or several with a comma between; ``uncertainty`` is how many seeds it is of;
+    ``premultiplied`` defaults to what the format's users expect; a ``background`` makes a cutout opaque;
+    ``ray_address`` is a cluster's, None for one of its own. How alpha is sampled, each job says itself.
+    """
+
+    model: str = "tiny"
+    store: Store = field(default_factory=Store)
+    device: str = "auto"
+    computing: Computing = Computing()
+    uncertainty: int | None = None
+    cutout: bool = False
+    foreground: str = FOREGROUND_NAMES[0]
+    background: str | None = None
+    linear_light: bool = False
+    premultiplied: bool | None = None
+    input_space: str = INPUT_SPACES[0]
+    exr_space: str = SPACES[0]
+    skip_existing: bool = False
+    fail_fast: bool = False
+    engine: str = ENGINES[0]
+    ray_address: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        """Check everything that needs neither torch nor a file."""
+        check_choice("engine", self.engine, ENGINES)
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError("the address of a Ray cluster goes with the engine ray", "ray_address", "engine")
+        for name in self.devices:
+            check_device(name)
+        if len(self.devices) > 1 and (len(set(self.devices)) < len(self.devices) or "auto" in self.devices):
+            raise UsageError(f"devices must be named once each, and not auto among them, not {self.device}", "device")
+        self._check_colours()
+
+    def _check_colours(self) -> None:
+        if self.uncertainty is not None and not 2 <= self.uncertainty <= _MOST_SEEDS:
+            raise UsageError(
+                f"the uncertainty must be of 2 to {_MOST_SEEDS} seeds, not {self.uncertainty}", "uncertainty"
+            )
+        check_choice("foreground", self.foreground, FOREGROUND_NAMES)
+        check_choice("input_space", self.input_space, INPUT_SPACES)
+        check_choice("exr_space", self.exr_space, SPACES)
+        if self.foreground == "ml":
+            require("ml", "the foreground method ml", "foreground")
+        if self.linear_light and self.background is None:
+            raise UsageError("mixing linear light needs a background to mix in: name one", "linear_light", "background")
+        if self.premultiplied is not None and (self.background is not None or not self.cutout):
+            raise UsageError(
+                "colour is premultiplied or straight in a cutout without a background: leave it out", "premultiplied"
+            )
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices one by one."""
+        return tuple(self.device.split(","))
