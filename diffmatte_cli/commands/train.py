@@ -14,7 +14,7 @@ from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
     from ..training.config import DataConfig
-    from ..training.loop import Outcome
+    from ..training.loop import Progress
     from ..training.processes import Processes
 
 __all__ = ["train"]
@@ -90,7 +90,7 @@ def train(
 
 
 def _check_folders(config: Path, data: "DataConfig") -> None:
-    from ..training.rules import MADE
+    from ..training.config import MADE
 
     for folder in (data.backgrounds, data.mattes, data.rendered, data.foregrounds, data.alphas, data.validation):
         if folder not in ("", *MADE) and not Path(folder).is_dir():
@@ -118,7 +118,7 @@ def _make_folder(output: Path) -> None:
         raise UsageError(f"cannot make the folder {output}: {error.strerror}") from error
 
 
-def _report(outcome: "Outcome") -> None:
+def _report(outcome: "Progress") -> None:
     if outcome.step < outcome.steps:
         say(f"stopped at step {outcome.step} of {outcome.steps}; --resume goes on; weights: {outcome.weights}")
     else:

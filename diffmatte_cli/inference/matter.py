@@ -72,7 +72,7 @@ class Matter:
         if self.computing.threads is not None:
             torch.set_num_threads(self.computing.threads)
         compute_alike()
-        self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.fold().on(device)
         self.device, self.metadata, self.tell = device, metadata or {}, tell
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
         self.limit = self.computing.memory or default_limit(device)

@@ -130,9 +130,9 @@ def test_wrong_tables(case: str) -> None:
         ("x = 3", r"ours.toml, \[x\] must be a table"),
         ('["a/b"]', "a model's name may hold letters"),
         ('[".."]', "a model's name may hold letters"),
-        (toml(PINNED) + "metrics = [3]", "metrics must be a table"),
+        (toml(PINNED) + "metrics = [3]", r"\[metrics\] must be a table"),
         (toml(PINNED) + "metrics = 3", "metrics = 3, which must be a list of tables"),
-        (toml(PINNED) + 'metrics = [{data = "x"}]', "metrics lacks the key 'steps'"),
+        (toml(PINNED) + 'metrics = [{data = "x"}]', r"\[metrics\] lacks the key 'steps'"),
         (
             toml(PINNED) + 'metrics = [{data="x", steps=1, sad=-1, mse=1, grad=1, conn=1, source="y"}]',
             "sad = -1, which must be a number that is not negative",
