@@ -5,6 +5,7 @@ import importlib.metadata
 import runpy
 import shutil
 import signal
+import sys
 from pathlib import Path
 from subprocess import PIPE
 
