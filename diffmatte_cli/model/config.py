@@ -69,5 +69,5 @@ def grids_for(height: int, width: int) -> int:
 
 def check_attention_grids(count: int, variant: str) -> None:
     """Raise UsageError for a number of grids a side that ``variant`` cannot use."""
-    if count > 1 and VARIANTS[variant].encoder != "vit":
+    if count > 1 and not VARIANTS[variant].global_attention:
         raise UsageError(f"{variant} has no global attention: leave attention grids at 1", "attention_grids")

@@ -2,8 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -12,7 +12,6 @@ from multiprocessing.synchronize import Event as SharedEvent
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import TrainingError
 from ..imaging.read import read_grey, read_image
 from ..priors.colours import colour_priors
+from ..process.threads import one_thread
 from ..stopping import SIGNALS, signals_handled
 from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
@@ -202,7 +202,7 @@ class _MicroBatches(Dataset["Stack | Batch | Exception | None"]):
     def _made(self, item: int) -> Stack | Batch:
         config, (step, part) = self.config, divmod(item, self.share.parts)
         stage = config.stage(self.first + step)
-        with _one_thread():
+        with one_thread():  # workers share the cores, and sums may depend on how they are split
             indices = self.share.indices(stage.first_sample, stage.batch, part)
             samples = stack([self.source(config.run.seed, index, stage.crop) for index in indices])
             return _finished(samples, config.model.priors) if self.finished else samples
@@ -216,19 +216,6 @@ def _finished(samples: Stack, priors: bool) -> Batch:
     size = 1 if image.device.type == "cpu" else len(image)
     pairs = zip(torch.split(image, size), torch.split(trimap, size), strict=True)
     return Batch(image, trimap, alpha, torch.cat([colour_priors(*pair).planes(*pair) for pair in pairs]))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep to one thread for a while: workers share the cores, and sums may depend on how they are split."""
-    threads = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads[0])
-        torch.set_num_threads(threads[1])
 
 
 def read_validation(config: DataConfig) -> list[Pair]:
@@ -270,7 +257,7 @@ def read_validation(config: DataConfig) -> list[Pair]:
 
 
 def _made_pair(assets: Assets, name: str, number: int) -> Pair:
-    with _one_thread():
+    with one_thread():
         image, trimap, alpha = finish(stack([compose(assets, MADE_SEED, number, MADE_SIZE)]))
     levels = (trimap[0, 0] * 255).ceil().to(torch.uint8).numpy()
     pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
