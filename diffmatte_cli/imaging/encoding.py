@@ -19,6 +19,7 @@ from . import vfx
 from .colour import as_shares, quantise
 from .exif import DIRECTORIES
 from .formats import WRITERS, Writer, writer_for
+from .opening import tolerant_pillow
 from .receipts import KEY, Receipt, embedded, pixels_digest
 
 __all__ = ["Result", "check_fits", "encoded"]
@@ -106,7 +107,8 @@ def _by_pillow(result: Result, picture: Image.Image) -> bytes:
         return buffer.getvalue()
     picture.save(buffer, "TIFF", **result.writer.settings)
     marked = _with_tags(buffer.getvalue(), {Tiff.EXTRASAMPLES: _ASSOCIATED})
-    with Image.open(io.BytesIO(marked)) as read:  # which divides the colour: that is what a receipt is checked by
+    # Reading it divides the colour: that is what a receipt is checked by.
+    with tolerant_pillow(), Image.open(io.BytesIO(marked)) as read:
         return _with_tags(marked, _tags(_save_settings(result, read)))
 
 
@@ -159,7 +161,7 @@ def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
 
 def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
     """Return a TIFF with these tags, too, in a new directory before all that it holds."""
-    with Tiff.TiffImageFile(io.BytesIO(tiff)) as picture:
+    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as picture:
         directory = picture.tag_v2
         dict(directory)  # what has not been looked at is not saved
     for of_the_writer in (Tiff.SOFTWARE, Tiff.DATE_TIME):  # the same input gives the same bytes

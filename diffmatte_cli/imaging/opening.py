@@ -1,7 +1,6 @@
 """Open a picture by Pillow: its header checked before its pixels, every trouble told in one sentence."""
 
 import io
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from ..errors import ImageError
+from ..process.sharing import Shared, silence
 from ..storage.paths import spelled
 from .exif import described, stored_orientation
 from .formats import READABLE
@@ -83,15 +83,21 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def tolerant_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow."""
+def _lifted() -> Iterator[None]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with silence:
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+_TOLERANCE = Shared(_lifted)
+
+
+def tolerant_pillow() -> Shared:
+    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow, while any thread asks."""
+    return _TOLERANCE
 
 
 def _too_large(name: str) -> ImageError:

@@ -202,8 +202,8 @@ class Matter:
         return Spending(self.model.config, self.limit, height, width)
 
     def _divide_attention(self, height: int, width: int) -> None:
-        """Choose the grids of a ViT's global attention for a picture, unless they were given."""
-        if self.computing.attention_grids is None and self.model.config.encoder == "vit":
+        """Choose the grids of global attention for a picture, unless they were given."""
+        if self.computing.attention_grids is None and self.model.config.global_attention:
             grids = grids_for(height, width)
             self.model.use_attention(grids)
             if grids > 1:

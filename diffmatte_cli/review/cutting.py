@@ -1,13 +1,13 @@
 """Cut a subject out where its edge is: as ``background.cutout`` does, in the time and memory of the edge alone."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..composition.background import cutout
 from ..composition.foreground import estimate_foreground
+from ..process.threads import one_thread
 
 __all__ = ["cut_out"]
 
@@ -22,7 +22,7 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
     nobody sees any.
     """
     picture = np.dstack([image, alpha])
-    with _one_thread():
+    with one_thread():  # waiting for others costs more than they bring to pictures as small as the page's
         for tile in _tiles(alpha.shape):
             part = alpha[tile]
             if ((part > 0) & (part < 255)).any():
@@ -32,19 +32,6 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
                 foreground = estimate_foreground(image[around], levels)
                 picture[tile] = cutout(foreground, levels, 8, premultiplied=False)[inner]
     return picture
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute in one thread: waiting for others costs more than they bring to pictures as small as the page's."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

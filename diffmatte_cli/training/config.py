@@ -136,7 +136,7 @@ class TrainConfig:
     """A whole training run."""
 
     model: ModelConfig
-    data: DataConfig
+    data: DataConfig = field(default_factory=DataConfig)
     loss: LossWeights = field(default_factory=LossWeights)
     initial: InitialConfig = field(default_factory=InitialConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

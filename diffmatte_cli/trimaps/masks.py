@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from .band import Band
 from .morphology import erode
-from .trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from .trimap import trimap_of
 
 __all__ = ["trimap_from_alpha", "trimap_from_mask"]
 
@@ -18,7 +18,8 @@ def trimap_from_mask(levels: NDArray[np.float32], band: Band) -> NDArray[np.uint
 
     Everything between 5 % and 95 % is unknown, and so is what lies within ``band`` of the edge.
     """
-    return _trimap(levels >= SURE_FOREGROUND, levels <= SURE_BACKGROUND, *band.pixels(*levels.shape))
+    inside, outside = band.pixels(*levels.shape)
+    return trimap_of(erode(levels >= SURE_FOREGROUND, inside), erode(levels <= SURE_BACKGROUND, outside))
 
 
 def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> NDArray[np.uint8]:
@@ -27,13 +28,4 @@ def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> 
     Everything between 0 and 1 is unknown, and so is what lies within ``inside`` pixels of it in the foreground, and
     within ``outside`` pixels in the background.
     """
-    return _trimap(alpha >= 1, alpha <= 0, inside, outside)
-
-
-def _trimap(
-    foreground: NDArray[np.bool_], background: NDArray[np.bool_], inside: int, outside: int
-) -> NDArray[np.uint8]:
-    trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
-    trimap[erode(foreground, inside)] = FOREGROUND
-    trimap[erode(background, outside)] = BACKGROUND
-    return trimap
+    return trimap_of(erode(alpha >= 1, inside), erode(alpha <= 0, outside))

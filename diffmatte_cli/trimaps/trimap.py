@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..imaging.read import Grey, Photo
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
-__all__ += ["diagnose", "fit_to_photo", "main_grey", "parse_trimap", "unknown_share"]
+__all__ += ["diagnose", "fit_to_photo", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
@@ -30,9 +30,13 @@ def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     Below 10 % is background, above 90 % foreground, the rest unknown.
     """
-    trimap = np.full(levels.shape, UNKNOWN, np.uint8)
-    trimap[levels < np.float32(_BACKGROUND_BELOW)] = BACKGROUND
-    trimap[levels > np.float32(_FOREGROUND_ABOVE)] = FOREGROUND
+    return trimap_of(levels > np.float32(_FOREGROUND_ABOVE), levels < np.float32(_BACKGROUND_BELOW))
+
+
+def trimap_of(foreground: NDArray[np.bool_], background: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the trimap of what is known, two masks [H, W]; the rest is unknown."""
+    trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
+    trimap[foreground], trimap[background] = FOREGROUND, BACKGROUND
     return trimap
 
 

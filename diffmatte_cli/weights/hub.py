@@ -8,14 +8,14 @@ import logging
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..console import say_nothing
 from ..errors import DiffmatteError, UsageError, WeightsError
+from ..process.sharing import silence
 from ..version import __version__
 from .records import WeightsRecord
 from .store import ModelSource, Store, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
@@ -108,12 +108,14 @@ def _download(repo: str, filename: str, revision: str, store: Store, *, force: b
 
     It resumes what stops; what is reset, it gives up, so that is tried again.
     """
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+
     for more_tries in (True, True, False):
         try:
             path = hub_api().hf_hub_download(
                 repo, filename, revision=revision, cache_dir=store.hub_cache, force_download=force
             )
-        except _transport().ReadError:
+        except httpx.ReadError:
             if not more_tries:
                 raise
         else:
@@ -204,7 +206,7 @@ def _muted(progress: bool) -> Iterator[None]:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     with ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        stack.enter_context(silence)
         if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
             stack.callback(set_verbosity, logging.WARNING)
             set_verbosity(logging.CRITICAL)
@@ -214,19 +216,12 @@ def _muted(progress: bool) -> Iterator[None]:
         yield
 
 
-def _transport() -> Any:
-    """Return httpx, of which the client decides the version."""
-    from huggingface_hub import utils
-
-    return utils.httpx  # type: ignore[attr-defined]
-
-
 def _reason(error: BaseException, store: Store) -> str:
     """Say what went wrong, and what to do, in half a sentence."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    httpx = _transport()
     if isinstance(error, _OfferError):
         return str(error)
     if isinstance(error, HfHubHTTPError):

@@ -1,6 +1,8 @@
 """Reading every usual kind of picture, refusing the unusual in one sentence."""
 
 import struct
+import threading
+import warnings
 import zlib
 from pathlib import Path
 
@@ -302,6 +304,30 @@ def test_a_large_but_honest_header_is_no_bomb(monkeypatch: pytest.MonkeyPatch, t
     path = _saved(tmp_path / "x.png", Image.fromarray(COLOUR))
     assert read_image(path).pixels.shape == (HEIGHT, WIDTH, 3)
     assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_two_threads_that_read_at_once_share_pillows_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that comes first leaves first: the other still reads, and leaves all as it was found."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    before, inside, leave = list(warnings.filters), threading.Event(), threading.Event()
+    seen = []
+
+    def second() -> None:
+        with opening.tolerant_pillow():
+            inside.set()
+            leave.wait(60)
+            warnings.warn("hidden", stacklevel=1)
+            seen.append(Image.MAX_IMAGE_PIXELS)
+
+    thread = threading.Thread(target=second)
+    with opening.tolerant_pillow():
+        thread.start()
+        assert inside.wait(60)
+    leave.set()
+    thread.join()
+    assert seen == [opening.MAX_PIXELS]
+    assert Image.MAX_IMAGE_PIXELS == 10
+    assert warnings.filters == before
 
 
 def test_a_photograph_is_at_most_400_megapixels() -> None:

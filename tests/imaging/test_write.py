@@ -52,6 +52,15 @@ def test_cutouts_keep_colour_alpha_and_profile(suffix: str, tmp_path: Path) -> N
         assert picture.info["icc_profile"] == profile
 
 
+@pytest.mark.parametrize("kind", ["uint8", pytest.param("uint16", marks=fakes.NEEDS_VFX)])
+def test_a_large_result_is_no_bomb(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Some TIFFs are read again before they are written; Pillow's own limit is below the largest photograph."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    path, white = tmp_path / "x.tif", np.iinfo(kind).max
+    write_images([Result(path, np.full((9, 11, 4), white, kind), premultiplied=True)])
+    assert (read_grey(path).levels == 1).all()
+
+
 @pytest.mark.parametrize(("name", "suffix", "bits"), ENDINGS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 1)])
 def test_tiny_and_thin_pictures(shape: tuple[int, int], name: str, suffix: str, bits: int, tmp_path: Path) -> None:

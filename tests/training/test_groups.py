@@ -6,6 +6,7 @@ from torch.optim import AdamW
 
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
+from diffmatte_cli.model.encoders.base import encoder_class
 from diffmatte_cli.training.groups import parameter_groups
 
 TABLES = ("pos_embed", "rel_pos_h", "rel_pos_w", "relative_position_bias_table")
@@ -32,7 +33,7 @@ def test_every_parameter_is_in_one_group_and_only_matrices_decay(variant: str, l
     decaying = {name for name, p in parameters.items() if p.ndim > 1 and not name.endswith(TABLES)}
     assert {name for name, (_, decay) in rows.items() if decay == 0.1} == decaying
     assert {decay for _, decay in rows.values()} == {0.0, 0.1}
-    if layer_decay == 1 or VARIANTS[variant].encoder != "vit":
+    if layer_decay == 1 or encoder_class(VARIANTS[variant].encoder).depth == 0:
         assert {scale for scale, _ in rows.values()} == {1.0}
 
 
