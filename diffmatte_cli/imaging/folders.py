@@ -1,4 +1,4 @@
-"""What folders hold: pictures, known by their endings, and other folders. Standard library only."""
+"""List the images in folders, and match files by their stems. Standard library only."""
 
 import os
 from collections import defaultdict
@@ -15,18 +15,16 @@ __all__ = ["by_stem", "folders_in", "one_by_stem", "pictures_in"]
 
 
 def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None = None) -> Iterator[Path]:
-    """Yield a folder's pictures by name, known by their endings; hidden files and folders are left out.
+    """Yield a folder's images, recognised by their suffixes, by name; hidden files and folders are skipped.
 
-    With ``recursive`` those of the folders below follow, links to folders not; the folder ``except_in`` is passed by.
+    With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``.
 
-    Raises UsageError for a folder that cannot be looked into.
+    Raises UsageError for a folder that cannot be read.
     """
     folders = []
-    for name, has_more in _listed(folder):
+    for name, is_folder in _listed(folder):
         path = folder / name
-        if name.startswith("."):
-            continue
-        if has_more:
+        if is_folder:
             folders.append(path)
         elif path.suffix.lower() in READABLE_SUFFIXES and (is_remote(path) or not path.is_dir()):
             yield path
@@ -36,7 +34,7 @@ def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None
 
 
 def by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter("stem")) -> dict[str, list[Path]]:
-    """Group files by their names without endings, or what ``stem`` makes of their paths."""
+    """Group files by their stems, or by what ``stem`` makes of their paths."""
     groups = defaultdict(list)
     for path in paths:
         groups[stem(path)].append(path)
@@ -44,7 +42,7 @@ def by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter("ste
 
 
 def one_by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter("stem")) -> dict[str, Path]:
-    """Return files by their stems as ``by_stem`` does; raises UsageError where two have the same."""
+    """Return files by their stems, as ``by_stem`` does; raises UsageError where two share one."""
     groups = by_stem(paths, stem)
     for name, same in groups.items():
         if len(same) > 1:
@@ -53,20 +51,22 @@ def one_by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter(
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return a folder's folders by name, links to folders too; hidden ones are left out.
+    """Return the folders in a folder, symlinked ones too, by name; hidden ones are skipped.
 
-    Raises UsageError for a folder that cannot be looked into.
+    Raises UsageError for a folder that cannot be read.
     """
-    paths = ((folder / name, has_more) for name, has_more in _listed(folder) if not name.startswith("."))
-    return [path for path, has_more in paths if has_more or (not is_remote(path) and path.is_dir())]
+    paths = ((folder / name, is_folder) for name, is_folder in _listed(folder))
+    return [path for path, is_folder in paths if is_folder or (not is_remote(path) and path.is_dir())]
 
 
 def _listed(folder: Path) -> list[tuple[str, bool]]:
-    """Return the names in a folder, and which are folders and no links to some."""
-    if is_remote(folder):
-        return listing(folder)
+    """Return the names in a folder that are not hidden, and which of them are folders and no symlinks."""
     try:
-        with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        if is_remote(folder):
+            found = listing(folder)
+        else:
+            with os.scandir(folder) as entries:
+                found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     except OSError as error:
         raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
+    return [(name, is_folder) for name, is_folder in found if not name.startswith(".")]

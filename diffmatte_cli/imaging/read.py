@@ -1,4 +1,4 @@
-"""Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
+"""Read photographs, trimaps and mattes. Files from outside are never trusted."""
 
 import io
 from contextlib import suppress
@@ -22,7 +22,7 @@ from .orientation import orient, swaps_sides
 
 __all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
 
-_MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
+_MOST_DPI = 1e5  # more is a mistake, and some formats cannot store it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
 _UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: --input-space says what it is"
 _APART, _NONE, _ASSOCIATED = 2, 1, 1  # of a TIFF's planes, compression and extra samples
@@ -36,15 +36,15 @@ class Photo:
     """Hold an upright photograph.
 
     Attributes:
-        pixels: uint8 [H, W, 3], straight colour as a screen shows it: what the model sees.
+        pixels: uint8 [H, W, 3], straight colour for a screen: the model's input.
         orientation: EXIF orientation, 1 to 8, that has been applied.
-        icc_profile: the RGB colour profile, where there is one.
-        dpi: horizontal and vertical resolution of the upright picture, where known.
-        exif: what EXIF says of the picture and its taking, its orientation reset, where there is any.
-        deep: uint16 or float32 [H, W, 3], the same with all that the file holds, where that is more.
-        linear: whether ``deep`` is linear light; sRGB, or what the profile says, otherwise.
+        icc_profile: the RGB colour profile, if there is one.
+        dpi: horizontal and vertical resolution of the upright image, if known.
+        exif: tags of the image and its exposure, with the orientation reset, if there are any.
+        deep: uint16 or float32 [H, W, 3], the same colour at the file's own depth, where that is more than 8 bits.
+        linear: whether ``deep`` is linear light; otherwise sRGB, or as the profile says.
         header: what a result in EXR keeps of an EXR's header.
-        notes: what the user should know of how it was read.
+        notes: what the user should know about how it was read.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,36 +59,36 @@ class Photo:
 
     @property
     def colour(self) -> NDArray[Any]:
-        """The pixels with all that the file holds."""
+        """The pixels at the file's own depth."""
         return self.pixels if self.deep is None else self.deep
 
 
 @dataclass(frozen=True)
 class Grey:
-    """Hold an upright grey picture: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
+    """Hold an upright grey image: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
 
     levels: NDArray[np.float32]
     orientation: int = 1
 
 
 def read_image(path: Path) -> Photo:
-    """Read a photograph's file; see :func:`decode_image`."""
+    """Read a photograph; see :func:`decode_image`."""
     return decode_image(read_bytes(path), path)
 
 
 def read_grey(path: Path) -> Grey:
-    """Read a trimap's or matte's file; see :func:`decode_grey`."""
+    """Read a trimap or matte; see :func:`decode_grey`."""
     return decode_grey(read_bytes(path), path)
 
 
 def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
-    """Decode a photograph of any usual kind as upright RGB; transparency is ignored, its colour kept.
+    """Decode a photograph of any usual format as upright RGB; transparency is ignored, its colour kept.
 
-    ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR as linear light unless it
-    says otherwise, and all others as sRGB.
+    ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR for linear light unless it
+    says otherwise, and all other formats for sRGB.
 
     Raises:
-        ImageError: the content is no picture, damaged, cut short, or too large.
+        ImageError: the content is not an image, damaged, cut short, or too large.
     """
     if _is_beyond_pillow(content):
         deep = _deep(content, path)
@@ -115,7 +115,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
 
 
 def reads_deep(content: bytes) -> bool:
-    """Tell whether more than 8 bits a channel would be read of a photograph, from its header."""
+    """Tell from a photograph's header whether more than 8 bits a channel would be read."""
     with suppress(Exception), tolerant_pillow():
         if _is_beyond_pillow(content):
             return True
@@ -125,8 +125,8 @@ def reads_deep(content: bytes) -> bool:
 
 
 def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Return a decoded picture, uint8 [H, W, 3]."""
-    if image.mode.startswith("I;16"):  # cut off like colour of 16 bits
+    """Return a decoded image's colour, uint8 [H, W, 3]."""
+    if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)
     elif image.mode in _USUAL_WHITES:
         grey = quantise(_levels(image), 8)
@@ -136,26 +136,26 @@ def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _deep_pixels(content: bytes, path: Path, image: Image.Image) -> NDArray[Any]:
-    """Return a picture with all its bits as it is stored, uint16 or float32 [H, W, 3]."""
-    # What a TIFF says of its fourth channel; without a word it is no alpha.
+    """Return an image's colour at its own depth, not yet turned, uint16 or float32 [H, W, 3]."""
+    # A TIFF says what its fourth channel is; otherwise it is not an alpha.
     said = image.tag_v2.get(EXTRASAMPLES, ()) if isinstance(image, TiffImageFile) else ()
     return _rgb(_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
 
 
 def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
-    """Make a photograph of upright [H, W, 3], and what the model sees of it."""
+    """Make a photograph of upright colour [H, W, 3]."""
     if linear if space == "auto" else space == "linear":
         light = as_shares(pixels)
         return Photo(quantise(to_srgb(light), 8), deep=light, linear=True)
     if pixels.dtype == np.uint8:
         return Photo(pixels)
-    if pixels.dtype == np.uint16:  # cut off, as Pillow does: the same matte with and without the extra
+    if pixels.dtype == np.uint16:  # truncated as by Pillow: the same matte with and without the extra
         return Photo((pixels >> 8).astype(np.uint8), deep=pixels)
     return Photo(quantise(as_shares(pixels), 8), deep=pixels)
 
 
 def _is_beyond_pillow(content: bytes) -> bool:
-    """Tell EXR, and the kinds of TIFF that Pillow does not know, or takes for others, from what it can read."""
+    """Tell whether Pillow cannot read a file: EXR, and TIFF that it does not know or takes for another kind."""
     if not content.startswith(vfx.TIFF):
         return content.startswith(vfx.EXR)
     try:
@@ -163,7 +163,7 @@ def _is_beyond_pillow(content: bytes) -> bool:
             tags = image.tag_v2
             in_planes = tags.get(PLANAR_CONFIGURATION) == _APART and tags.get(COMPRESSION) == _NONE
             return in_planes and is_deep(image)
-    except SyntaxError:  # which is how Pillow says that it does not know it
+    except SyntaxError:  # Pillow's way to say so
         return True
     except Exception:
         return False
@@ -183,7 +183,7 @@ def _deep(content: bytes, path: Path, associated: bool | None = None) -> vfx.Dee
 
 
 def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
-    """Return the colour [H, W, 3] of a picture with named channels; grey three times."""
+    """Return the colour [H, W, 3] of named channels; grey three times."""
     planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
     if not planes:
         raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
@@ -191,7 +191,7 @@ def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
 
 
 def decode_grey(content: bytes, path: Path) -> Grey:
-    """Decode a trimap or matte of any usual kind as upright grey levels (colour by luma, without transparency).
+    """Decode a trimap or matte of any usual format as upright grey levels (colour by luma, without transparency).
 
     Raises:
         ImageError: as for :func:`decode_image`.
@@ -204,7 +204,7 @@ def decode_grey(content: bytes, path: Path) -> Grey:
 
 
 def decode_opacity(content: bytes, path: Path) -> Grey | None:
-    """Decode a picture's alpha channel as upright grey levels; None where it has no transparency.
+    """Decode an image's alpha channel as upright grey levels; None where it has no transparency.
 
     Raises:
         ImageError: as for :func:`decode_image`.
@@ -223,7 +223,7 @@ def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
-    """Scale one decoded picture to grey levels, float32 [H, W] in [0, 1]."""
+    """Scale a decoded image to grey levels, float32 [H, W] in [0, 1]."""
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.float32) / np.float32(65535)
     if image.mode in _USUAL_WHITES:
@@ -233,14 +233,14 @@ def _levels(image: Image.Image) -> NDArray[np.float32]:
 
 
 def _wide_levels(values: NDArray[np.float64], mode: str) -> NDArray[np.float32]:
-    """Scale values whose white is written nowhere by the smallest usual white of their mode that fits them all."""
+    """Scale values of which no file says what white is by the smallest usual white of their mode that fits them all."""
     peak = float(values.max(initial=0.0))
     white = next((usual for usual in _USUAL_WHITES[mode] if peak <= usual * _OVERSHOOT[mode]), peak)
     return np.clip(values / white, 0, 1).astype(np.float32)
 
 
 def _of_rgb(profile: Any) -> bytes | None:
-    """Return an embedded profile if it describes RGB: one of CMYK or grey would be wrong for the result."""
+    """Return an embedded profile if it is of RGB: one of CMYK or grey would be wrong for the result."""
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 

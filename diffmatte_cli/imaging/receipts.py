@@ -1,4 +1,4 @@
-"""Receipts: what a result was made of and how, kept inside its file, so that it can be made or trusted again."""
+"""Receipts: what a result was made of and how, kept inside its file, so that it can be made again or trusted."""
 
 import hashlib
 import io
@@ -24,9 +24,7 @@ from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 
 __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
 
-# The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
-KEY = "diffmatte"
-PIXELS, NOTES = "pixels", "notes"
+KEY, PIXELS, NOTES = "diffmatte", "pixels", "notes"  # of a PNG's text and an EXR's attribute; in the receipt's JSON
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
@@ -37,22 +35,23 @@ _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Receipt:
-    """Everything that decides a result's pixels: equal receipts, equal results
-    (on one kind of device, and with the same memory: tiles change rounding).
+    """Hold everything that decides a result's pixels: equal receipts, equal results.
+
+    That is so on one kind of device, and with the same memory, since tiles change rounding.
 
     Attributes:
         program: the program's version.
         weights: sha256 of the weights file.
-        image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
+        image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap.
         result: "alpha", "cutout" or "uncertainty".
-        bits: of what is written; 16 of an EXR are half floats.
-        schedule, input_scale, attention_grids: None for the weights' own, and for what the picture's size asks for.
-        path: "region", "whole" or "plain": the same numbers, but for rounding.
-        input_space: what the photograph's numbers were taken for.
+        bits: a channel of the result; 16 of an EXR are half floats.
+        schedule, input_scale, attention_grids: None for the weights' own, and for what suits the image's size.
+        path: "region", "whole" or "plain": the same numbers but for rounding.
+        input_space: the colour space that the photograph was taken for.
         deep: whether more than 8 bits a channel were read of it.
-        seeds: how many of them, from ``seed`` on, an uncertainty is of; None where there is none in the file.
+        seeds: the number of seeds, from ``seed`` on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
-            A background's picture is its sha256.
+            The background of an image is its sha256.
     """
 
     program: str
@@ -81,7 +80,7 @@ class Receipt:
     space: str | None = None
 
     def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
-        """Return one line of JSON to go into a picture's file, with ``pixels_digest`` and notes that decide nothing."""
+        """Return one line of JSON for an image's file, with its ``pixels_digest`` and notes that decide nothing."""
         return json.dumps(asdict(self) | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
 
 
@@ -91,7 +90,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def embedded(receipt: str | None, exif: bytes | None, pillow_name: str) -> dict[str, Any]:
-    """Return Pillow's settings that write a receipt, as text of a PNG or XMP of TIFF and WebP, and EXIF into a file."""
+    """Return Pillow's settings for a receipt, as text of a PNG or XMP of TIFF and WebP, and for EXIF."""
     packet = _XMP.format(escape(receipt)).encode() if receipt else None
     if pillow_name == "TIFF":
         return _tiff_tags(packet, exif)
@@ -108,34 +107,34 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
     tags.load(exif or b"")
     if packet:
         tags[Base.XMLPacket] = packet
-    # Pillow writes EXIF's own directories into uncompressed TIFF alone.
+    # Pillow writes EXIF's own directories into uncompressed TIFF only.
     return {"exif": tags} | ({"compression": None} if any(tag in tags for tag in DIRECTORIES) else {})
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
+    """Return the receipt inside a result; None for a file that is missing, damaged, or without one."""
     found = _read(path)
     return found[0] if found else None
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Return the notes beside the receipt inside a result; none where there is no sound receipt."""
+    """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
     return found[1] if found else {}
 
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
-    with suppress(Exception):  # whatever is wrong with it: it is made again
+    with suppress(Exception):  # the result is made again, whatever is wrong with it
         text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
         values = json.loads(text)
         notes = values.pop(NOTES, {})
-        if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody
+        if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed
             return Receipt(**values), notes
     return None
 
 
 def _opened(content: bytes) -> tuple[str, str]:
-    """Return the text of a receipt in a file, and the digest of its pixels."""
+    """Return the text of the receipt in a file, and the digest of its pixels."""
     if content.startswith(vfx.EXR):
         channels, texts = vfx.read_all(content, MAX_PIXELS)
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
@@ -148,7 +147,7 @@ def _opened(content: bytes) -> tuple[str, str]:
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
-    """Return the sha256 of a picture's size and pixels; formats that know no grey give the same."""
+    """Return the sha256 of an image's size and pixels, which is the same for formats that have no grey."""
     if isinstance(pixels, Image.Image):
         plain = pixels if pixels.mode.startswith("I;16") else pixels.convert("RGBA")
         return hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()

@@ -21,12 +21,11 @@ _NEEDED = COLUMNS[:2]
 def read_manifest(path: Path) -> Sources:
     """Read a manifest, ``.csv`` with a head of column names or ``.jsonl`` with an object a line.
 
-    ``image`` and ``trimap`` are needed and start at the manifest's own folder; ``output`` (below the run's
-    folder of results), ``seed`` and ``steps`` may be left out or empty. What is wrong with rows is among the
-    problems, with the row's line.
+    ``image`` and ``trimap`` are required and start at the manifest's own folder; ``output`` (below the run's folder of
+    results), ``seed`` and ``steps`` may be missing or empty. Problems name the lines of wrong rows.
 
     Raises:
-        UsageError: the file cannot be read or is no manifest at all.
+        UsageError: the file cannot be read or is not a manifest.
     """
     sources = Sources()
     for line, row in read_table(path, "manifest", lambda names: _check_head(names, path)):
@@ -83,7 +82,7 @@ def _source(folder: Path, row: Row) -> Source:
 
 
 def is_path(value: Any) -> bool:
-    """Tell whether a value of a table can be a path, existing or not."""
+    """Tell whether a value of a table can be a path, whether that exists or not."""
     try:
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     except UnicodeEncodeError:  # half a character

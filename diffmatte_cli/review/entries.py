@@ -1,6 +1,6 @@
-"""Find what is to be reviewed: each result with its photograph, its trimap and what a report says of it.
+"""Find what is to be reviewed: each result with its photograph, its trimap and its row in a report.
 
-Standard library only; no picture is opened.
+Standard library only; no image is opened.
 """
 
 import os
@@ -31,13 +31,13 @@ class Entry:
     """Hold one result to look at.
 
     Attributes:
-        name: its place below the folder of results, without mark and ending.
+        name: its path below the folder of results, without mark and suffix.
         result: the alpha or the cutout.
-        image, trimap, uncertainty: the photograph and what goes with it, where known; they need not be there.
+        image, trimap, uncertainty: the photograph and its other images, if known; they need not exist.
         own_alpha: whether the photograph's own alpha channel is its trimap.
         spelled: the photograph as the report spells it, or as it was found; the result where there is none.
         risk: from the report, higher is worse.
-        failure: what its job failed with.
+        failure: why its job failed.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclass
 class Gathered:
-    """Hold the entries, and how many files and rows were passed by."""
+    """Hold the entries, the reports, and the numbers of images and rows that were left out."""
 
     entries: list[Entry] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
@@ -64,10 +64,10 @@ class Gathered:
 def find_entries(
     folder: Path, reports: Sequence[Path] = (), photos: Path | None = None, trimap: str | None = None
 ) -> Gathered:
-    """List the results in a folder and those below, and the jobs of reports that failed to make one.
+    """Find the results in a folder and below it, and the jobs of reports that failed to make one.
 
-    Without ``reports`` those in the folder itself are taken. ``photos`` and ``trimap`` pair by name what no report
-    tells of, by the rules of ``sources.paired``.
+    Without ``reports`` those in the folder itself are read. ``photos`` and ``trimap`` match what no report mentions by
+    name, by the rules of ``sources.paired``.
 
     Raises:
         UsageError: the folder, a report or the photographs cannot be used, or there is nothing to show.
@@ -90,7 +90,7 @@ def find_entries(
 
 
 def _rows(gathered: Gathered, folder: Path) -> dict[str, Row]:
-    """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
+    """Return the rows of all reports by the real path of their result; a later one replaces an earlier one."""
     rows: dict[str, Row] = {}
     itself = os.path.realpath(folder)
     for report in gathered.reports:
@@ -105,7 +105,7 @@ def _rows(gathered: Gathered, folder: Path) -> dict[str, Row]:
 
 
 def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path, Source]:
-    """Return photographs, with their trimaps where there are any, by their place below their folder."""
+    """Return photographs, with their trimaps if there are any, by their path below their folder."""
     if photos is None:
         return {}
     if not (trimap in (None, ALPHA) or STEM in str(trimap) or os.path.isdir(str(trimap))):
@@ -120,24 +120,24 @@ def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path
 
 
 def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
-    """List the results that are there, then those that a report tells of and that are not, each with its row."""
-    pictures = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
-    places = {path: os.path.realpath(path) for path in pictures}
+    """Return the results that exist, then those that only a report mentions, each with its row."""
+    images = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
+    places = {path: os.path.realpath(path) for path in images}
     told = {path: rows.get(place) for path, place in places.items()}
-    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
-    uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
+    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in images}
+    uncertain = {path for path in images if marks[path] == _UNCERTAINTY}
     alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
-    beside = {path for path in pictures if places[path] in alphas}
-    beside |= {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
-    results = [path for path in pictures if told[path] or (marks[path] in MARKS and path not in beside)]
-    gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
+    beside = {path for path in images if places[path] in alphas}
+    beside |= {_beside(path, "alpha") for path in images if told[path] or marks[path] == "cutout"}
+    results = [path for path in images if told[path] or (marks[path] in MARKS and path not in beside)]
+    gathered.strangers = len(set(images) - set(results) - uncertain - beside)
     there, real = {places[path] for path in results}, os.path.realpath(folder)
     missing = [(folder / os.path.relpath(place, real), row) for place, row in rows.items() if place not in there]
     return [(path, told[path]) for path in results] + missing
 
 
 def _entry(name: str, result: Path, row: Row | None, source: Source | None, trimap: str | None) -> Entry:
-    """Put an entry together; a photograph that the report names and that is gone is looked for by its name."""
+    """Make an entry; a photograph that the report mentions and that is gone is looked for by its name."""
     beside = _beside(result, _UNCERTAINTY)
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
     if source is not None:
@@ -170,12 +170,12 @@ def _unmarked(result: Path) -> str:
 
 
 def _beside(result: Path, mark: str) -> Path:
-    """Return where another picture of a result's job lies."""
+    """Return the path of another image of a result's job."""
     return result.with_name(f"{remarked(result.stem, mark, MARKS)}.png")
 
 
 def _names(results: list[Path], folder: Path) -> list[str]:
-    """Name results by their place without mark and ending, and in full where two would share it."""
+    """Name results by their paths without mark and suffix, or in full where two would share a name."""
     whole = [path.relative_to(folder) for path in results]
     short = [str(path.parent / _unmarked(path)) for path in whole]
     counts = Counter(short)

@@ -1,4 +1,4 @@
-"""Read reports back: rows by the result that they tell of. Standard library only."""
+"""Read the reports of batches. Standard library only."""
 
 import math
 import os
@@ -21,13 +21,13 @@ _NEEDED = ("image", "trimap", "output", "status")
 
 @dataclass(frozen=True)
 class Row:
-    """Hold what a report says of one job.
+    """Hold a report's row: what became of one job.
 
     Attributes:
-        image, trimap, output, alpha, uncertainty: as they are spelled there; None for no such file.
+        image, trimap, output, alpha, uncertainty: paths as they are spelled there; None for no such file.
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
-        base: the folder that they start at.
+        base: the folder that paths start at.
     """
 
     image: str
@@ -41,12 +41,12 @@ class Row:
     base: Path = Path()
 
     def path(self, text: str) -> Path:
-        """Return the path of a file of the row; raises UsageError for a URL of a kind that is not installed."""
+        """Return the path of a file of the row; raises UsageError for a URL whose package is not installed."""
         return location(text) if is_url(text) else self.base / text
 
 
 def reports_in(folder: Path) -> list[Path]:
-    """List the reports that lie in a folder, the oldest first; other tables are passed by."""
+    """Return the reports in a folder, the oldest first; other tables are skipped."""
     try:
         tables = [path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()]
         return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
@@ -62,9 +62,9 @@ def _is_report(path: Path) -> bool:
 
 
 def rows_of(report: Path, folder: Path) -> list[Row]:
-    """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
+    """Return a report's rows with the folder that their paths start at, which is not in the report.
 
-    It is the current folder, the report's, or one above the results' ``folder``: where their outputs lie inside that.
+    It is the current folder, the report's, or one above the results' ``folder``, such that outputs are in ``folder``.
     """
     rows = list(read_report(report))
     bases = (Path(), report.parent, *folder.parents, *Path(os.path.realpath(folder)).parents)
@@ -72,7 +72,7 @@ def rows_of(report: Path, folder: Path) -> list[Row]:
 
     def fit(base: Path) -> tuple[int, int]:
         inside = Counter({place: count for place, count in outputs.items() if is_inside(base / place, folder)})
-        # Where no result was made, their folder may be missing, too.
+        # Without any result their folder may be missing, too.
         return _there(base, inside), _there(base, images) if inside else 0
 
     best = max(bases, key=fit)
@@ -88,10 +88,10 @@ def _there(base: Path, folders: Counter[str]) -> int:
 
 
 def read_report(path: Path) -> Iterator[Row]:
-    """Yield a report's rows; columns that it lacks are taken as empty.
+    """Yield a report's rows; missing columns are empty.
 
     Raises:
-        UsageError: it cannot be read, or is no report; the message names the line.
+        UsageError: it cannot be read, or is not a report; the message names the line.
     """
     for number, row in read_table(path, "report"):
         yield _row({} if isinstance(row, str) else row, number, path)
@@ -109,16 +109,16 @@ def _name(value: Any) -> str | None:
     return value if is_path(value) and value else None
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 
 
 def merged(old: Row | None, new: Row) -> Row:
-    """Return what holds after two runs told of one result: the later, which knows less of what it skipped."""
+    """Merge the rows of one result from two runs: the later one, which knows less of what it skipped."""
     if old is None or new.status != "skipped":
         return new
     risk = old.risk if new.risk is None else new.risk

@@ -1,4 +1,4 @@
-"""Read meaning into trimaps as people draw them: classes, size, and signs of a mistake."""
+"""Interpret trimaps as people draw them: classes, size, and signs of a mistake."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ _INVERTED_BORDER = 0.7  # share of the image's border that is foreground
 
 
 def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Sort grey levels [H, W] in [0, 1] into background 0, unknown 128 and foreground 255, uint8 [H, W].
+    """Classify grey levels [H, W] in [0, 1] as background 0, unknown 128 and foreground 255, uint8 [H, W].
 
     Below 10 % is background, above 90 % foreground, the rest unknown.
     """
@@ -70,7 +70,7 @@ _INVERSE = {5: 5, 6: 8, 7: 7, 8: 6}
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a trimap: ``code`` for programs, ``text`` a sentence, ``mended`` where that was possible."""
+    """Hold something wrong with a trimap: ``code`` for programs, a sentence as ``text``, whether it was ``mended``."""
 
     code: str
     text: str
@@ -78,7 +78,7 @@ class Finding:
 
 
 def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[Finding]:
-    """List what looks wrong with a trimap from its levels [H, W] in [0, 1] and the classes made of it."""
+    """List what looks wrong with a trimap by its levels [H, W] in [0, 1] and its classes."""
     of_all, of_grey = _in_between_shares(levels)
     is_found = {
         "inverted": _looks_inverted(trimap),
@@ -101,7 +101,7 @@ _SENTENCES = {
 
 
 def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
-    """Suspect inversion if foreground covers the border and background lies rather within than along it."""
+    """Suspect inversion where foreground covers the border and more background lies within than along it."""
     border = np.concatenate([trimap[0], trimap[-1], trimap[1:-1, 0], trimap[1:-1, -1]])
     within = float((trimap == BACKGROUND).mean())
     along = float((border == BACKGROUND).mean())
@@ -109,7 +109,7 @@ def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
 
 
 def main_grey(levels: NDArray[np.float32]) -> float:
-    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; the middle without one."""
+    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; 0.5 without any."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.5
@@ -117,7 +117,7 @@ def main_grey(levels: NDArray[np.float32]) -> float:
 
 
 def _in_between_shares(levels: NDArray[np.float32]) -> tuple[float, float]:
-    """Count levels far from black, white and the grey used most; give their share of all and of the greys."""
+    """Return the share of levels far from black, white and the main grey, of all pixels and of the grey ones."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.0, 0.0

@@ -137,7 +137,7 @@ def test_a_signal_ends_a_batch_in_order(number: signal.Signals) -> None:
     process.send_signal(number)
     _, text = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert "stopping: what is being written is finished first" in text
+    assert "stopping once files in progress are written" in text
     assert "Traceback" not in text
     done, left = _results(), re.findall(r"^left: photos/(\d+)\.png$", text, re.MULTILINE)
     assert all(re.fullmatch(r"\d\d_alpha\.png", name) for name in done)
