@@ -8,7 +8,7 @@ from types import MappingProxyType
 from ..errors import UsageError
 from ..extras import require
 
-__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_format", "writer_for"]
+__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "WRITTEN_SUFFIXES", "Writer", "check_format", "writer_for"]
 
 # Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) are out.
 READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
@@ -47,6 +47,7 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "exr": Writer("EXR", (".exr",), (16,), extra="vfx"),  # half floats
     }
 )
+WRITTEN_SUFFIXES = {suffix: name for name, writer in WRITERS.items() for suffix in writer.suffixes}
 
 
 def writer_for(path: Path, bits: int | None = None) -> Writer:
@@ -55,12 +56,12 @@ def writer_for(path: Path, bits: int | None = None) -> Writer:
     Raises:
         UsageError: no format in ``WRITERS`` has the suffix, or as ``check_format``.
     """
-    for name, writer in WRITERS.items():
-        if path.suffix.lower() in writer.suffixes:
-            check_format(name, bits)
-            return writer
-    endings = ", ".join(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
-    raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {endings}")
+    name = WRITTEN_SUFFIXES.get(path.suffix.lower())
+    if name is None:
+        suffixes = ", ".join(WRITTEN_SUFFIXES)
+        raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {suffixes}")
+    check_format(name, bits)
+    return WRITERS[name]
 
 
 def check_format(name: str, bits: int | None) -> None:

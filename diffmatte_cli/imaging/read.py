@@ -224,18 +224,13 @@ def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
     """Scale a decoded image to grey levels, float32 [H, W] in [0, 1]."""
-    if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.float32) / np.float32(65535)
-    if image.mode in _USUAL_WHITES:
-        return _wide_levels(np.asarray(image).astype(np.float64), image.mode)
-    grey = image if image.mode == "L" else image.convert("RGB").convert("L")
-    return np.asarray(grey).astype(np.float32) / np.float32(255)
-
-
-def _wide_levels(values: NDArray[np.float64], mode: str) -> NDArray[np.float32]:
-    """Scale values of which no file says what white is by the smallest usual white of their mode that fits them all."""
+    if image.mode not in _USUAL_WHITES:
+        is_grey = image.mode == "L" or image.mode.startswith("I;16")
+        return as_shares(np.asarray(image if is_grey else image.convert("RGB").convert("L")))
+    # No file says what white is: it is the smallest usual white of the mode that fits all values.
+    values, overshoot = np.asarray(image).astype(np.float64), _OVERSHOOT[image.mode]
     peak = float(values.max(initial=0.0))
-    white = next((usual for usual in _USUAL_WHITES[mode] if peak <= usual * _OVERSHOOT[mode]), peak)
+    white = next((usual for usual in _USUAL_WHITES[image.mode] if peak <= usual * overshoot), peak)
     return np.clip(values / white, 0, 1).astype(np.float32)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,8 @@ def _add(sources: Sources, manifest: Path, line: int, row: Row | str) -> None:
             raise UsageError(row)
         if None in row:
             raise UsageError("it has more cells than the first line")
-        sources.found.append(
-            _source(manifest.parent, {key: value for key, value in row.items() if value not in (None, "")})
-        )
+        given = {key: value for key, value in row.items() if value not in (None, "")}
+        sources.found.append(_source(manifest.parent, given))
     except UsageError as error:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
@@ -58,9 +58,8 @@ def _add(sources: Sources, manifest: Path, line: int, row: Row | str) -> None:
 def _source(folder: Path, row: Row) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
-    for name in _NEEDED:
-        if name not in row:
-            raise UsageError(f"it has no {name}")
+    if missing := [name for name in _NEEDED if name not in row]:
+        raise UsageError(f"it has no {missing[0]}")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is not a path: {row[name]!r}")
@@ -83,18 +82,15 @@ def _source(folder: Path, row: Row) -> Source:
 
 def is_path(value: Any) -> bool:
     """Tell whether a value of a table can be a path, whether that exists or not."""
-    try:
+    with suppress(UnicodeEncodeError):  # half a character
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
-    except UnicodeEncodeError:  # half a character
-        return False
+    return False
 
 
 def _whole(name: str, value: Any) -> int | None:
     if value is None:
         return None
-    try:
+    with suppress(ValueError):
         if isinstance(value, str | int) and not isinstance(value, bool):
             return int(value)
-    except ValueError:
-        pass
     raise UsageError(f"its {name} is not a whole number: {value!r}")

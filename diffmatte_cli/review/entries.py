@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import PlanError, UsageError
 from ..imaging.folders import pictures_in
-from ..imaging.formats import WRITERS
+from ..imaging.formats import WRITTEN_SUFFIXES
 from ..planning.sequences import remarked, unmarked
 from ..planning.sources import ALPHA, STEM, Source, gather, paired
 from ..storage.paths import is_inside
@@ -23,7 +23,6 @@ __all__ = ["MARKS", "Entry", "Gathered", "find_entries"]
 MARKS = ("alpha", "cutout")
 _UNCERTAINTY = "uncertainty"
 _STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
-_ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path
 
 def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
     """Return the results that exist, then those that only a report mentions, each with its row."""
-    images = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in _ENDINGS]
+    images = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in WRITTEN_SUFFIXES]
     places = {path: os.path.realpath(path) for path in images}
     told = {path: rows.get(place) for path, place in places.items()}
     marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in images}

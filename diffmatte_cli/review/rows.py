@@ -4,6 +4,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,9 @@ def reports_in(folder: Path) -> list[Path]:
 
 
 def _is_report(path: Path) -> bool:
-    try:
+    with suppress(UsageError):
         return next(read_report(path), None) is not None
-    except UsageError:
-        return False
+    return False
 
 
 def rows_of(report: Path, folder: Path) -> list[Row]:
@@ -110,11 +110,10 @@ def _name(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+    with suppress(TypeError, ValueError, OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    return None
 
 
 def merged(old: Row | None, new: Row) -> Row:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageError
+from ..imaging.colour import as_shares
 from ..imaging.orientation import swaps_sides
 from ..imaging.read import Grey, Photo
 from .band import Band
@@ -25,6 +26,8 @@ THIN_EDGE = 0.25  # share of the subject's edge that has to be so thin
 # all levels equally often, and a narrow one, or smooth scaling, none far from edges.
 OFF, A_LITTLE, JPEG_SHARE, JPEG_EXCESS = 1.5 / 255, 40 / 255, 0.002, 5
 NARROW, JPEG_BEYOND = 4, 0.05  # pixels, and the share of slightly wrong ones that is farther from edges
+
+_NOISE = "many of the trimap's pixels are a little off black, grey and white, as JPEG leaves them: save it as PNG"
 
 Levels = NDArray[np.float32]
 Trimap = NDArray[np.uint8]
@@ -58,7 +61,8 @@ def examine(photo: Photo, grey: Grey) -> Diagnosis:
     found = diagnose(levels, trimap)
     if _has_jpeg_noise(levels):
         trimap = _nearest(levels)
-        found = [_noise(), *(finding for finding in diagnose(levels, trimap) if finding.code != "in-between")]
+        noise = Finding("noise", _NOISE)
+        found = [noise, *(finding for finding in diagnose(levels, trimap) if finding.code != "in-between")]
     for finding in found:
         mended = _MENDS[finding.code](trimap) if finding.code in _MENDS else None
         findings.append(replace(finding, mended=mended is not None))
@@ -110,11 +114,6 @@ def _painted_grey(levels: Levels) -> float:
     return main_grey(levels[parse_trimap(levels) == UNKNOWN])
 
 
-def _noise() -> Finding:
-    text = "many of the trimap's pixels are a little off black, grey and white, as JPEG leaves them: save it as PNG"
-    return Finding("noise", text)
-
-
 def _nearest(levels: Levels) -> Trimap:
     """Assign each level to the nearest of black, the main grey and white."""
     grey = _painted_grey(levels)
@@ -122,14 +121,6 @@ def _nearest(levels: Levels) -> Trimap:
     trimap[levels < grey / 2] = BACKGROUND
     trimap[levels > (1 + grey) / 2] = FOREGROUND
     return trimap
-
-
-def _inverted(trimap: Trimap) -> Trimap:
-    return np.where(trimap == UNKNOWN, trimap, FOREGROUND - trimap)
-
-
-def _banded(trimap: Trimap) -> Trimap | None:
-    return _if_complete(trimap_from_mask((trimap / np.float32(255)).astype(np.float32), Band()))
 
 
 def _if_complete(trimap: Trimap) -> Trimap | None:
@@ -140,8 +131,8 @@ def _if_complete(trimap: Trimap) -> Trimap | None:
 # Mends a finding, or returns None; what lies between classes has been assigned to them already.
 _MENDS: dict[str, Callable[[Trimap], Trimap | None]] = {
     "noise": np.copy,
-    "inverted": _inverted,
-    "no-unknown": _banded,
+    "inverted": lambda trimap: np.where(trimap == UNKNOWN, trimap, FOREGROUND - trimap),
+    "no-unknown": lambda trimap: _if_complete(trimap_from_mask(as_shares(trimap), Band())),
     "in-between": np.copy,
 }
 
