@@ -108,16 +108,14 @@ def _download(repo: str, filename: str, revision: str, store: Store, *, force: b
 
     The client resumes a transfer that stops, but gives up one that is reset, which is tried again here.
     """
-    for more_tries in (True, True, False):
+    for is_last in (False, False, True):
         try:
-            path = hub_api().hf_hub_download(
-                repo, filename, revision=revision, cache_dir=store.hub_cache, force_download=force
-            )
-        except _transport().ReadError:
-            if not more_tries:
-                raise
-        else:
+            cache = store.hub_cache
+            path = hub_api().hf_hub_download(repo, filename, revision=revision, cache_dir=cache, force_download=force)
             break
+        except _transport().ReadError:
+            if is_last:
+                raise
     return Path(path)
 
 
@@ -233,10 +231,8 @@ def _reason(error: BaseException, store: Store) -> str:
     if error.__cause__ is not None and isinstance(error, FileNotFoundError | RuntimeError):
         return _reason(error.__cause__, store)  # wrapped by the client, which says less
     if isinstance(error, httpx.TimeoutException):
-        return (
-            f"{constants.ENDPOINT} does not answer in time: try again later, or allow more seconds with"
-            " HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
-        )
+        more = "allow more seconds with HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
+        return f"{constants.ENDPOINT} does not answer in time: try again later, or {more}"
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return "the connection broke off: run the command again"
     if isinstance(error, httpx.TransportError):
@@ -254,15 +250,11 @@ def _reason(error: BaseException, store: Store) -> str:
 def _refusal(status: int, words: str) -> str:
     answer = f"the Hub answered HTTP {status}"
     if status in (401, 403):
-        return (
-            f"{answer}, no access: set HF_TOKEN or run `hf auth login`, and accept the repository's terms on its page"
-            " if it has any"
-        )
+        terms = "accept the repository's terms on its page if it has any"
+        return f"{answer}, no access: set HF_TOKEN or run `hf auth login`, and {terms}"
     if status == 404:
-        return (
-            f"{answer}, no such repository, revision or file: check their names, or set HF_TOKEN if the repository"
-            " is private"
-        )
+        private = "set HF_TOKEN if the repository is private"
+        return f"{answer}, no such repository, revision or file: check their names, or {private}"
     if status == 429:
         return f"{answer}, too many requests: try again in a few minutes, or set HF_TOKEN"
     if status >= 500:

@@ -29,8 +29,8 @@ def publish(name: str, file: Path, repo: str, store: Store, *, progress: bool = 
         api = hub_api()
         api.create_repo(repo, exist_ok=True)
         record = replace(draft, repo=repo, filename=f"{name}.safetensors")
-        contents: dict[str, str | bytes] = {f"{name}.safetensors": str(file), "README.md": model_card(record).encode()}
-        operations = [CommitOperationAdd(path, content) for path, content in contents.items()]
+        card = CommitOperationAdd("README.md", model_card(record).encode())
+        operations = [CommitOperationAdd(f"{name}.safetensors", str(file)), card]
         commit = api.create_commit(repo, operations, commit_message=f"Add {name}")
     return replace(record, revision=commit.oid)
 
@@ -43,9 +43,8 @@ def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
     variant = model.config.variant
     if known is not None and known.variant != variant:
         raise UsageError(f"{file} is of the variant {variant}, but {name} is {known.variant}: choose another name")
-    licence, trained_on = (
-        metadata.get(key) or (getattr(known, key) if known else "") for key in ("licence", "trained_on")
-    )
+    keys = ("licence", "trained_on")
+    licence, trained_on = (metadata.get(key) or (getattr(known, key) if known else "") for key in keys)
     if not licence or not trained_on:
         raise UsageError(
             f"{file} does not say its licence and what it was trained on: give {name} a table with both in a weights"

@@ -104,8 +104,7 @@ def _checked(place: str, kind: type, table: object, without: str = "") -> dict[s
     known = {field.name: field for field in fields(kind) if field.name != without}
     if unknown := sorted(table.keys() - known.keys()):
         raise UsageError(f"{place} has an unknown key {unknown[0]!r}: use some of {', '.join(known)}")
-    needed = [name for name, field in known.items() if field.default is MISSING]
-    if missing := [name for name in needed if name not in table]:
+    if missing := [name for name, field in known.items() if field.default is MISSING and name not in table]:
         raise UsageError(f"{place} lacks the key {missing[0]!r}")
     for key, value in table.items():
         is_right, expected = _RULES[key]
@@ -161,28 +160,18 @@ def _inside(value: object) -> bool:
     return not path.is_absolute() and ".." not in path.parts and str(path) == value
 
 
-_LINE = (_text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*"), "one line of text")
-_NUMBER = (_figure, "a number that is not negative")
-_COUNT = (_whole, "a whole number above 0")
-_RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+_Rule = tuple[Callable[[object], bool], str]
+_LINE: _Rule = (_text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*"), "one line of text")
+_RULES: Mapping[str, _Rule] = {
+    **dict.fromkeys(("licence", "trained_on", "note", "data", "source"), _LINE),
+    **dict.fromkeys(("size", "parameters", "steps"), (_whole, "a whole number above 0")),
+    **dict.fromkeys(("sad", "mse", "grad", "conn"), (_figure, "a number that is not negative")),
     "variant": (lambda value: isinstance(value, str) and value in VARIANTS, f"one of {', '.join(VARIANTS)}"),
-    "licence": _LINE,
-    "trained_on": _LINE,
     "bundled": (_text(r"[\w.-]+\.safetensors"), "the name of a safetensors file"),
     "repo": (_text(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"), "OWNER/REPO"),
     "revision": (_text(r"[0-9a-f]{40}"), "a commit, 40 hex digits"),
     "filename": (_inside, "the path of a safetensors file inside the repository"),
     "sha256": (_text(r"[0-9a-f]{64}"), "64 hex digits in lower case"),
-    "size": _COUNT,
-    "parameters": _COUNT,
     "upstream": (_text(r"https?://\S+"), "a link"),
-    "note": _LINE,
     "metrics": (lambda value: isinstance(value, list), "a list of tables"),
-    "data": _LINE,
-    "steps": _COUNT,
-    "sad": _NUMBER,
-    "mse": _NUMBER,
-    "grad": _NUMBER,
-    "conn": _NUMBER,
-    "source": _LINE,
 }
