@@ -1,6 +1,7 @@
 """Open an image by Pillow: check its header before its pixels, and turn every error into one sentence."""
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from .formats import READABLE
 __all__ = ["MAX_PIXELS", "ImageInfo", "is_deep", "opened", "tolerant_pillow"]
 
 MAX_PIXELS = 400_000_000  # more than any camera has; a decompression bomb is refused by its header
+_lock = threading.Lock()
+_usual_limits: list[int | None] = []  # Pillow's own, once for each thread inside ``tolerant_pillow``
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,19 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def tolerant_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings and raise its pixel limit to ours."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+    """Silence Pillow's warnings, and raise its pixel limit, which is global, to ours while any thread is inside."""
+    with _lock:
+        _usual_limits.append(_usual_limits[0] if _usual_limits else Image.MAX_IMAGE_PIXELS)
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        Image.MAX_IMAGE_PIXELS = limit
+        with _lock:
+            usual = _usual_limits.pop()
+            if not _usual_limits:
+                Image.MAX_IMAGE_PIXELS = usual
 
 
 def _too_large(name: str) -> ImageError:

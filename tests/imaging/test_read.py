@@ -304,6 +304,17 @@ def test_a_large_but_honest_header_is_no_bomb(monkeypatch: pytest.MonkeyPatch, t
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
+def test_pillows_limit_is_back_only_when_the_last_thread_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    first, second = opening.tolerant_pillow(), opening.tolerant_pillow()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert Image.MAX_IMAGE_PIXELS == opening.MAX_PIXELS
+    second.__exit__(None, None, None)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
 def test_a_photograph_is_at_most_400_megapixels() -> None:
     assert opening.MAX_PIXELS == 400_000_000
 
