@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "Example", "Layout", "examples", "made_trimap"]
+__all__ = ["LAYOUTS", "DatasetLayout", "Example", "examples", "made_trimap"]
 
 # Distinctions-646 comes without trimaps, and no two papers share theirs. Usually the known regions are eroded by a
 # kernel of random size from 1 to this many pixels (ViTMatte; for training also DiffMatte, Appendix C).
@@ -47,7 +47,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Layout:
+class DatasetLayout:
     """Describe the layout of a test set in a folder DIR; the case of names does not matter.
 
     Attributes:
@@ -70,9 +70,9 @@ class Layout:
     making: str = ""
 
 
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+LAYOUTS: Mapping[str, DatasetLayout] = MappingProxyType(
     {
-        "composition-1k": Layout(
+        "composition-1k": DatasetLayout(
             "Composition-1k",
             "DIR/merged/NAME_K.png\nDIR/alpha_copy/NAME_K.png or DIR/alpha/NAME.png\nDIR/trimaps/NAME_K.png",
             folders=(
@@ -86,7 +86,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             making="the set's own Composition_code.py makes them from VOC 2012 by its test_fg_names.txt and"
             " test_bg_names.txt",
         ),
-        "distinctions-646": Layout(
+        "distinctions-646": DatasetLayout(
             "Distinctions-646",
             "DIR/Image/NAME_K.png\nDIR/GT/NAME_K.png or DIR/GT/NAME.png",
             folders=(("Image", "GT"), ("merged", "GT"), ("merged", "alpha_copy"), ("merged", "alpha")),
@@ -95,7 +95,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             foregrounds=("FG",),
             making="gen_dataset.py of github.com/yuhaoliu7456/CVPR2020-HAttMatting makes them from VOC 2012",
         ),
-        "simd": Layout(
+        "simd": DatasetLayout(
             "the Semantic Image Matting Dataset",
             "DIR/CLASS/merged/NAME_K.png\nDIR/CLASS/alpha/NAME_K.png or DIR/CLASS/alpha/NAME.png\n"
             "DIR/CLASS/trimap/NAME_K.png or DIR/CLASS/trimap/NAME.png",
@@ -105,12 +105,12 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             foregrounds=("fg",),
             making="generate_testset.py of github.com/nowsyn/SIM makes them from VOC 2012",
         ),
-        "aim-500": Layout(
+        "aim-500": DatasetLayout(
             "AIM-500",
             "DIR/original/NAME.jpg\nDIR/mask/NAME.png\nDIR/trimap/NAME.png",
             folders=(("original", "mask", "trimap"),),
         ),
-        "alphamatting": Layout(
+        "alphamatting": DatasetLayout(
             "the training set of alphamatting.com",
             "DIR/input_training_lowres/NAME.png\nDIR/gt_training_lowres/NAME.png\n"
             "DIR/trimap_training_lowres/Trimap1/NAME.png",
@@ -120,7 +120,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                 for trimap in ("Trimap1", "Trimap2")
             ),
         ),
-        "plain": Layout(
+        "plain": DatasetLayout(
             "images of your own",
             "DIR/image/NAME.png\nDIR/alpha/NAME.png\nDIR/trimap/NAME.png",
             folders=(("image", "alpha", "trimap"),),
@@ -172,13 +172,13 @@ class _Place:
     prefix: str = ""
 
 
-def _fitting(layout: Layout, folder: Path) -> list[_Place]:
+def _fitting(layout: DatasetLayout, folder: Path) -> list[_Place]:
     """Return the first places where nothing is missing, or none."""
     ways = _ways(layout, folder)
     return next((places for places in ways if not any(place.missing for place in places)), [])
 
 
-def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
+def _ways(layout: DatasetLayout, folder: Path) -> Iterator[list[_Place]]:
     """Yield the places, at least one each time, that may make up the set: in the folder, or the only one in it."""
     inner = _folders(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
@@ -191,7 +191,7 @@ def _ways(layout: Layout, folder: Path) -> Iterator[list[_Place]]:
                 yield [_place(layout, base)]
 
 
-def _place(layout: Layout, base: Path, prefix: str = "") -> _Place:
+def _place(layout: DatasetLayout, base: Path, prefix: str = "") -> _Place:
     """Look for the folders of a layout, in the way of its several that lacks least."""
 
     def look(names: tuple[str, ...]) -> _Place:
@@ -231,7 +231,7 @@ def _misfit(name: str, folder: Path) -> str:
     return f"{text}; {_expected(layout)}{fits}"
 
 
-def _uncomposed(layout: Layout, places: Iterable[_Place]) -> Iterator[str]:
+def _uncomposed(layout: DatasetLayout, places: Iterable[_Place]) -> Iterator[str]:
     """Yield the places that hold foregrounds instead of composites."""
     for place in places:
         fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
@@ -239,11 +239,11 @@ def _uncomposed(layout: Layout, places: Iterable[_Place]) -> Iterator[str]:
             yield f"{place.base} holds {fg} and no {layout.folders[0][0]}"
 
 
-def _expected(layout: Layout) -> str:
+def _expected(layout: DatasetLayout) -> str:
     return f"expected {', '.join(layout.expected.splitlines())}"
 
 
-def _paired(layout: Layout, place: _Place) -> list[Example]:
+def _paired(layout: DatasetLayout, place: _Place) -> list[Example]:
     """Match a place's images with their alphas and trimaps."""
     files = {part: one_by_stem(pictures_in(folder)) for part, folder in place.found.items()}
     images = files.pop("image")

@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..model.config import check_seed, check_steps
 from ..storage.paths import below, identity
 from ..storage.remotes import is_url, remote
-from ..storage.tables import Row, read_table
+from ..storage.tables import TableRow, read_table
 from .sources import ALPHA, Source, Sources, unusable
 
 __all__ = ["COLUMNS", "is_path", "read_manifest"]
@@ -43,7 +43,7 @@ def _check_head(names: Sequence[str], path: Path) -> None:
         raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
 
 
-def _add(sources: Sources, manifest: Path, line: int, row: Row | str) -> None:
+def _add(sources: Sources, manifest: Path, line: int, row: TableRow | str) -> None:
     try:
         if isinstance(row, str):
             raise UsageError(row)
@@ -55,7 +55,7 @@ def _add(sources: Sources, manifest: Path, line: int, row: Row | str) -> None:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
 
-def _source(folder: Path, row: Row) -> Source:
+def _source(folder: Path, row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
     if missing := [name for name in _NEEDED if name not in row]:

@@ -16,7 +16,7 @@ from ..planning.sequences import remarked, unmarked
 from ..planning.sources import ALPHA, STEM, Source, gather, paired
 from ..storage.paths import is_inside
 from ..storage.remotes import is_remote, is_url
-from .rows import Row, merged, reports_in, rows_of
+from .reports import ReportRow, merged, reports_in, rows_of
 
 __all__ = ["MARKS", "Entry", "Gathered", "find_entries"]
 
@@ -88,9 +88,9 @@ def find_entries(
     return gathered
 
 
-def _rows(gathered: Gathered, folder: Path) -> dict[str, Row]:
+def _rows(gathered: Gathered, folder: Path) -> dict[str, ReportRow]:
     """Return the rows of all reports by the real path of their result; a later one replaces an earlier one."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, ReportRow] = {}
     itself = os.path.realpath(folder)
     for report in gathered.reports:
         for row in rows_of(report, folder):
@@ -118,7 +118,7 @@ def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path
     return sources
 
 
-def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
+def _results(gathered: Gathered, folder: Path, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """Return the results that exist, then those that only a report mentions, each with its row."""
     images = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in WRITTEN_SUFFIXES]
     places = {path: os.path.realpath(path) for path in images}
@@ -135,7 +135,7 @@ def _results(gathered: Gathered, folder: Path, rows: dict[str, Row]) -> list[tup
     return [(path, told[path]) for path in results] + missing
 
 
-def _entry(name: str, result: Path, row: Row | None, source: Source | None, trimap: str | None) -> Entry:
+def _entry(name: str, result: Path, row: ReportRow | None, source: Source | None, trimap: str | None) -> Entry:
     """Make an entry; a photograph that the report mentions and that is gone is looked for by its name."""
     beside = _beside(result, _UNCERTAINTY)
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
@@ -145,7 +145,7 @@ def _entry(name: str, result: Path, row: Row | None, source: Source | None, trim
     return entry if row is None else _told(entry, row)
 
 
-def _told(entry: Entry, row: Row) -> Entry:
+def _told(entry: Entry, row: ReportRow) -> Entry:
     """Return the entry with what its row says."""
     told = row.path(row.image)
     image: Path | None = told

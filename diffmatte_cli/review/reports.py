@@ -15,13 +15,13 @@ from ..storage.paths import is_inside, location
 from ..storage.remotes import is_url
 from ..storage.tables import TABLES, read_table
 
-__all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
+__all__ = ["ReportRow", "merged", "read_report", "reports_in", "rows_of"]
 
 _NEEDED = ("image", "trimap", "output", "status")
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """Hold a report's row: what became of one job.
 
     Attributes:
@@ -61,7 +61,7 @@ def _is_report(path: Path) -> bool:
     return False
 
 
-def rows_of(report: Path, folder: Path) -> list[Row]:
+def rows_of(report: Path, folder: Path) -> list[ReportRow]:
     """Return a report's rows with the folder that their paths start at, which is not in the report.
 
     It is the current folder, the report's, or one above the results' ``folder``, such that outputs are in ``folder``.
@@ -87,7 +87,7 @@ def _there(base: Path, folders: Counter[str]) -> int:
     return sum(count for place, count in folders.items() if os.path.isdir(base / place))
 
 
-def read_report(path: Path) -> Iterator[Row]:
+def read_report(path: Path) -> Iterator[ReportRow]:
     """Yield a report's rows; missing columns are empty.
 
     Raises:
@@ -97,12 +97,12 @@ def read_report(path: Path) -> Iterator[Row]:
         yield _row({} if isinstance(row, str) else row, number, path)
 
 
-def _row(line: dict[str, Any], number: int, path: Path) -> Row:
+def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:
     if not all(map(_name, map(line.get, _NEEDED))):
         raise UsageError(f"line {number} of {path} is not one of a report of `diffmatte matte --report`")
     image, trimap, output, status = (line[name] for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
-    return Row(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
+    return ReportRow(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
 
 
 def _name(value: Any) -> str | None:
@@ -116,7 +116,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def merged(old: Row | None, new: Row) -> Row:
+def merged(old: ReportRow | None, new: ReportRow) -> ReportRow:
     """Merge the rows of one result from two runs: the later one, which knows less of what it skipped."""
     if old is None or new.status != "skipped":
         return new
