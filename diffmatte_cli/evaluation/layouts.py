@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
-from ..imaging.folders import folders_in, one_by_stem, pictures_in
+from ..imaging.folders import folders_in, images_in, one_by_stem
 from ..planning.settings import check_choice
 from ..storage.paths import is_folder
 
@@ -245,7 +245,7 @@ def _expected(layout: DatasetLayout) -> str:
 
 def _paired(layout: DatasetLayout, place: _Place) -> list[Example]:
     """Match a place's images with their alphas and trimaps."""
-    files = {part: one_by_stem(pictures_in(folder)) for part, folder in place.found.items()}
+    files = {part: one_by_stem(images_in(folder)) for part, folder in place.found.items()}
     images = files.pop("image")
     if not images:
         raise UsageError(f"the folder {place.found['image']} holds no images; {_expected(layout)}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UsageError, listed
-from ..imaging.folders import one_by_stem, pictures_in
+from ..imaging.folders import images_in, one_by_stem
 from ..planning.sequences import remarked, unmarked
 from ..storage.paths import STREAM, is_folder, kind
 
@@ -64,7 +64,7 @@ def _key(path: Path) -> str:
 
 def _images(folder: Path) -> dict[str, Path]:
     """Return a folder's images by their common names, without what accompanies an alpha."""
-    paths = list(pictures_in(folder))
+    paths = list(images_in(folder))
     stems = {path.stem for path in paths}
 
     def accompanies(path: Path) -> bool:

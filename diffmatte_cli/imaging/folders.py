@@ -11,10 +11,10 @@ from ..storage.paths import place
 from ..storage.remotes import is_remote, listing
 from .formats import READABLE_SUFFIXES
 
-__all__ = ["by_stem", "folders_in", "one_by_stem", "pictures_in"]
+__all__ = ["by_stem", "folders_in", "images_in", "one_by_stem"]
 
 
-def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None = None) -> Iterator[Path]:
+def images_in(folder: Path, *, recursive: bool = False, except_in: Path | None = None) -> Iterator[Path]:
     """Yield a folder's images, recognised by their suffixes, by name; hidden files and folders are skipped.
 
     With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``.
@@ -30,7 +30,7 @@ def pictures_in(folder: Path, *, recursive: bool = False, except_in: Path | None
             yield path
     for path in folders if recursive else ():
         if except_in is None or place(path) != place(except_in):
-            yield from pictures_in(path, recursive=True, except_in=except_in)
+            yield from images_in(path, recursive=True, except_in=except_in)
 
 
 def by_stem(paths: Iterable[Path], stem: Callable[[Path], str] = attrgetter("stem")) -> dict[str, list[Path]]:

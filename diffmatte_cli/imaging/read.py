@@ -20,7 +20,8 @@ from .colour import as_shares, quantise, to_srgb
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 
-__all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
+__all__ = ["ColourImage", "GreyImage"]
+__all__ += ["decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot store it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
@@ -32,7 +33,7 @@ _OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white
 
 
 @dataclass(frozen=True)
-class Photo:
+class ColourImage:
     """Hold an upright photograph.
 
     Attributes:
@@ -64,24 +65,24 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Grey:
+class GreyImage:
     """Hold an upright grey image: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
 
     levels: NDArray[np.float32]
     orientation: int = 1
 
 
-def read_image(path: Path) -> Photo:
+def read_image(path: Path) -> ColourImage:
     """Read a photograph; see :func:`decode_image`."""
     return decode_image(read_bytes(path), path)
 
 
-def read_grey(path: Path) -> Grey:
+def read_grey(path: Path) -> GreyImage:
     """Read a trimap or matte; see :func:`decode_grey`."""
     return decode_grey(read_bytes(path), path)
 
 
-def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
+def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage:
     """Decode a photograph of any usual format as upright RGB; transparency is ignored, its colour kept.
 
     ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR for linear light unless it
@@ -94,7 +95,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
         deep = _deep(content, path)
         linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
         return replace(
-            _photo(orient(_rgb(deep, path), deep.orientation), linear, space),
+            _colour_image(orient(_rgb(deep, path), deep.orientation), linear, space),
             orientation=deep.orientation,
             icc_profile=_of_rgb(deep.icc_profile),
             dpi=_turned(deep.dpi, deep.orientation),
@@ -105,7 +106,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
         readable = info.is_deep and is_installed("vfx")
         pixels = _deep_pixels(content, path, image) if readable else _rgb_pixels(image)
         return replace(
-            _photo(orient(pixels, info.orientation if readable else info.left), False, space),
+            _colour_image(orient(pixels, info.orientation if readable else info.left), False, space),
             orientation=info.orientation,
             icc_profile=_of_rgb(image.info.get("icc_profile")),
             dpi=_turned(_dpi(image), info.orientation),
@@ -142,16 +143,16 @@ def _deep_pixels(content: bytes, path: Path, image: Image.Image) -> NDArray[Any]
     return _rgb(_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
 
 
-def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
+def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage:
     """Make a photograph of upright colour [H, W, 3]."""
     if linear if space == "auto" else space == "linear":
         light = as_shares(pixels)
-        return Photo(quantise(to_srgb(light), 8), deep=light, linear=True)
+        return ColourImage(quantise(to_srgb(light), 8), deep=light, linear=True)
     if pixels.dtype == np.uint8:
-        return Photo(pixels)
+        return ColourImage(pixels)
     if pixels.dtype == np.uint16:  # truncated as by Pillow: the same matte with and without the extra
-        return Photo((pixels >> 8).astype(np.uint8), deep=pixels)
-    return Photo(quantise(as_shares(pixels), 8), deep=pixels)
+        return ColourImage((pixels >> 8).astype(np.uint8), deep=pixels)
+    return ColourImage(quantise(as_shares(pixels), 8), deep=pixels)
 
 
 def _is_beyond_pillow(content: bytes) -> bool:
@@ -190,7 +191,7 @@ def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
     return np.stack(planes, axis=-1)
 
 
-def decode_grey(content: bytes, path: Path) -> Grey:
+def decode_grey(content: bytes, path: Path) -> GreyImage:
     """Decode a trimap or matte of any usual format as upright grey levels (colour by luma, without transparency).
 
     Raises:
@@ -200,10 +201,10 @@ def decode_grey(content: bytes, path: Path) -> Grey:
         deep = _deep(content, path)
         return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
     with opened(content, path) as (image, info):
-        return Grey(orient(_levels(image), info.left), info.orientation)
+        return GreyImage(orient(_levels(image), info.left), info.orientation)
 
 
-def decode_opacity(content: bytes, path: Path) -> Grey | None:
+def decode_opacity(content: bytes, path: Path) -> GreyImage | None:
     """Decode an image's alpha channel as upright grey levels; None where it has no transparency.
 
     Raises:
@@ -215,11 +216,11 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
     with opened(content, path) as (image, info):
         if not image.has_transparency_data:
             return None
-        return Grey(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
+        return GreyImage(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
 
 
-def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
-    return Grey(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
+def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> GreyImage:
+    return GreyImage(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:

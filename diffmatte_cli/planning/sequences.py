@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..errors import UsageError
-from ..imaging.folders import pictures_in
+from ..imaging.folders import images_in
 from ..storage.paths import kind, location
 
 __all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
@@ -42,7 +42,7 @@ def frames(pattern: str) -> dict[int, Path]:
     assert found is not None
     start, end = (re.escape(part) for part in (path.name[: found.start()], path.name[found.end() :]))
     shape = re.compile(f"{start}([0-9]+){end}", re.DOTALL)
-    names = {other.name for other in pictures_in(path.parent)}
+    names = {other.name for other in images_in(path.parent)}
     numbers = sorted(int(match[1]) for name in names if (match := shape.fullmatch(name)))
     # A number that is written in another width is none of the sequence's.
     paths = {number: place for number in numbers if (place := frame_path(pattern, number)).name in names}

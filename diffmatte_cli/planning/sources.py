@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import UsageError
-from ..imaging.folders import by_stem, pictures_in
+from ..imaging.folders import by_stem, images_in
 from ..storage.paths import STREAM, below, identity, is_folder, kind, location, place
 from ..storage.remotes import is_remote
 from .sequences import frame_path, frames, is_pattern
@@ -98,7 +98,7 @@ def gather(
 def _add_folder(sources: Sources, folder: Path, recursive: bool, except_in: Path | None, role: str) -> None:
     sources.folders.append(folder)
     try:
-        pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
+        pictures = list(images_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
         sources.problems.append(str(error))
         return
@@ -244,4 +244,4 @@ def _in_folder(folder: Path, source: Source, listed: Callable[[Path], dict[str, 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]] | None:
     """Return a folder's pictures by their names without endings; None where there is no such folder."""
-    return by_stem(pictures_in(folder)) if is_folder(folder) else None
+    return by_stem(images_in(folder)) if is_folder(folder) else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
-from ..imaging.folders import pictures_in
+from ..imaging.folders import images_in
 from ..imaging.formats import WRITTEN_SUFFIXES
 from ..planning.sequences import remarked, unmarked
 from ..planning.sources import ALPHA, STEM, Source, gather, paired
@@ -120,7 +120,7 @@ def _sources(photos: Path | None, trimap: str | None, folder: Path) -> dict[Path
 
 def _results(gathered: Gathered, folder: Path, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """Return the results that exist, then those that only a report mentions, each with its row."""
-    images = [path for path in pictures_in(folder, recursive=True) if path.suffix.lower() in WRITTEN_SUFFIXES]
+    images = [path for path in images_in(folder, recursive=True) if path.suffix.lower() in WRITTEN_SUFFIXES]
     places = {path: os.path.realpath(path) for path in images}
     told = {path: rows.get(place) for path, place in places.items()}
     marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in images}

@@ -12,12 +12,12 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
-from ..imaging.read import Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..imaging.read import ColourImage, decode_grey, decode_image, decode_opacity, read_grey, read_image
 from ..imaging.receipts import read_receipt, sha256_of
 from ..imaging.vfx import EXR, TIFF
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes
-from ..trimaps.trimap import UNKNOWN, fit_to_photo, parse_trimap
+from ..trimaps.trimap import UNKNOWN, fit_to_image, parse_trimap
 from .cutting import cut_out
 from .entries import MARKS, Entry
 
@@ -47,7 +47,7 @@ class EntryImages:
         error: why there is no result to show.
     """
 
-    image: Photo | None = None
+    image: ColourImage | None = None
     trimap: NDArray[np.uint8] | None = None
     colour: NDArray[np.uint8] | None = None
     alpha: NDArray[np.float32] | None = None
@@ -96,7 +96,7 @@ class EntryImages:
     def read_trimap(self, path: Path) -> None:
         """Read the trimap, fitted to the photograph if that is known."""
         grey = read_grey(path)
-        levels = grey.levels if self.image is None else fit_to_photo(grey, self.image)
+        levels = grey.levels if self.image is None else fit_to_image(grey, self.image)
         self._check_size(path, levels.shape)
         self.trimap = parse_trimap(levels)
 
@@ -150,7 +150,7 @@ def _taken_as_straight(content: bytes) -> bool | None:
     return None if content.startswith(TIFF) else not content.startswith(EXR)
 
 
-def _restored(image: Photo, alpha: NDArray[np.float32], content: bytes) -> NDArray[np.uint8]:
+def _restored(image: ColourImage, alpha: NDArray[np.float32], content: bytes) -> NDArray[np.uint8]:
     """Return the straight colour of a file that was misread: divide it by alpha, or undo that."""
     factor = np.where(alpha > 0, alpha, np.float32(1))[..., None]
     colour = as_shares(image.colour)

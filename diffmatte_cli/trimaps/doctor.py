@@ -10,11 +10,11 @@ from PIL import Image
 from ..errors import ImageError
 from ..imaging.colour import as_shares
 from ..imaging.orientation import swaps_sides
-from ..imaging.read import Grey, Photo
+from ..imaging.read import ColourImage, GreyImage
 from .band import Band
 from .masks import trimap_from_mask
 from .morphology import dilate, erode
-from .trimap import BACKGROUND, FOREGROUND, UNKNOWN, Finding, diagnose, fit_to_photo, main_grey, parse_trimap
+from .trimap import BACKGROUND, FOREGROUND, UNKNOWN, Finding, diagnose, fit_to_image, main_grey, parse_trimap
 
 __all__ = ["Diagnosis", "examine"]
 
@@ -52,9 +52,9 @@ class Diagnosis:
         return {} if self.trimap is None else {name: float((self.trimap == v).mean()) for name, v in levels.items()}
 
 
-def examine(photo: Photo, grey: Grey) -> Diagnosis:
+def examine(image: ColourImage, grey: GreyImage) -> Diagnosis:
     """Examine a photograph and its trimap: size and orientation, levels, classes, and the band's width."""
-    levels, findings = _fitted(photo, grey)
+    levels, findings = _fitted(image, grey)
     if levels is None:
         return Diagnosis(tuple(findings))
     trimap = parse_trimap(levels)
@@ -72,11 +72,11 @@ def examine(photo: Photo, grey: Grey) -> Diagnosis:
     return Diagnosis((*findings, *thin), trimap)
 
 
-def _fitted(photo: Photo, grey: Grey) -> tuple[Levels | None, list[Finding]]:
+def _fitted(image: ColourImage, grey: GreyImage) -> tuple[Levels | None, list[Finding]]:
     """Fit the trimap's levels to the photograph; None where that would be a guess."""
-    size = photo.pixels.shape[:2]
+    size = image.pixels.shape[:2]
     try:
-        levels = fit_to_photo(grey, photo)
+        levels = fit_to_image(grey, image)
     except ImageError as error:
         return _resized(grey.levels, size, str(error))
     if levels.shape == grey.levels.shape:

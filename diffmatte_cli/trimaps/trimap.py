@@ -10,10 +10,10 @@ from ..errors import ImageError
 from ..imaging.orientation import orient, swaps_sides
 
 if TYPE_CHECKING:
-    from ..imaging.read import Grey, Photo
+    from ..imaging.read import ColourImage, GreyImage
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
-__all__ += ["diagnose", "fit_to_photo", "main_grey", "parse_trimap", "unknown_share"]
+__all__ += ["diagnose", "fit_to_image", "main_grey", "parse_trimap", "unknown_share"]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
@@ -41,7 +41,7 @@ def unknown_share(trimap: NDArray[np.uint8]) -> float:
     return float((trimap == UNKNOWN).mean())
 
 
-def fit_to_photo(trimap: "Grey", photo: "Photo") -> NDArray[np.float32]:
+def fit_to_image(trimap: "GreyImage", image: "ColourImage") -> NDArray[np.float32]:
     """Return the trimap's levels [H, W] in the upright photograph's size.
 
     A trimap drawn on the unrotated pixels of a photograph whose EXIF orientation swaps the sides is recognised by its
@@ -51,14 +51,14 @@ def fit_to_photo(trimap: "Grey", photo: "Photo") -> NDArray[np.float32]:
     Raises:
         ImageError: no reading fits; the message names both sizes.
     """
-    (rows, columns), (height, width) = trimap.levels.shape, photo.pixels.shape[:2]
+    (rows, columns), (height, width) = trimap.levels.shape, image.pixels.shape[:2]
     if (rows, columns) == (height, width):
         return trimap.levels
     swapped = (columns, rows) == (height, width)
     if swapped and swaps_sides(trimap.orientation):
         return orient(trimap.levels, _INVERSE[trimap.orientation])
-    if swapped and swaps_sides(photo.orientation):
-        return orient(trimap.levels, photo.orientation)
+    if swapped and swaps_sides(image.orientation):
+        return orient(trimap.levels, image.orientation)
     raise ImageError(
         f"the trimap is {columns}x{rows} but the photograph is {width}x{height}: paint the trimap over the photograph"
         " at its full size, or scale the trimap to that size without smoothing"
