@@ -7,7 +7,7 @@ of named channels.
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,10 +130,8 @@ def _opened(content: bytes) -> Iterator[Any]:
         source = oiio.ImageInput.open(str(path), wanted)
         if source is None:
             raise DamagedError(_reason(oiio.geterror()))
-        try:
+        with closing(source):
             yield source
-        finally:
-            source.close()
 
 
 def _layer(names: Sequence[str]) -> dict[str, int]:
@@ -152,7 +150,7 @@ def _planes(source: Any, spec: Any, first: int, last: int, most_pixels: int) -> 
     sides = ((spec.width, spec.height), (spec.full_width, spec.full_height))
     if max(width * height * max(1, (last - first) / _CHANNELS_AT_MOST) for width, height in sides) > most_pixels:
         raise DamagedError(f"it claims more than {most_pixels // 10**6} million pixels")
-    whole = spec.format.basetype in (_basetype("uint8"), _basetype("uint16"))
+    whole = str(spec.format) in ("uint8", "uint16")
     pixels = source.read_image(0, 0, first, last, "uint16" if whole else "float")
     trouble = source.geterror()
     if pixels is None or trouble:
@@ -160,12 +158,6 @@ def _planes(source: Any, spec: Any, first: int, last: int, most_pixels: int) -> 
     if not whole:
         np.nan_to_num(pixels, copy=False, nan=0.0, posinf=LARGEST, neginf=0.0)
     return _in_display_window(pixels.reshape(spec.height, spec.width, last - first), spec)
-
-
-def _basetype(name: str) -> Any:
-    import OpenImageIO as oiio  # noqa: N813
-
-    return oiio.TypeDesc(name).basetype
 
 
 def _in_display_window(pixels: NDArray[Any], spec: Any) -> NDArray[Any]:
