@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..imaging.colour import quantise
 from ..imaging.encoding import Result
-from ..imaging.read import Photo
+from ..imaging.read import ColourImage
 from ..imaging.receipts import Receipt
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
@@ -30,7 +30,7 @@ _SHARES = np.array([0, 0.5, 1], np.float32)  # of a trimap's 0, 128 and 255
 class Finished:
     """What has been computed of a photograph: trimap uint8 [H, W], the others float32 [H, W]."""
 
-    photo: Photo
+    photo: ColourImage
     trimap: NDArray[np.uint8]
     alpha: "Floats"
     uncertainty: "Floats | None" = None

@@ -1,4 +1,4 @@
-"""The rows of reports: their columns, and the formats that they are written in. Standard library only."""
+"""The rows of reports: their columns and formats. Standard library only."""
 
 import csv
 import json
@@ -26,7 +26,7 @@ def _csv_line(row: dict[str, Any], file: TextIO) -> None:
     csv.DictWriter(file, COLUMNS).writerow(row | {"receipt": receipt})
 
 
-# By ending: what writes a row, and the line above all rows.
+# By suffix: what writes a row, and the first line.
 REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
     ".jsonl": (_json_line, ""),
     ".csv": (_csv_line, ",".join(COLUMNS) + "\r\n"),
@@ -34,8 +34,8 @@ REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
 
 
 def check_report(path: Path) -> None:
-    """Raise UsageError for a report whose ending says no format, and for one elsewhere."""
+    """Raise UsageError for a report of another suffix, or on another machine."""
     if is_remote(path):
-        raise UsageError(f"the report {path} must be a file on this machine: rows are added to it one by one")
+        raise UsageError(f"the report {path} must be a file on this machine: rows are appended to it")
     if path.suffix.lower() not in REPORTS:
         raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")

@@ -104,7 +104,7 @@ def _add(sources: Sources, source: Source, role: str) -> None:
 def _add_folder(sources: Sources, folder: Place, recursive: bool, except_in: Place | None, role: str) -> None:
     sources.folders.append(folder)
     try:
-        pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
+        pictures = list(images_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
         sources.problems.append(error)
         return

@@ -12,9 +12,9 @@ _MOST_PIXELS = 2000
 
 @dataclass(frozen=True)
 class Band:
-    """How wide the unknown region becomes on the subject's side and outside it.
+    """Hold the width of the unknown region inside the subject and outside it.
 
-    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the picture's longer side.
+    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the image's longer side.
     """
 
     erode: int | None = None

@@ -15,7 +15,7 @@ from support import fakes
 from typer.testing import Result
 
 from diffmatte_cli.errors import ImageError, OutputError, UsageError
-from diffmatte_cli.imaging.folders import pictures_in
+from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.planning.jobs import Request, plan
 from diffmatte_cli.storage.paths import Place, below, location
