@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
-from ..imaging.folders import folders_in, one_by_stem, pictures_in
+from ..imaging.folders import folders_in, images_in, one_by_stem
 from ..settings import check_choice
 from ..storage.paths import Place
 
@@ -173,13 +173,13 @@ class _Candidate:
     prefix: str = ""
 
 
-def _fitting(layout: Layout, folder: Place) -> list[_Candidate]:
+def _fitting(layout: DatasetLayout, folder: Place) -> list[_Candidate]:
     """Return the first places in which nothing is missing, or none."""
     ways = _ways(layout, folder)
     return next((places for places in ways if not any(place.missing for place in places)), [])
 
 
-def _ways(layout: Layout, folder: Place) -> Iterator[list[_Candidate]]:
+def _ways(layout: DatasetLayout, folder: Place) -> Iterator[list[_Candidate]]:
     """Yield the places, each time at least one, that may together be the set: in the folder, or the only one in it."""
     inner = _folders(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
@@ -192,7 +192,7 @@ def _ways(layout: Layout, folder: Place) -> Iterator[list[_Candidate]]:
                 yield [_place(layout, base)]
 
 
-def _place(layout: Layout, base: Place, prefix: str = "") -> _Candidate:
+def _place(layout: DatasetLayout, base: Place, prefix: str = "") -> _Candidate:
     """Look for the folders of a layout; of several ways, the one that lacks least."""
 
     def look(names: tuple[str, ...]) -> _Candidate:
@@ -232,7 +232,7 @@ def _misfit(name: str, folder: Place) -> str:
     return f"{text}; {_expected(layout)}{fits}"
 
 
-def _uncomposed(layout: Layout, places: Iterable[_Candidate]) -> Iterator[str]:
+def _uncomposed(layout: DatasetLayout, places: Iterable[_Candidate]) -> Iterator[str]:
     """Yield the places without composites that hold what these are made of."""
     for place in places:
         fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
@@ -244,14 +244,14 @@ def _expected(layout: DatasetLayout) -> str:
     return f"expected {', '.join(layout.expected.splitlines())}"
 
 
-def _paired(layout: Layout, place: _Candidate) -> list[Example]:
-    """Match a place's pictures with their alphas and trimaps."""
-    files = {part: one_by_stem(image.path for image in pictures_in(folder)) for part, folder in place.found.items()}
-    pictures = files.pop("image")
-    if not pictures:
-        raise UsageError(f"the folder {place.found['image']} holds no pictures; {_expected(layout)}")
-    partners = {part: _matched(pictures, found, layout.composites) for part, found in files.items()}
-    lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
+def _paired(layout: DatasetLayout, place: _Candidate) -> list[Example]:
+    """Match a place's images with their alphas and trimaps."""
+    files = {part: one_by_stem(image.path for image in images_in(folder)) for part, folder in place.found.items()}
+    images = files.pop("image")
+    if not images:
+        raise UsageError(f"the folder {place.found['image']} holds no images; {_expected(layout)}")
+    partners = {part: _matched(images, found, layout.composites) for part, found in files.items()}
+    lacking = {part: [name for name in images if name not in found] for part, found in partners.items()}
     problems = [
         f"no {part} in {place.found[part]} for {len(names)} of {len(images)} images: {listed(names)}"
         for part, names in lacking.items()

@@ -45,7 +45,7 @@ def pair(pred: Path, gt: Path, trimap: Path | None = None) -> list[Pair]:
     if not all(folders):
         count = {2: "two", 3: "three"}[len(paths)]
         raise UsageError(f"give {count} files or {count} folders: {', '.join(paths)}")
-    return _match({role: _pictures(place) for role, place in places.items()}, pred)
+    return _match({role: _images(place) for role, place in places.items()}, pred)
 
 
 def _match(images: dict[str, dict[str, Path]], folder: Path) -> list[Pair]:
@@ -63,9 +63,9 @@ def _key(path: Path) -> str:
     return unmarked(path.stem, ("alpha", "trimap"))[0]
 
 
-def _pictures(folder: Place) -> dict[str, Path]:
+def _images(folder: Place) -> dict[str, Path]:
     """Return a folder's pictures by their common names, without what lies beside an alpha."""
-    paths = [place.path for place in pictures_in(folder)]
+    paths = [place.path for place in images_in(folder)]
     stems = {path.stem for path in paths}
 
     def accompanies(path: Path) -> bool:

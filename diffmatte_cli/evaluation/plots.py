@@ -92,7 +92,7 @@ class Gallery:
             for exhibit in self.worst:
                 _save(_panels([exhibit]), folder / _error_map(exhibit.name), FINE)
             _save(_panels(self.worst), folder / WORST)
-            _save(_pictures(last, self.by), folder / PICTURES)
+            _save(_images(last, self.by), folder / PICTURES)
             if len(evaluations) > 1:
                 _save(_curves(evaluations), folder / STEPS)
 
@@ -176,7 +176,7 @@ def _show(axes: Any, name: str, image: NDArray[Any]) -> Any:
     return axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
 
 
-def _pictures(evaluation: Evaluation, by: str) -> "Figure":
+def _images(evaluation: Evaluation, by: str) -> "Figure":
     """Draw each metric of every image: a bar for each, the worst first, or a histogram of many."""
     worst_first = sorted(evaluation.pictures.items(), key=lambda item: -item[1][by])
     metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS

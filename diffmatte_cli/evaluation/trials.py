@@ -16,7 +16,7 @@ from ..imaging.opening import tolerant_pillow
 from ..imaging.read import ColourImage, read_grey, read_image
 from ..imaging.write import write_images
 from ..settings import Sampling
-from ..trimaps.trimap import fit_to_photo, parse_trimap
+from ..trimaps.trimap import fit_to_image, parse_trimap
 from .layouts import Example, made_trimap
 from .scores import Trial, check_sizes
 

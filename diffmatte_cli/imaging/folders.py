@@ -15,7 +15,7 @@ __all__ = ["by_stem", "folders_in", "images_in", "one_by_stem"]
 F = TypeVar("F", Path, Place)
 
 
-def pictures_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
+def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
     """Yield a folder's pictures by name, known by their endings; hidden files and folders are left out.
 
     With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``.
@@ -28,7 +28,7 @@ def pictures_in(folder: Place, *, recursive: bool = False, except_in: Place | No
             yield place
     for place in shown if recursive else ():
         if not place.is_link and place.kind == "folder" and (except_in is None or place.target != except_in.target):
-            yield from pictures_in(place, recursive=True, except_in=except_in)
+            yield from images_in(place, recursive=True, except_in=except_in)
 
 
 def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, list[F]]:

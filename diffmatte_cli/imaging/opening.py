@@ -20,8 +20,6 @@ from .formats import READABLE
 __all__ = ["MAX_PIXELS", "ImageInfo", "is_deep", "opened", "tolerant_pillow"]
 
 MAX_PIXELS = 400_000_000  # more than any camera has; a decompression bomb is refused by its header
-_lock = threading.Lock()
-_usual_limits: list[int | None] = []  # Pillow's own, once for each thread inside ``tolerant_pillow``
 
 
 @dataclass(frozen=True)
@@ -91,10 +89,7 @@ def _lifted() -> Iterator[None]:
         with silence:
             yield
     finally:
-        with _lock:
-            usual = _usual_limits.pop()
-            if not _usual_limits:
-                Image.MAX_IMAGE_PIXELS = usual
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 _TOLERANCE = Shared(_lifted)

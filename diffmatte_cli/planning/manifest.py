@@ -43,7 +43,7 @@ def _check_head(names: Sequence[str], path: Path) -> None:
         raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
 
 
-def _add(sources: Sources, manifest: Place, line: int, row: Row | str) -> None:
+def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> None:
     try:
         if isinstance(row, str):
             raise UsageError(row)
@@ -54,7 +54,7 @@ def _add(sources: Sources, manifest: Place, line: int, row: Row | str) -> None:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
 
-def _source(manifest: Place, row: Row) -> Source:
+def _source(manifest: Place, row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
     if missing := [name for name in _NEEDED if name not in row]:

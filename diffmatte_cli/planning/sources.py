@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import Problem, UsageError
-from ..imaging.folders import by_stem, pictures_in
+from ..imaging.folders import by_stem, images_in
 from ..storage.paths import Place, below
 from .sequences import frame_path, frames, gaps, is_pattern
 
@@ -248,4 +248,4 @@ def _in_folder(folder: Place, source: Source, listed: Callable[[Place], dict[str
 
 def _by_stem(folder: Place) -> dict[str, list[Place]] | None:
     """Return a folder's pictures by their names without endings; None where there is no such folder."""
-    return by_stem(pictures_in(folder)) if folder.kind == "folder" else None
+    return by_stem(images_in(folder)) if folder.kind == "folder" else None

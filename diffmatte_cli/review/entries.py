@@ -91,9 +91,9 @@ def find_entries(
     return gathered
 
 
-def _rows(gathered: Gathered, folder: Place) -> dict[str, Row]:
+def _rows(gathered: Gathered, folder: Place) -> dict[str, ReportRow]:
     """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, ReportRow] = {}
     for report in gathered.reports:
         for row in rows_of(report, folder):
             elsewhere = row.output == _STDOUT or is_url(row.output)
@@ -121,10 +121,10 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Pat
     return sources
 
 
-def _results(gathered: Gathered, folder: Place, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
+def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
-    found = pictures_in(folder, recursive=True)
-    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in _ENDINGS}
+    found = images_in(folder, recursive=True)
+    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in WRITTEN_SUFFIXES}
     told = {path: rows.get(target) for path, target in pictures.items()}
     marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
     uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}

@@ -61,7 +61,7 @@ def _is_report(path: Path) -> bool:
     return False
 
 
-def rows_of(report: Path, folder: Place) -> list[Row]:
+def rows_of(report: Path, folder: Place) -> list[ReportRow]:
     """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
 
     It is the current folder, the report's, or one above the results' ``folder``, such that outputs are in ``folder``.
@@ -86,7 +86,7 @@ def _folders(paths: Iterable[str]) -> Counter[str]:
     return Counter(os.path.dirname(path) for path in paths if not is_url(path))
 
 
-def read_report(path: Path) -> Iterator[Row]:
+def read_report(path: Path) -> Iterator[ReportRow]:
     """Yield a report's rows; columns that it lacks are taken as empty.
 
     Raises:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..imaging.read import ColourImage, GreyImage
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
-__all__ += ["diagnose", "fit_to_photo", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
+__all__ += ["diagnose", "fit_to_image", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9

@@ -110,17 +110,12 @@ def _download(repo: str, filename: str, revision: str, store: Store, *, force: b
     """
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    for more_tries in (True, True, False):
+    for is_last in (False, False, True):
         try:
-            path = hub_api().hf_hub_download(
-                repo, filename, revision=revision, cache_dir=store.hub_cache, force_download=force
-            )
-        except httpx.ReadError:
-            if not more_tries:
-                raise
-        else:
+            cache = store.hub_cache
+            path = hub_api().hf_hub_download(repo, filename, revision=revision, cache_dir=cache, force_download=force)
             break
-        except _transport().ReadError:
+        except httpx.ReadError:
             if is_last:
                 raise
     return Path(path)

@@ -13,7 +13,7 @@ from diffmatte_cli.composition.foreground import FOREGROUNDS, blurred_background
 from diffmatte_cli.errors import ImageError, UsageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.colour import to_linear, to_srgb
-from diffmatte_cli.imaging.read import Photo
+from diffmatte_cli.imaging.read import ColourImage
 from diffmatte_cli.planning.options import FOREGROUND_NAMES
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
