@@ -148,7 +148,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.report import Report
     from ..batch.stages import Stages
     from ..composition.background import background_of
-    from ..stopping import stopping_on_signals
+    from ..process.signals import stopping_on_signals
 
     tell = say_nothing if options.quiet else say
     with stopping_on_signals() as stop, ExitStack() as opened:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..batch.pipeline import Ended
     from ..batch.report import Report
     from ..batch.stages import Matted
-    from ..stopping import Stop
+    from ..process.signals import Stop
 
 __all__ = ["Tally", "bar"]
 

@@ -9,7 +9,7 @@ import typer
 from ..console import say
 from ..errors import DiffmatteError, UsageError
 from ..extras import require
-from ..stopping import stopping_on_signals
+from ..process.signals import stopping_on_signals
 from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:

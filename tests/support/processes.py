@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import diffmatte_cli
-from diffmatte_cli.stopping import SIGNALS
+from diffmatte_cli.process.signals import SIGNALS
 
 __all__ = ["PATIENCE", "PYTHONPATH", "finish", "read_rest", "read_until", "start", "terminal", "wait_for"]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from .storage.atomic import abandon
+from ..storage.atomic import abandon
 
 __all__ = ["SIGNALS", "Stop", "signals_handled", "stopping_on_signals"]
 
