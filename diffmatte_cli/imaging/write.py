@@ -14,10 +14,11 @@ from .encoding import Result, encoded
 __all__ = ["write_file", "write_images"]
 
 
-def write_images(results: Sequence[Result]) -> None:
+def write_images(results: Sequence[Result], within: Path | None = None, *, overwrite: bool = True) -> None:
     """Write several pictures: each is complete under a temporary name before the first is renamed, or sent to a URL.
 
-    A result for ``STREAM`` goes to standard output. Folders that are missing are made.
+    A result for ``STREAM`` goes to standard output. Folders that are missing are made. No file may lie outside
+    ``within``, nor replace another without ``overwrite``.
 
     Raises:
         OutputError: a folder or the disk refuses, or a format cannot hold the picture.
@@ -29,7 +30,7 @@ def write_images(results: Sequence[Result]) -> None:
             if result.path == STREAM:
                 _write_to_stdout(content)
             else:
-                stack.enter_context(_putting(content, result.path, result.within, result.overwrite))
+                stack.enter_context(_putting(content, result.path, within, overwrite))
 
 
 def write_file(path: Path, content: bytes) -> None:
