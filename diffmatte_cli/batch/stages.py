@@ -15,7 +15,7 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
-from ..imaging.read import Grey, Photo, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.vfx import USUAL
 from ..imaging.write import write_images
@@ -25,7 +25,7 @@ from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA
 from ..storage.reading import read_bytes
-from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
+from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
 from ..version import __version__
 from .engines import Engine
 from .outcome import Outcome
@@ -65,7 +65,7 @@ class Stages:
             return Outcome("skipped", receipt=receipts[job.output], seconds=seconds, risk=_risk_in(job))
         photo = decode_image(content, job.image, self.options.input_space)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
+        levels = fit_to_image(_trimap_levels(job, content, drawn), photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
@@ -187,7 +187,7 @@ def _risk_in(job: Job) -> float | None:
     return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
 
 
-def _about_colour(job: Job, photo: Photo, cutout: bool) -> Iterator[str]:
+def _about_colour(job: Job, photo: ColourImage, cutout: bool) -> Iterator[str]:
     """Say where a result holds colours without saying which."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
@@ -196,7 +196,7 @@ def _about_colour(job: Job, photo: Photo, cutout: bool) -> Iterator[str]:
         yield f"its primaries are not sRGB's, and {job.format} is written as if they were: convert the photograph first"
 
 
-def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> Grey:
+def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
     if drawn is not None and job.trimap is not None:
         return decode_grey(drawn, job.trimap)
     own = decode_opacity(image, job.image)

@@ -19,7 +19,7 @@ from ..inference.matter import Matter
 from ..inference.peak import peak_memory
 from ..model.checkpoint import read_model
 from ..model.config import VARIANTS, ModelConfig, grids_for
-from ..model.diffmatte import DiffMatte, pad_amounts
+from ..model.diffmatte import DiffMatte, padded_size
 from ..settings import Computing, Sampling
 from ..trimaps.trimap import UNKNOWN
 
@@ -130,8 +130,8 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
 
 def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = False) -> int:
     """Count the encoder's multiply-accumulates for a picture, as Table 1 does."""
-    height, width = _padded(height, width)
-    grids = grids_for(height, width) if config.encoder == "vit" and not plain else 1
+    height, width = padded_size(height, width)
+    grids = grids_for(height, width) if config.global_attention and not plain else 1
     with torch.device("meta"):
         network = DiffMatte(config).eval()
         network.use_attention(grids, whole=True)
@@ -141,18 +141,13 @@ def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = Fal
 
 def plain_step_macs(config: ModelConfig, height: int, width: int) -> int:
     """Count the multiply-accumulates of one plain decoder step over a picture, as Table 1 does."""
-    height, width = _padded(height, width)
+    height, width = padded_size(height, width)
     stride = config.feature_stride
     with torch.device("meta"):
         decoder = DiffMatte(config).eval().decoder
         x = torch.empty(1, config.condition_channels + 1, height, width)
         features = torch.empty(1, config.feature_channels, height // stride, width // stride)
         return _count(lambda: decoder(x, torch.empty(1), features))
-
-
-def _padded(height: int, width: int) -> tuple[int, int]:
-    down, right = pad_amounts(height, width)
-    return height + down, width + right
 
 
 @torch.no_grad()

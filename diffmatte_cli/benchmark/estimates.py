@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..inference.memory import Spending
 from ..inference.region import Plan, depth
 from ..inference.tiles import SPARSE
-from ..model.diffmatte import pad_amounts
+from ..model.diffmatte import pad, padded_size
 from ..settings import Sampling
 from ..trimaps.trimap import UNKNOWN
 from .bench import Case, encoder_macs, scene, timed
@@ -52,7 +52,5 @@ class Estimator:
         return Estimate(max(sampling, spending.encoding), encoder + steps)
 
     def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
-        height, width = trimap.shape
-        down, right = pad_amounts(height, width)
-        unknown = np.pad(trimap == UNKNOWN, ((0, down), (0, right)))
-        return Plan.make(torch.from_numpy(unknown), depth(self.config), SPARSE).macs(self.config)
+        unknown = pad(torch.from_numpy(trimap == UNKNOWN)[None, None], padded_size(*trimap.shape))[0, 0]
+        return Plan.make(unknown, depth(self.config), SPARSE).macs(self.config)

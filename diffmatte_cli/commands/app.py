@@ -19,6 +19,7 @@ from ..version import __version__
 from .bench import bench
 from .check import check
 from .evaluate import evaluate
+from .help import GroupedCommand
 from .matte import matte
 from .review import review
 from .train import train
@@ -123,7 +124,7 @@ app = typer.Typer(
     cls=ErrorBoundary,
     name="diffmatte",
     help="Cut hair, fur and soft edges out of photographs: photograph and trimap in, alpha matte out.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain help: denser to read, and shown in half the time
     pretty_exceptions_enable=False,
 )
@@ -146,7 +147,7 @@ def _common(
 
 
 for _command in (matte, check, trimap, review, evaluate, bench, train):
-    app.command()(_command)
+    app.command(cls=GroupedCommand)(_command)
 app.add_typer(weights, name="weights")
 
 

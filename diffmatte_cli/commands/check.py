@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import say, warn
-from ..errors import DiffmatteError, OutputError, PlanError, UsageError
+from ..errors import DiffmatteError, OutputError, PlanError, Problem, UsageError
 from ..planning.manifest import read_manifest
 from ..planning.sources import Source, Sources, gather, paired
 from ..planning.targets import Targets
@@ -136,7 +136,7 @@ def _sources(
     return sources.found
 
 
-def _fix_problems(sources: Sources, folder: Place) -> Iterator[str]:
+def _fix_problems(sources: Sources, folder: Place) -> Iterator[Problem]:
     if folder.kind not in (None, "folder"):
         yield f"--fix {folder} is a file: name a folder"
         return

@@ -20,6 +20,7 @@ from ..settings import Computing, Sampling
 from ..storage.paths import location
 from ..weights.store import Store, resolve_model
 from . import options as opt
+from .records import taking_records
 from .scores import Show
 from .tally import bar
 
@@ -114,6 +115,7 @@ OF_MODELS = {
 }
 
 
+@taking_records
 def evaluate(
     context: typer.Context,
     pred: PredArgument = None,
@@ -122,9 +124,7 @@ def evaluate(
     data: DataOption = None,
     layout: LayoutOption = None,
     model: opt.ModelOption = "tiny",
-    weights_file: opt.WeightsFileOption = None,
-    cache_dir: opt.CacheDirOption = None,
-    offline: opt.OfflineOption = False,
+    store: Store = Store(),
     steps: StepsOption = str(Sampling.steps),
     limit: LimitOption = None,
     consistent: ConsistentOption = False,
@@ -159,7 +159,6 @@ def evaluate(
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
         _score_files(pair(pred, gt, trimap), options, show, quiet)
     elif data is not None and layout is not None:
-        store = Store(weights_file, cache_dir, offline)
         computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
         working = MatteOptions(model, store, device, computing, quiet=quiet)
         samplings = tuple(Sampling(number, seed, keep_known=keep_known) for number in _numbers(steps))

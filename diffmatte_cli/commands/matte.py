@@ -3,11 +3,7 @@
 import re
 import sys
 from contextlib import ExitStack, closing
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
-
-import typer
 
 from ..console import say, say_nothing, warn
 from ..errors import ResourceError, UsageError
@@ -19,15 +15,14 @@ from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
 from ..weights.store import ModelSource, Store, resolve_model, sha256_of_model
 from . import options as opt
+from .records import taking_records
 from .tally import Tally, bar
 
 __all__ = ["matte", "run"]
 
-R = TypeVar("R", Request, MatteOptions)
 
-
+@taking_records
 def matte(
-    context: typer.Context,
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
     output: opt.OutputOption = None,
@@ -35,23 +30,11 @@ def matte(
     recursive: opt.RecursiveOption = False,
     shard: opt.ShardOption = None,
     dry_run: opt.DryRunOption = False,
-    steps: opt.StepsOption = Sampling.steps,
+    sampling: Sampling = Sampling(),
     model: opt.ModelOption = MatteOptions.model,
-    weights_file: opt.WeightsFileOption = None,
-    cache_dir: opt.CacheDirOption = None,
-    offline: opt.OfflineOption = False,
-    seed: opt.SeedOption = Sampling.seed,
+    store: Store = Store(),
     device: opt.DeviceOption = MatteOptions.device,
-    threads: opt.ThreadsOption = Computing.threads,
-    sampler: opt.SamplerOption = Sampling.sampler,
-    schedule: opt.ScheduleOption = Sampling.schedule,
-    input_scale: opt.InputScaleOption = Sampling.input_scale,
-    attention_grids: opt.AttentionGridsOption = Computing.attention_grids,
-    memory: opt.MemoryOption = Computing.memory,
-    precision: opt.PrecisionOption = Computing.precision,
-    until_stable: opt.UntilStableOption = Sampling.until_stable,
-    whole: opt.WholeOption = Sampling.whole,
-    plain: opt.PlainOption = Computing.plain,
+    computing: Computing = Computing(),
     bits: opt.BitDepthOption = None,
     format: opt.FormatOption = None,
     cutout: opt.CutoutOption = False,
@@ -64,7 +47,6 @@ def matte(
     exr_space: opt.ExrSpaceOption = MatteOptions.exr_space,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
-    keep_known: opt.KeepKnownOption = Sampling.keep_known,
     overwrite: opt.OverwriteOption = True,
     skip_existing: opt.SkipExistingOption = False,
     fail_fast: opt.FailFastOption = False,
@@ -78,18 +60,18 @@ def matte(
 
     Exit code 0 when all are done, 1 when some failed, 2 for a mistake in what was asked: then nothing is written.
     """
-    sampling = Sampling(steps, seed, sampler, schedule, input_scale, keep_known, until_stable, whole)
-    computing = Computing(precision, memory, plain, attention_grids, threads)
-    store, cutout = Store(weights_file, cache_dir, offline), cutout or background is not None
-    request = _filled(Request, context, inputs=tuple(inputs or ()), cutout=cutout, sampling=sampling)
-    options = _filled(MatteOptions, context, store=store, cutout=cutout, computing=computing)
+    options = MatteOptions(
+        model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
+        background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
+        exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast, engine=engine, ray_address=ray_address,
+        quiet=quiet, verbose=verbose,
+    )  # fmt: skip
+    request = Request(
+        tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
+        cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
+        dump_steps=dump_steps, report=report, overwrite=overwrite,
+    )  # fmt: skip
     _start(request, options, shard, dry_run=dry_run)
-
-
-def _filled(record: type[R], context: typer.Context, **more: Any) -> R:
-    """Make a record of the command's parameters that are called like its fields, and of ``more``."""
-    names = {field.name for field in fields(record)}
-    return record(**{name: value for name, value in context.params.items() if name in names} | more)
 
 
 def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_run: bool) -> None:

@@ -1,64 +1,39 @@
 """The command line's options as annotated types, each written once."""
 
+import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from ..imaging.formats import WRITERS
 from ..planning.options import ENGINES, FOREGROUND_NAMES, INPUT_SPACES, SPACES
-from ..planning.sizes import parse_memory
 from ..settings import DTYPE_NAMES, SAMPLER_NAMES, SCHEDULE_NAMES
 from ..storage.paths import location
+from . import help
 
-__all__ = [
-    "AttentionGridsOption",
-    "BackgroundOption",
-    "BitDepthOption",
-    "CacheDirOption",
-    "CutoutOption",
-    "DeviceOption",
-    "DryRunOption",
-    "DumpStepsOption",
-    "EngineOption",
-    "ExrSpaceOption",
-    "FailFastOption",
-    "ForegroundOption",
-    "FormatOption",
-    "InputScaleOption",
-    "InputSpaceOption",
-    "InputsArgument",
-    "KeepKnownOption",
-    "LinearLightOption",
-    "ManifestOption",
-    "MemoryOption",
-    "ModelOption",
-    "OfflineOption",
-    "OneDeviceOption",
-    "OutputOption",
-    "OverwriteOption",
-    "PlainOption",
-    "PrecisionOption",
-    "PremultipliedOption",
-    "QuietOption",
-    "RayAddressOption",
-    "RecursiveOption",
-    "ReportOption",
-    "SamplerOption",
-    "ScheduleOption",
-    "SeedOption",
-    "ShardOption",
-    "SkipExistingOption",
-    "StepsOption",
-    "ThreadsOption",
-    "TrimapOption",
-    "UncertaintyOption",
-    "UntilStableOption",
-    "VerboseOption",
-    "WeightsFileOption",
-    "WholeOption",
-    "WithAlphaOption",
-]
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
+
+
+def parse_memory(text: str) -> int:
+    """Return the bytes that a text like 4GB, 800M or 2GiB means; raises UsageError for another."""
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMG]?I?)B?", text.strip().upper())
+    if not found or found[2] not in _UNITS:
+        raise UsageError(f"the memory must be a size like 4GB or 800MB, not {text!r}", "memory")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+# Of each group of ``help``.
+_first = partial(typer.Option, rich_help_panel=help.FIRST)
+_inputs = partial(typer.Option, rich_help_panel=help.INPUTS)
+_model = partial(typer.Option, rich_help_panel=help.MODEL)
+_sampling = partial(typer.Option, rich_help_panel=help.SAMPLING)
+_results = partial(typer.Option, rich_help_panel=help.RESULTS)
+_colour = partial(typer.Option, rich_help_panel=help.COLOUR)
+_batches = partial(typer.Option, rich_help_panel=help.BATCHES)
+_machine = partial(typer.Option, rich_help_panel=help.MACHINE)
 
 InputsArgument = Annotated[
     list[str] | None,
@@ -71,7 +46,7 @@ InputsArgument = Annotated[
 ]
 TrimapOption = Annotated[
     str | None,
-    typer.Option(
+    _first(
         "--trimap",
         metavar="TRIMAP",
         help="Needed: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
@@ -81,7 +56,7 @@ TrimapOption = Annotated[
 ]
 ManifestOption = Annotated[
     Path | None,
-    typer.Option(
+    _inputs(
         "--manifest",
         metavar="FILE",
         parser=location,
@@ -89,17 +64,15 @@ ManifestOption = Annotated[
         " and steps.",
     ),
 ]
-RecursiveOption = Annotated[
-    bool, typer.Option("--recursive", help="Look into folders below, too; results keep the tree.")
-]
+RecursiveOption = Annotated[bool, _first("--recursive", help="Look into folders below, too; results keep the tree.")]
 ShardOption = Annotated[
     str | None,
-    typer.Option("--shard", metavar="I/N", help="Do only the I-th of N shares of the jobs, each always the same."),
+    _batches("--shard", metavar="I/N", help="Do only the I-th of N shares of the jobs, each always the same."),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")]
+DryRunOption = Annotated[bool, _batches("--dry-run", help="Print what would be done, and do nothing.")]
 OutputOption = Annotated[
     str | None,
-    typer.Option(
+    _first(
         "-o",
         "--output",
         metavar="FILE|DIR|-",
@@ -110,17 +83,17 @@ OutputOption = Annotated[
 ]
 FormatOption = Annotated[
     str | None,
-    typer.Option(
+    _first(
         "--format", metavar="|".join(WRITERS), help="The results' format; default: what the ending of -o says, or png."
     ),
 ]
 ModelOption = Annotated[
     str,
-    typer.Option("--model", metavar="NAME|FILE", envvar="DIFFMATTE_MODEL", help="Weights, by name or file."),
+    _first("--model", metavar="NAME|FILE", envvar="DIFFMATTE_MODEL", help="Weights, by name or file."),
 ]
 WeightsFileOption = Annotated[
     Path | None,
-    typer.Option(
+    _model(
         "--weights-file",
         metavar="FILE",
         help="More models: tables like those of weights.toml; default: what DIFFMATTE_WEIGHTS_FILE names.",
@@ -128,43 +101,39 @@ WeightsFileOption = Annotated[
 ]
 CacheDirOption = Annotated[
     Path | None,
-    typer.Option(
-        "--cache-dir", metavar="DIR", help="Where pulled and imported weights lie; default: Hugging Face's cache."
-    ),
+    _model("--cache-dir", metavar="DIR", help="Where pulled and imported weights lie; default: Hugging Face's cache."),
 ]
 OfflineOption = Annotated[
-    bool, typer.Option("--offline", help="Do not use the network, as with HF_HUB_OFFLINE=1: only what is on disk.")
+    bool, _model("--offline", help="Do not use the network, as with HF_HUB_OFFLINE=1: only what is on disk.")
 ]
-StepsOption = Annotated[int, typer.Option("--steps", metavar="N", help="Sampling steps.")]
+StepsOption = Annotated[int, _first("--steps", metavar="N", help="Sampling steps.")]
 SeedOption = Annotated[
-    int, typer.Option("--seed", metavar="N", help="Seed of the noise; the same seed gives the same result.")
+    int, _sampling("--seed", metavar="N", help="Seed of the noise; the same seed gives the same result.")
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option(
+    _first(
         "--device",
         metavar="auto|cpu|cuda[:N]|mps",
         help="Where to compute; auto says what it took. Several GPUs share the photographs: cuda:0,cuda:1.",
     ),
 ]
-OneDeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")]
+OneDeviceOption = Annotated[str, _first("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")]
 ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", metavar="N", help="CPU threads; default: as many as torch takes.")
+    int | None, _machine("--threads", metavar="N", help="CPU threads; default: as many as torch takes.")
 ]
-SamplerOption = Annotated[
-    str, typer.Option("--sampler", metavar="|".join(SAMPLER_NAMES), help="How noise becomes alpha.")
-]
+SamplerOption = Annotated[str, _sampling("--sampler", metavar="|".join(SAMPLER_NAMES), help="How noise becomes alpha.")]
 ScheduleOption = Annotated[
     str | None,
-    typer.Option("--schedule", metavar="|".join(SCHEDULE_NAMES), help="Noise schedule; default: the weights' own."),
+    _sampling("--schedule", metavar="|".join(SCHEDULE_NAMES), help="Noise schedule; default: the weights' own."),
 ]
 InputScaleOption = Annotated[
     float | None,
-    typer.Option("--input-scale", metavar="B", help="Signal scale b, 0 to 1; default: the weights' own."),
+    _sampling("--input-scale", metavar="B", help="Signal scale b, 0 to 1; default: the weights' own."),
 ]
 AttentionGridsOption = Annotated[
     int | None,
-    typer.Option(
+    _machine(
         "--attention-grids",
         metavar="N",
         help="ViT models: global attention within N x N interleaved grids, not verified; default: 1, and 3 as the"
@@ -173,24 +142,24 @@ AttentionGridsOption = Annotated[
 ]
 PlainOption = Annotated[
     bool,
-    typer.Option(
+    _machine(
         "--plain", help="Compute as the paper's own code does, whole and without reuse, to compare: slow, needs much."
     ),
 ]
 WholeOption = Annotated[
-    bool, typer.Option("--whole", help="Compute known pixels, too, and throw them away: the same numbers, slower.")
+    bool, _sampling("--whole", help="Compute known pixels, too, and throw them away: the same numbers, slower.")
 ]
 PrecisionOption = Annotated[
     str,
-    typer.Option(
+    _machine(
         "--precision",
         metavar="|".join(DTYPE_NAMES),
-        help="Numbers within the network; bf16 is faster on GPUs and on CPUs that have it.",
+        help="Floating-point precision of the network; bf16 is faster on GPUs, and on CPUs that have it.",
     ),
 ]
 UntilStableOption = Annotated[
     float | None,
-    typer.Option(
+    _sampling(
         "--until-stable",
         metavar="E",
         help="Stop after a step that moves no unknown pixel by more than E of 255 levels.",
@@ -198,16 +167,16 @@ UntilStableOption = Annotated[
 ]
 MemoryOption = Annotated[
     int | None,
-    typer.Option(
+    _machine(
         "--memory",
         metavar="SIZE",
         parser=parse_memory,
-        help="Memory to make do with, like 4GB; default: half of the machine's, or GPU's; with mps 4 GiB.",
+        help="Memory budget, like 4GB; default: half of the machine's, or GPU's; with mps 4 GiB.",
     ),
 ]
 BitDepthOption = Annotated[
     int | None,
-    typer.Option(
+    _results(
         "--bit-depth",
         metavar="8|16",
         help="Bits a channel of what is written; default: 8, and half floats in EXR; 16 with --cutout needs the extra"
@@ -215,11 +184,11 @@ BitDepthOption = Annotated[
     ),
 ]
 CutoutOption = Annotated[
-    bool, typer.Option("--cutout", help="Write the subject as RGBA, freed of the old background's colour.")
+    bool, _first("--cutout", help="Write the subject as RGBA, freed of the old background's colour.")
 ]
 ForegroundOption = Annotated[
     str,
-    typer.Option(
+    _colour(
         "--foreground",
         metavar="|".join(FOREGROUND_NAMES),
         help="How the subject's own colour is estimated; ml is pymatting's multi-level method and needs the extra ml.",
@@ -227,7 +196,7 @@ ForegroundOption = Annotated[
 ]
 BackgroundOption = Annotated[
     str | None,
-    typer.Option(
+    _first(
         "--background",
         metavar="COLOUR|IMAGE|checker|blur",
         help="A cutout laid on a colour (white, #ff8800), a picture scaled to cover, a checkerboard, or the"
@@ -235,11 +204,11 @@ BackgroundOption = Annotated[
     ),
 ]
 LinearLightOption = Annotated[
-    bool, typer.Option("--linear-light", help="With --background: mix light, as a camera would, and not sRGB values.")
+    bool, _colour("--linear-light", help="With --background: mix light, as a camera would, and not sRGB values.")
 ]
 PremultipliedOption = Annotated[
     bool | None,
-    typer.Option(
+    _colour(
         "--premultiplied/--straight",
         help="Multiply a cutout's colour by its alpha, or do not; default: only in EXR.",
         show_default=False,
@@ -247,28 +216,26 @@ PremultipliedOption = Annotated[
 ]
 InputSpaceOption = Annotated[
     str,
-    typer.Option(
+    _inputs(
         "--input-space",
         metavar="|".join(INPUT_SPACES),
         help="What photographs hold: linear light or sRGB; auto takes EXR as linear unless it says otherwise.",
     ),
 ]
-ExrSpaceOption = Annotated[
-    str, typer.Option("--exr-space", metavar="|".join(SPACES), help="What colour is written in EXR.")
-]
+ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="What colour is written in EXR.")]
 UncertaintyOption = Annotated[
     int | None,
-    typer.Option(
+    _sampling(
         "--uncertainty",
         metavar="K",
         help="Sample with K seeds and write the standard deviation over seeds and steps, NAME_uncertainty.png; alpha"
         " stays the first seed's.",
     ),
 ]
-WithAlphaOption = Annotated[bool, typer.Option("--with-alpha", help="With --cutout: write the alpha beside it, too.")]
+WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout: write the alpha beside it, too.")]
 DumpStepsOption = Annotated[
     Path | None,
-    typer.Option(
+    _results(
         "--dump-steps",
         metavar="DIR",
         parser=location,
@@ -278,22 +245,20 @@ DumpStepsOption = Annotated[
 ]
 KeepKnownOption = Annotated[
     bool,
-    typer.Option("--keep-known/--raw", help="Make known pixels exactly 0 or 1, or leave what was computed."),
+    _sampling("--keep-known/--raw", help="Make known pixels exactly 0 or 1, or leave what was computed."),
 ]
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite/--no-overwrite", help="Replace an existing result, or refuse.")
-]
+OverwriteOption = Annotated[bool, _results("--overwrite/--no-overwrite", help="Replace an existing result, or refuse.")]
 SkipExistingOption = Annotated[
     bool,
-    typer.Option(
+    _first(
         "--skip-existing",
         help="Leave out what is done: a result whose receipt names the same inputs, weights, settings and version.",
     ),
 ]
-FailFastOption = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first photograph that fails.")]
+FailFastOption = Annotated[bool, _batches("--fail-fast", help="Stop at the first photograph that fails.")]
 EngineOption = Annotated[
     str,
-    typer.Option(
+    _batches(
         "--engine",
         metavar="|".join(ENGINES),
         help="Work on this machine, or spread the photographs over a Ray cluster (needs the [ray] extra).",
@@ -301,7 +266,7 @@ EngineOption = Annotated[
 ]
 RayAddressOption = Annotated[
     str | None,
-    typer.Option(
+    _batches(
         "--ray-address",
         metavar="HOST:PORT|auto",
         help="The Ray cluster; default: what RAY_ADDRESS names, or one of this machine, made for the run.",
@@ -309,7 +274,7 @@ RayAddressOption = Annotated[
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option(
+    _batches(
         "--report",
         metavar="FILE",
         parser=location,

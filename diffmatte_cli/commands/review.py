@@ -107,7 +107,7 @@ def _tell_gaps(gathered: "Gathered", folder: Path) -> None:
     if gathered.strangers:
         warn(f"{gathered.strangers} pictures are not named like results, nor by a report, and are left out")
     wanting = {
-        "photographs (--report FILE or --photos DIR)": sum(entry.photo is None for entry in entries),
+        "photographs (--report FILE or --photos DIR)": sum(entry.image is None for entry in entries),
         "trimaps (--report FILE or --photos with --trimap)": sum(
             entry.trimap is None and not entry.own_alpha for entry in entries
         ),

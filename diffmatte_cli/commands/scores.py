@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PlanError, UsageError
+from ..errors import PlanError, Problem, UsageError
 from ..evaluation.layouts import Example
 from ..evaluation.options import HEADINGS, ScoreOptions
 from ..evaluation.pairs import Pair
@@ -49,7 +49,7 @@ class Show:
         """
         here = Place(Path())
         targets = Targets(None, (here.at(path) for entry in entries for path in entry.files))
-        problems = [] if self.csv is None else list(targets.add(here.at(self.csv), "the scores"))
+        problems: list[Problem] = [] if self.csv is None else list(targets.add(here.at(self.csv), "the scores"))
         drawn = self._drawn(entry.name for entry in entries)
         for option, path, paths in (("--plots", self.plots, drawn), ("--output", output, kept)):
             if path is None:

@@ -16,6 +16,7 @@ from ..weights.records import WeightsRecord, as_toml
 from ..weights.store import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
+from .records import taking_records
 
 __all__ = ["weights"]
 
@@ -129,11 +130,10 @@ def import_checkpoint(
 
 
 @weights.command()
+@taking_records
 def pull(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Models to fetch.")],
-    weights_file: opt.WeightsFileOption = None,
-    cache_dir: opt.CacheDirOption = None,
-    offline: opt.OfflineOption = False,
+    store: Store = Store(),
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -141,7 +141,6 @@ def pull(
 
     What is on disk already is checked only.
     """
-    store = Store(weights_file, cache_dir, offline)
     sources = [resolve_model(store.record(name).name, store) for name in names]
     from ..weights.hub import obtain
 

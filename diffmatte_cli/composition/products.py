@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..imaging.colour import quantise
 from ..imaging.encoding import Result
-from ..imaging.read import Photo
+from ..imaging.read import ColourImage
 from ..imaging.receipts import Receipt
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
@@ -44,7 +44,7 @@ class Work:
 
     job: Job
     receipts: Mapping[Path, Receipt]
-    photo: Photo
+    photo: ColourImage
     trimap: NDArray[np.uint8]
     seconds: float
     alpha: "Floats" = field(init=False)

@@ -1,6 +1,6 @@
-"""Draw where mattes are wrong, as PNG: error maps, the worst cases, every picture's score, error against steps.
+"""Draw where mattes are wrong, as PNG: error maps, the worst cases, every image's score, error against steps.
 
-Drawn by matplotlib, the extra ``eval``, in its own style whatever the user's is; the same scores give the same bytes.
+By matplotlib, the extra ``eval``, in its default style whatever the user's is; the same scores give the same bytes.
 """
 
 import io
@@ -25,17 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Gallery", "places"]
 
-# Longest side in pixels of what is kept of a picture.
-SIDE = 900
-# Errors from here on have the scale's full colour.
-FULL_ERROR = 0.5
-# So many pictures have a bar each; of more, a histogram is drawn.
-MOST_BARS = 60
-# Pixels an inch, of most plots and of one picture's own; a panel's width in inches.
-DPI, FINE = 100, 250
-PANEL = 3.0
-GAP, CAPTION = 0.15, 0.25  # inches, around each row of panels, and for what stands below the last
-# A panel's height by its width, from and to; a picture that is longer has blank sides. A sheet's height in inches.
+SIDE = 900  # pixels of the longest side of what is kept of an image
+FULL_ERROR = 0.5  # from here on errors have the scale's full colour
+MOST_BARS = 60  # images with a bar each; of more, a histogram is drawn
+DPI, FINE = 100, 250  # pixels an inch, of most plots and of one image's own
+PANEL, GAP, CAPTION = 3.0, 0.15, 0.25  # inches: a panel's width, around each row, and for what stands below the last
+# A panel's height by its width, from and to; an image that is longer has blank sides. A sheet's height in inches.
 LEAST, MOST, SHEET = 0.5, 4.0, 200.0
 LONGEST = 40  # letters of a name
 WORST, PICTURES, STEPS = "worst.png", "pictures.png", "steps.png"
@@ -44,7 +39,7 @@ TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt":
 
 @dataclass(frozen=True)
 class _Exhibit:
-    """Keep of a trial what is drawn, reduced: ``panels`` by the names of ``TITLES``, error float32 in [-1, 1]."""
+    """Keep a scaled-down copy of what is drawn of a trial: ``panels`` by ``TITLES``, the error float32 in [-1, 1]."""
 
     name: str
     scores: Scores
@@ -53,10 +48,10 @@ class _Exhibit:
 
 @dataclass
 class Gallery:
-    """Keep the ``most`` worst of the mattes that are shown to it, and draw them.
+    """Collect the ``most`` worst mattes, and draw them.
 
-    The worst are those with the highest SAD, or the highest of the first metric where SAD is not among them. Memory
-    stays flat: pictures are kept reduced.
+    The worst have the highest SAD, or the highest of the first metric where SAD is not among them. Memory stays flat:
+    images are scaled down.
     """
 
     options: ScoreOptions
@@ -65,25 +60,26 @@ class Gallery:
 
     @property
     def by(self) -> str:
-        """The metric that pictures are ordered by."""
+        """The metric that images are ordered by."""
         return "sad" if "sad" in self.options.metrics else self.options.metrics[0]
 
     def add(self, trial: Trial, scores: Scores) -> None:
         """Keep a scored matte, unless ``most`` others are worse."""
         if len(self.worst) < self.most or scores[self.by] > self.worst[-1].scores[self.by]:
-            self.worst.append(_Exhibit(trial.name, scores, self._reduced_panels(trial)))
-            self.worst = sorted(self.worst, key=lambda exhibit: -exhibit.scores[self.by])[: self.most]
+            self.worst.append(_Exhibit(trial.name, scores, self._panels(trial)))
+            self.worst.sort(key=lambda exhibit: -exhibit.scores[self.by])
+            del self.worst[self.most :]
 
-    def _reduced_panels(self, trial: Trial) -> dict[str, NDArray[Any]]:
-        """Return what is drawn of a trial; its error is prediction less truth where that counts, 0 elsewhere."""
+    def _panels(self, trial: Trial) -> dict[str, NDArray[Any]]:
+        """Return what is drawn of a trial; the error is prediction minus truth in the scored region, else 0."""
         error = trial.pred - trial.gt
         if self.options.region == "unknown":
             error = np.where(trial.trimap == UNKNOWN, error, np.float32(0))
         named = {"image": trial.image, "trimap": trial.trimap, "pred": trial.pred, "gt": trial.gt, "error": error}
-        return {name: _reduced(picture) for name, picture in named.items() if picture is not None}
+        return {name: _reduced(image) for name, image in named.items() if image is not None}
 
     def draw(self, folder: Path, evaluations: Mapping[int | None, Evaluation]) -> None:
-        """Write all plots into a folder, which is made; ``evaluations`` are by steps, the last one that of the worst.
+        """Write all plots into a folder, which is made; the worst are of the last of the ``evaluations`` by steps.
 
         These are NAME_error.png and worst.png, pictures.png, and steps.png where several numbers of steps were tried.
         Raises OutputError.
@@ -92,11 +88,11 @@ class Gallery:
 
         *_, last = evaluations.values()
         with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks
+            warnings.filterwarnings("ignore", "Glyph")  # a name with letters that the font lacks
             for exhibit in self.worst:
                 _save(_panels([exhibit]), folder / _error_map(exhibit.name), FINE)
             _save(_panels(self.worst), folder / WORST)
-            _save(_pictures(last, self.by), folder / PICTURES)
+            _save(_images(last, self.by), folder / PICTURES)
             if len(evaluations) > 1:
                 _save(_curves(evaluations), folder / STEPS)
 
@@ -106,20 +102,19 @@ def _error_map(name: str) -> str:
 
 
 def places(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Return every file that may be drawn in a folder for pictures of these names."""
+    """Return all files that may be drawn in a folder for images of these names."""
     return [folder / name for name in (WORST, PICTURES, STEPS, *map(_error_map, names))]
 
 
-def _reduced(picture: NDArray[Any]) -> NDArray[Any]:
-    """Average a picture down to at most ``SIDE`` pixels a side."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+def _reduced(image: NDArray[Any]) -> NDArray[Any]:
+    """Average an image down to at most ``SIDE`` pixels a side."""
+    reduced = Image.fromarray(image)
+    reduced.thumbnail((SIDE, SIDE), Image.Resampling.BOX, reducing_gap=None)
+    return np.asarray(reduced)
 
 
 def _plain(text: str) -> str:
-    """Return a name for a plot: without control characters, formulas or, where it is long, its middle."""
+    """Return a name for a plot: without control characters and formulas, and shortened in the middle."""
     text = printable(text)
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]}…{text[1 - LONGEST // 2 :]}"
@@ -129,7 +124,7 @@ def _plain(text: str) -> str:
 def _figure(
     width: float, heights: list[float], columns: int, row_gap: float = 0.04, below: float = 0.0
 ) -> "tuple[Figure, Any]":
-    """Return a figure in inches, with rows of heights and a margin ``below`` them, and its axes [rows, columns]."""
+    """Return a figure of a size in inches, with a margin ``below`` its rows, and its axes [rows, columns]."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -147,7 +142,7 @@ def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
 
 
 def _panels(exhibits: list[_Exhibit]) -> "Figure":
-    """Draw pictures below each other, with a column for each kind of panel and one scale for the errors."""
+    """Draw a row for each image, with a column for each kind of panel and one scale for the errors."""
     titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
     shapes = [exhibit.panels["gt"].shape for exhibit in exhibits]
     heights = [PANEL * min(max(height / width, LEAST), MOST) + 0.4 for height, width in shapes]
@@ -171,18 +166,18 @@ def _panels(exhibits: list[_Exhibit]) -> "Figure":
         )
     for place, title in zip(axes[0], titles.values(), strict=True):
         place.set_title(title)
-    figure.colorbar(shown, ax=axes[:, -1], extend="both", label="prediction less truth", shrink=0.9, aspect=25)
+    figure.colorbar(shown, ax=axes[:, -1], extend="both", label="prediction minus truth", shrink=0.9, aspect=25)
     return figure
 
 
-def _show(place: Any, name: str, picture: NDArray[Any]) -> Any:
+def _show(axes: Any, name: str, image: NDArray[Any]) -> Any:
     if name == "error":
-        return place.imshow(picture, cmap="RdBu_r", vmin=-FULL_ERROR, vmax=FULL_ERROR, interpolation="nearest")
-    return place.imshow(picture, cmap="gray", vmin=0, vmax=255 if picture.dtype == np.uint8 else 1)
+        return axes.imshow(image, cmap="RdBu_r", vmin=-FULL_ERROR, vmax=FULL_ERROR, interpolation="nearest")
+    return axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
 
 
-def _pictures(evaluation: Evaluation, by: str) -> "Figure":
-    """Draw each metric of every picture: a bar each, the worst first, or a histogram of many."""
+def _images(evaluation: Evaluation, by: str) -> "Figure":
+    """Draw each metric of every image: a bar for each, the worst first, or a histogram of many."""
     worst_first = sorted(evaluation.pictures.items(), key=lambda item: -item[1][by])
     metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS
     figure, axes = _figure(4 * len(metrics), [4.0 if many else 1 + 0.18 * len(worst_first)], len(metrics))
@@ -190,7 +185,7 @@ def _pictures(evaluation: Evaluation, by: str) -> "Figure":
         values = [scores[metric] for _, scores in worst_first]
         if many:
             place.hist(values, bins=30)
-            place.set_ylabel("pictures")
+            place.set_ylabel("images")
         else:
             place.barh(range(len(values)), values)
             place.set_yticks(range(len(values)), [_plain(name) for name, _ in worst_first], fontsize=7)
@@ -209,7 +204,7 @@ def _curves(evaluations: Mapping[int | None, Evaluation]) -> "Figure":
     for place, metric in zip(axes[0], metrics, strict=True):
         values = [means[count][metric] for count in steps]
         place.plot(steps, values, marker="o")
-        # A tenth of the error at least, so that next to nothing does not look like much.
+        # A tenth of the error at least, so that a tiny difference does not look large.
         middle, half = (max(values) + min(values)) / 2, max(0.6 * (max(values) - min(values)), 0.05 * max(values))
         place.set_ylim(middle - (half or 1), middle + (half or 1))
         place.set_xticks(steps)

@@ -13,10 +13,10 @@ from ..errors import ImageError
 from ..imaging.colour import as_shares, quantise
 from ..imaging.encoding import Result
 from ..imaging.opening import tolerant_pillow
-from ..imaging.read import Photo, read_grey, read_image
+from ..imaging.read import ColourImage, read_grey, read_image
 from ..imaging.write import write_images
 from ..settings import Sampling
-from ..trimaps.trimap import fit_to_photo, parse_trimap
+from ..trimaps.trimap import fit_to_image, parse_trimap
 from .layouts import Example, made_trimap
 from .scores import Trial, check_sizes
 
@@ -47,11 +47,11 @@ def trials(
         yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
 
 
-def _laid_on(photo: Photo, path: Path) -> NDArray[np.float32]:
+def _laid_on(photo: ColourImage, path: Path) -> NDArray[np.float32]:
     """Read the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes them fit."""
     grey = read_grey(path)
     with suppress(ImageError):
-        return fit_to_photo(grey, photo)
+        return fit_to_image(grey, photo)
     return grey.levels  # and those who compare sizes name the files
 
 

@@ -1,4 +1,4 @@
-"""Receipts: what a result was made of and how, kept inside its file, so that it can be made or trusted again."""
+"""Receipts: what a result was made of and how, kept inside its file, so that it can be made again or trusted."""
 
 import hashlib
 import io
@@ -44,13 +44,14 @@ _ASIDE = ("whole", "plain", "memory", "threads")
 
 @dataclass(frozen=True, eq=False)
 class Receipt:
-    """Everything that decides a result's pixels: equal receipts, equal results
-    (on one kind of device, and with the same memory: tiles change rounding).
+    """Hold everything that decides a result's pixels: equal receipts, equal results.
+
+    That is so on one kind of device, and with the same memory, since tiles change rounding.
 
     Attributes:
         program: the program's version.
         weights: sha256 of the weights file.
-        image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
+        image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap.
         result: "alpha", "cutout" or "uncertainty".
         bits: of what is written; 16 of an EXR are half floats.
         sampling, computing: how, as it was asked for.
@@ -58,7 +59,7 @@ class Receipt:
         deep: whether more than 8 bits a channel were read of it.
         seeds: how many of them, from the sampling's on, an uncertainty is of; None where there is none in the file.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
-            A background's picture is its sha256.
+            The background of an image is its sha256.
     """
 
     program: str
@@ -80,8 +81,6 @@ class Receipt:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Receipt) and self.record() == other.record()
-
-    __hash__ = None  # type: ignore[assignment]
 
     def record(self) -> dict[str, Any]:
         """Return it as one flat record; its ``path`` is "region", "whole" or "plain"."""
@@ -114,7 +113,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def embedded(receipt: str | None, exif: bytes | None, pillow_name: str) -> dict[str, Any]:
-    """Return Pillow's settings that write a receipt, as text of a PNG or XMP of TIFF and WebP, and EXIF into a file."""
+    """Return Pillow's settings for a receipt, as text of a PNG or XMP of TIFF and WebP, and for EXIF."""
     packet = _XMP.format(escape(receipt)).encode() if receipt else None
     if pillow_name == "TIFF":
         return _tiff_tags(packet, exif)
@@ -131,24 +130,24 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
     tags.load(exif or b"")
     if packet:
         tags[Base.XMLPacket] = packet
-    # Pillow writes EXIF's own directories into uncompressed TIFF alone.
+    # Pillow writes EXIF's own directories into uncompressed TIFF only.
     return {"exif": tags} | ({"compression": None} if any(tag in tags for tag in DIRECTORIES) else {})
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
+    """Return the receipt inside a result; None for a file that is missing, damaged, or without one."""
     found = _read(path)
     return found[0] if found else None
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Return the notes beside the receipt inside a result; none where there is no sound receipt."""
+    """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
     return found[1] if found else {}
 
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
-    with suppress(Exception):  # whatever is wrong with it: it is made again
+    with suppress(Exception):  # the result is made again, whatever is wrong with it
         text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
         values = json.loads(text)
         notes = values.pop(NOTES, {})
@@ -158,7 +157,7 @@ def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
 
 
 def _opened(content: bytes) -> tuple[str, str]:
-    """Return the text of a receipt in a file, and the digest of its pixels."""
+    """Return the text of the receipt in a file, and the digest of its pixels."""
     if content.startswith(vfx.EXR):
         channels, texts = vfx.read_all(content, MAX_PIXELS)
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
@@ -171,7 +170,7 @@ def _opened(content: bytes) -> tuple[str, str]:
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
-    """Return the sha256 of a picture's size and pixels; formats that know no grey give the same."""
+    """Return the sha256 of an image's size and pixels, which is the same for formats that have no grey."""
     if isinstance(pixels, Image.Image):
         plain = pixels if pixels.mode.startswith("I;16") else pixels.convert("RGBA")
         return hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()

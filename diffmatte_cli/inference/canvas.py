@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..model.diffmatte import Condition, DiffMatte, pad_amounts, prior_logits
+from ..model.diffmatte import Condition, DiffMatte, padded_size, prior_logits
 from ..priors.colours import Priors, Window, colour_priors
 from ..trimaps.trimap import UNKNOWN, parse_trimap
 
@@ -49,9 +49,7 @@ class Canvas:
     @property
     def padded(self) -> tuple[int, int]:
         """Height and width that the model sees."""
-        height, width = self.size
-        down, right = pad_amounts(height, width)
-        return height + down, width + right
+        return padded_size(*self.size)
 
     @property
     def unknown(self) -> Tensor:
@@ -66,22 +64,22 @@ class Canvas:
     def condition(self, window: Window | None = None) -> Condition:
         """Return what the model is told of a window, default the whole picture, padded."""
         window = window or (slice(0, self.padded[0]), slice(0, self.padded[1]))
-        cut, padding = self._cut(window)
+        cut, size = self._within(window), (window[0].stop - window[0].start, window[1].stop - window[1].start)
         image = self.image[..., cut[0], cut[1]].float() / 255
         levels = self.levels[..., cut[0], cut[1]]
         trimap = torch.where(levels == UNKNOWN, 0.5, (levels > UNKNOWN).float())
         planes = None if self.priors is None else self.priors.planes(image, trimap, cut)
-        return self.model.condition(image, trimap, planes, padding)
+        return self.model.condition(image, trimap, planes, size)
 
     def prior_logits(self, window: Window) -> Tensor | None:
         """Return the prior's logits for a window of the picture itself, [1, 1, h, w], if the model has priors."""
         return None if self.priors is None else prior_logits(self.priors.alpha[..., window[0], window[1]])
 
-    def _cut(self, window: Window) -> tuple[Window, tuple[int, int]]:
-        """Return the part of a window that is in the picture, and the rows and columns that are padding."""
+    def _within(self, window: Window) -> Window:
+        """Return the part of a window that is no padding."""
         ends = [min(place.stop, size) for place, size in zip(window, self.size, strict=True)]
         rows, columns = (slice(place.start, max(place.start, end)) for place, end in zip(window, ends, strict=True))
-        return (rows, columns), (window[0].stop - rows.stop, window[1].stop - columns.stop)
+        return rows, columns
 
 
 def classes_of(trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:

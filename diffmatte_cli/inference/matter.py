@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
@@ -99,7 +98,7 @@ class Matter:
             self._divide_attention(*canvas.padded)
             if spending.encoding > self.limit:
                 self.tell(f"encoding takes about {spending.encoding / 2**30:.2g} GiB, which a limit does not lessen")
-            with self._autocast():
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 features = self.model.encode_in_strips(
                     lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
                 )
@@ -135,8 +134,9 @@ class Matter:
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
         encoding = image if isinstance(image, Encoding) else self.encode(image, classes)
-        predict = self._predictor(encoding, sampling)
-        diffusion = self._diffusion(sampling)
+        predict, own = self._predictor(encoding, sampling), self.diffusion
+        scale = sampling.input_scale or own.input_scale
+        diffusion = replace(own, schedule=sampling.schedule or own.schedule, input_scale=scale)
         alphas = iterate(predict, encoding.size, self.device, diffusion, sampling, noise, draws, truth)
         return until_stable(alphas, encoding.canvas.unknown, sampling.until_stable)
 
@@ -153,8 +153,7 @@ class Matter:
     def _predictor(self, encoding: Encoding, sampling: Sampling) -> Predict:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
         unknown, settled = encoding.canvas.unknown, 2 * encoding.canvas.decided - 1
-        height, width = encoding.size
-        keep_known = sampling.keep_known
+        (height, width), keep_known = encoding.size, sampling.keep_known
         if self.computing.plain:
             network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
         else:
@@ -202,14 +201,9 @@ class Matter:
     def _spending(self, height: int, width: int) -> Spending:
         return Spending(self.model.config, self.limit, height, width)
 
-    def _autocast(self) -> torch.autocast | nullcontext[None]:
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
-
     def _divide_attention(self, height: int, width: int) -> None:
-        """Choose the grids of a ViT's global attention for a picture, unless they were given."""
-        if self.computing.attention_grids is None and self.model.config.encoder == "vit":
+        """Choose the grids of global attention for a picture, unless they were given."""
+        if self.computing.attention_grids is None and self.model.config.global_attention:
             grids = grids_for(height, width)
             self.model.use_attention(grids)
             if grids > 1:
@@ -217,11 +211,6 @@ class Matter:
                     f"global attention works within {grids} x {grids} interleaved grids on {width}x{height} pixels:"
                     " set attention grids to 1 for the whole, which takes much longer"
                 )
-
-    def _diffusion(self, sampling: Sampling) -> Diffusion:
-        own = self.diffusion
-        schedule, input_scale = sampling.schedule or own.schedule, sampling.input_scale or own.input_scale
-        return replace(own, schedule=schedule, input_scale=input_scale)
 
 
 def load_model(

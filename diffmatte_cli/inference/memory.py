@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from ..errors import ResourceError, is_shortage
 from ..model.config import ModelConfig
+from ..model.encoders.base import encoder_class
 
 __all__ = [
     "BASE",
@@ -32,8 +33,6 @@ DEFAULT_SHARE = 0.5
 BASE = 450 * 2**20
 # Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
 CELL, REACH = 32, 2
-# Bytes a pixel while encoding, for 384 channels of the feature, by encoder.
-ENCODING = {"tiny": 150, "resnet": 64, "vit": 150, "swin": 220, "efficientnet": 150}
 # Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
 CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
@@ -45,12 +44,11 @@ def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
     """Estimate the peak of the plain path, in bytes.
 
     In the decoder it comes in the last up block: its input enlarged (three times N_d planes) beside two results of N_d
-    planes, at the picture's size, and what every level holds. A ViT's attention holds logits, bias and weights.
+    planes, at the picture's size, and what every level holds. In the encoder it comes in global attention, if any.
     """
     planes = 10 * config.decoder_width + 4 * config.condition_channels
-    positions = height * width // config.feature_stride**2
-    matrices = 3 * config.encoder_options.get("heads", 0) * positions**2
-    return FLOAT * max(planes * height * width, matrices)
+    attention = encoder_class(config.encoder).attention_bytes(config, height, width)
+    return max(FLOAT * planes * height * width, attention)
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ class Spending:
     @property
     def encoding(self) -> int:
         """Bytes while the picture is encoded, the priors included."""
-        return BASE + ENCODING[self.config.encoder] * self.config.feature_channels * self.height * self.width // 384
+        pixel = encoder_class(self.config.encoder).bytes_per_pixel
+        return BASE + pixel * self.config.feature_channels * self.height * self.width // 384
 
     @property
     def smallest_tile(self) -> int:

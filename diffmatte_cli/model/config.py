@@ -15,13 +15,12 @@ GRIDS = 3
 class ModelConfig:
     """What fixes a network's shape, and the noise process it was trained for.
 
-    ``encoder`` names a module of this package whose ``Encoder(in_channels, feature_channels,
-    **encoder_options)`` makes the feature; ``feature_channels`` is the paper's N_F,
-    ``feature_stride`` the factor between picture and feature (16 or 32), ``decoder_width`` N_d.
-    With ``trimap_as_value`` the encoder sees the trimap as one plane of 0, 0.5 and 1, otherwise
-    one-hot. With ``priors`` the condition also carries the seven colour-prior planes of
-    ``diffmatte_cli.priors.colours`` and the decoder corrects their alpha. ``schedule``, ``input_scale`` and ``noise``
-    are those of ``samplers.Diffusion``.
+    ``encoder`` names a module of ``encoders`` and ``encoder_options`` what it asks for beside the rest;
+    ``feature_channels`` is the paper's N_F, ``feature_stride`` the factor between image and feature (16 or 32),
+    ``decoder_width`` N_d. With ``global_attention`` each patch of the image attends to all others. With
+    ``trimap_as_value`` the encoder sees the trimap as one plane of 0, 0.5 and 1, otherwise one-hot. With ``priors`` the
+    condition also carries the seven colour-prior planes of ``diffmatte_cli.priors.colours`` and the decoder corrects
+    their alpha. ``schedule``, ``input_scale`` and ``noise`` are those of ``samplers.Diffusion``.
     """
 
     variant: str
@@ -29,6 +28,7 @@ class ModelConfig:
     feature_channels: int
     feature_stride: int
     encoder_options: dict[str, int] = field(default_factory=dict)
+    global_attention: bool = False
     trimap_as_value: bool = False
     priors: bool = False
     decoder_width: int = 32
@@ -53,9 +53,11 @@ _ROWS = (
     ModelConfig("lite", "efficientnet", 192, 16, priors=True, decoder_width=16),
     ModelConfig("res34", "resnet", 512, 32),
     ModelConfig("swint", "swin", 768, 32),
-    ModelConfig("vits", "vit", 384, 16, {"heads": 6, "image_size": 512}, trimap_as_value=True),
-    ModelConfig("vits-1024", "vit", 384, 16, {"heads": 6, "image_size": 1024}, trimap_as_value=True),
-    ModelConfig("vitb", "vit", 768, 16, {"heads": 12, "image_size": 512}, trimap_as_value=True),
+    ModelConfig("vits", "vit", 384, 16, {"heads": 6, "image_size": 512}, global_attention=True, trimap_as_value=True),
+    ModelConfig(
+        "vits-1024", "vit", 384, 16, {"heads": 6, "image_size": 1024}, global_attention=True, trimap_as_value=True
+    ),
+    ModelConfig("vitb", "vit", 768, 16, {"heads": 12, "image_size": 512}, global_attention=True, trimap_as_value=True),
 )
 VARIANTS = {row.variant: row for row in _ROWS}
 
@@ -67,5 +69,5 @@ def grids_for(height: int, width: int) -> int:
 
 def check_attention_grids(count: int, variant: str) -> None:
     """Raise UsageError for a number of grids a side that ``variant`` cannot use."""
-    if count > 1 and VARIANTS[variant].encoder != "vit":
+    if count > 1 and not VARIANTS[variant].global_attention:
         raise UsageError(f"{variant} has no global attention: leave attention grids at 1", "attention_grids")

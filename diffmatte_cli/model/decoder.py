@@ -38,7 +38,8 @@ class Resample(nn.Module):
         if self.doubles:
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
         (convolution,) = self.children()
-        return convolution(x)  # type: ignore[no-any-return]
+        x = convolution(x)
+        return x
 
 
 class Block(nn.Module):
@@ -79,7 +80,8 @@ class MattingHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logit of alpha, [B, 1, H, W]."""
-        return self.matting_convs(x)  # type: ignore[no-any-return]
+        x = self.matting_convs(x)
+        return x
 
 
 def channels(width: int, condition_channels: int, feature_stride: int) -> tuple[list[int], list[int]]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +12,9 @@ from torch.nn.utils import parametrize
 from ..priors.colours import colour_priors
 from .config import ModelConfig, check_attention_grids
 from .decoder import Decoder
+from .encoders.base import encoder_class
 
-__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "pad_amounts", "prior_logits"]
+__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "padded_size", "prior_logits"]
 
 # ImageNet statistics: every published encoder was trained with them.
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -29,19 +29,19 @@ class Condition:
     """What the network knows of a picture, [B, C, H, W] each.
 
     ``encoder_input`` goes through the encoder once; ``decoder_input`` stands beside x_t at every step: the ``planes``,
-    doubled and shifted; ``prior_logit`` is there when the model corrects a colour prior. All but ``planes`` have
-    ``padding``, rows and columns of zeros at the end, that makes their sides multiples of 32.
+    doubled and shifted; ``prior_logit`` is there when the model corrects a colour prior. All but ``planes`` are padded
+    to ``size``, height and width that are multiples of 32.
     """
 
     encoder_input: Tensor
     planes: Tensor
     prior_logit: Tensor | None
-    padding: tuple[int, int]
+    size: tuple[int, int]
 
     @cached_property
     def decoder_input(self) -> Tensor:
         """The decoder's share of the condition, worked out when it is first asked for."""
-        return pad(2 * self.planes - 1, self.padding)
+        return pad(2 * self.planes - 1, self.size)
 
 
 class DiffMatte(nn.Module):
@@ -50,44 +50,37 @@ class DiffMatte(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        encoder = import_module(f".encoders.{config.encoder}", __package__)
-        self.encoder: nn.Module = encoder.Encoder(
-            config.encoder_channels, config.feature_channels, **config.encoder_options
-        )
+        self.encoder = encoder_class(config.encoder)(config)
         self.decoder = Decoder(
             config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride
         )
 
     def condition(
-        self, image: Tensor, trimap: Tensor, priors: Tensor | None = None, padding: tuple[int, int] | None = None
+        self, image: Tensor, trimap: Tensor, priors: Tensor | None = None, size: tuple[int, int] | None = None
     ) -> Condition:
         """Build the condition from ``image`` [B, 3, H, W] in [0, 1] and ``trimap`` [B, 1, H, W] in {0, .5, 1}.
 
         ``priors`` are the planes of ``colour_priors`` [B, 7, H, W] where they are at hand, else None;
-        ``padding`` rows and columns are added at the end, by default those of ``pad_amounts``.
+        ``size`` is what they are padded to, by default ``padded_size``.
         """
-        padding = pad_amounts(*trimap.shape[-2:]) if padding is None else padding
+        size = padded_size(*trimap.shape[-2:]) if size is None else size
         planes, prior_logit = condition_planes(image, trimap), None
         if self.config.priors:
             priors = colour_priors(image, trimap).planes(image, trimap) if priors is None else priors
             planes = torch.cat([planes, priors], dim=1)
-            prior_logit = pad(prior_logits(priors[:, -1:]), padding)
+            prior_logit = pad(prior_logits(priors[:, -1:]), size)
         seen = torch.cat([planes[:, :3], trimap], dim=1) if self.config.trimap_as_value else planes
-        return Condition(pad(seen, padding), planes, prior_logit, padding)
-
-    @property
-    def drops(self) -> int:
-        """Numbers a sample that decide which updates are left out in training (stochastic depth); mostly none."""
-        return getattr(self.encoder, "drops", 0)
+        return Condition(pad(seen, size), planes, prior_logit, size)
 
     def encode(self, condition: Condition, drops: Tensor | None = None) -> Tensor:
         """Return the feature F, [B, N_F, H/stride, W/stride]; called once a picture.
 
-        ``drops`` [B, self.drops] in [0, 1) are those numbers, drawn afresh where they are not given.
+        ``drops`` [B, self.encoder.drops] in [0, 1) decide which updates are left out in training (stochastic depth),
+        drawn afresh where they are not given.
         """
-        if drops is not None:
-            self.encoder.use_drops(drops)  # type: ignore[operator]
-        return self.encoder(condition.encoder_input)  # type: ignore[no-any-return]
+        self.encoder.draws = drops
+        features: Tensor = self.encoder(condition.encoder_input)
+        return features
 
     def encode_in_strips(self, strip: Callable[[slice], Condition], height: int, rows: int) -> Tensor:
         """Return the feature F of a picture that never stands in memory as planes.
@@ -95,27 +88,22 @@ class DiffMatte(nn.Module):
         ``strip`` gives the condition of some rows; ``height`` is the padded picture's, ``rows`` how many to see
         at a time, both multiples of 32. The encoder's first layers see them with a halo, so that nothing changes.
         """
-        encoder = self.encoder
-        first, stride, halo = encoder.shallow, int(encoder.shallow_stride), int(encoder.halo)  # type: ignore[arg-type]
+        encoder, stride, halo = self.encoder, self.encoder.shallow_stride, self.encoder.halo
         parts = []
         for start in range(0, height, rows):
             stop = min(start + rows, height)
             begin = max(0, start - halo)
-            part = first(strip(slice(begin, min(height, stop + halo))).encoder_input)  # type: ignore[operator]
+            part = encoder.shallow(strip(slice(begin, min(height, stop + halo))).encoder_input)
             parts.append(part[..., (start - begin) // stride : (stop - begin) // stride, :].clone())
-        return encoder.deep(torch.cat(parts, dim=2))  # type: ignore[no-any-return, operator]
+        return encoder.deep(torch.cat(parts, dim=2))
 
     def use_attention(self, grids: int, whole: bool = False) -> None:
-        """Choose how a ViT encoder's global attention works; other encoders have none.
+        """Choose how the encoder's attention works: within ``grids`` x ``grids`` grids, and ``whole`` or in parts.
 
-        Arguments: ``grids`` n works within n x n interleaved grids, 1 is the whole picture; ``whole`` holds all
-        logits of an attention at a time, as the published code does.
-
-        Raises UsageError for grids that are out of range, or with another encoder.
+        Raises UsageError for grids that are out of range, or where there is no global attention.
         """
         check_attention_grids(grids, self.config.variant)
-        if self.config.encoder == "vit":
-            self.encoder.grids, self.encoder.whole = grids, whole  # type: ignore[assignment]
+        self.encoder.grids, self.encoder.whole = grids, whole
 
     def fold(self) -> "DiffMatte":
         """Make each parametrised weight (spectral norm) a plain one; for inference, since training needs the parts."""
@@ -130,9 +118,9 @@ class DiffMatte(nn.Module):
         ``x_in`` has the picture's own size; padding is added and taken off here.
         """
         height, width = x_in.shape[-2:]
-        stacked = torch.cat([condition.decoder_input, pad(x_in, pad_amounts(height, width))], dim=1)
-        x_0 = self.decoder(stacked, t, features, condition.prior_logit)
-        return x_0[..., :height, :width]  # type: ignore[no-any-return]
+        stacked = torch.cat([condition.decoder_input, pad(x_in, condition.size)], dim=1)
+        x_0: Tensor = self.decoder(stacked, t, features, condition.prior_logit)
+        return x_0[..., :height, :width]
 
 
 def condition_planes(image: Tensor, trimap: Tensor) -> Tensor:
@@ -145,14 +133,15 @@ def condition_planes(image: Tensor, trimap: Tensor) -> Tensor:
     return torch.cat([(image - mean) / std, *one_hot], dim=1)
 
 
-def pad_amounts(height: int, width: int) -> tuple[int, int]:
-    """Return rows and columns to add so that both sides are multiples of 32.
+def padded_size(height: int, width: int) -> tuple[int, int]:
+    """Return the height and width that the network sees of an image, multiples of 32.
 
     As in the published code, once one side is off, a side that already is a multiple grows by 32
     too; results depend on it.
     """
-    down, right = (SIZE_MULTIPLE - side % SIZE_MULTIPLE for side in (height, width))
-    return (0, 0) if down == right == SIZE_MULTIPLE else (down, right)
+    if height % SIZE_MULTIPLE == width % SIZE_MULTIPLE == 0:
+        return height, width
+    return (height // SIZE_MULTIPLE + 1) * SIZE_MULTIPLE, (width // SIZE_MULTIPLE + 1) * SIZE_MULTIPLE
 
 
 def prior_logits(alpha: Tensor) -> Tensor:
@@ -160,7 +149,7 @@ def prior_logits(alpha: Tensor) -> Tensor:
     return alpha.logit(PRIOR_MARGIN)
 
 
-def pad(x: Tensor, amounts: tuple[int, int]) -> Tensor:
-    """Pad [B, C, H, W] with zeros, so many rows at the bottom and columns at the right."""
-    down, right = amounts
+def pad(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Pad [B, C, H, W] with zeros at the bottom and at the right to the height and width ``size``."""
+    down, right = size[0] - x.shape[-2], size[1] - x.shape[-1]
     return F.pad(x, (0, right, 0, down)) if down or right else x

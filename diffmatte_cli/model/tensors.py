@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..process.sharing import silence
 
 __all__ = ["is_safetensors", "read_checkpoint", "read_state_dict"]
 
@@ -62,8 +62,8 @@ def read_checkpoint(path: Path) -> Any:
         if file.read(64).lstrip().startswith(b"<"):
             raise WeightsError(f"{path} is a web page, not a checkpoint: open its link in a browser and save the file")
     try:
-        with torch.serialization.safe_globals([(_Ignored, name) for name in IGNORED_NAMES]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old formats, which are read all the same
+        with torch.serialization.safe_globals([(_Ignored, name) for name in IGNORED_NAMES]), silence:
+            # Of old formats is warned, which are read all the same.
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))

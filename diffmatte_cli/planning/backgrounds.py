@@ -1,4 +1,4 @@
-"""What ``--background`` names, checked before any work."""
+"""What a new background's name means, checked before any work."""
 
 from PIL import ImageColor
 
@@ -29,7 +29,7 @@ def colour_of(text: str) -> tuple[int, ...]:
         colour = ImageColor.getrgb(text)
     except ValueError as error:
         kinds = "a colour (like white or #ff8800), checker, blur or a picture's file"
-        raise UsageError(f"--background {text} must be {kinds}") from error
+        raise UsageError(f"the background {text} must be {kinds}", "background") from error
     if len(colour) > 3 or max(colour) > 255:
-        raise UsageError(f"--background {text} must be an opaque colour, of parts from 0 to 255")
+        raise UsageError(f"the background {text} must be an opaque colour, of parts from 0 to 255", "background")
     return colour

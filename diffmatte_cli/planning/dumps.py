@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..errors import Problem, UsageError
 from ..storage.paths import Place
 from .targets import LONGEST_NAME, Targets
 
@@ -28,29 +29,31 @@ def foreign_in(folder: Path) -> str | None:
 def top_problem(top: Place) -> str | None:
     """Say why a folder cannot hold the jobs' folders of steps."""
     if top.is_remote:
-        return f"--dump-steps {top} is no folder on this machine, and a folder of steps is made on one"
+        return f"the folder of steps {top} has to be on this machine"
     if len(os.fsencode(top.path.name)) > LONGEST_NAME:
-        return "the name of the folder of --dump-steps is too long"
+        return "the name of the folder of steps is too long"
     if top.parent.kind != "folder":
-        return f"the folder of --dump-steps {top} does not exist: make it first"
+        return f"the parent of the folder of steps {top} does not exist: make it first"
     if top.kind not in (None, "folder"):
-        return f"--dump-steps {top} is a file: name a folder"
+        return f"the folder of steps {top} is a file: name a folder"
     if not os.access((top if top.kind else top.parent).path, os.W_OK | os.X_OK):
-        return f"--dump-steps {top} cannot be written to: the folder is read-only"
+        return f"the folder of steps {top} cannot be written to: it, or its parent, is read-only"
     return None
 
 
-def with_dump(folder: Place, top: Place, owner: str, targets: Targets) -> Iterator[str]:
+def with_dump(folder: Place, top: Place, owner: str, targets: Targets) -> Iterator[Problem]:
     """Yield a sentence for what is in the way of one job's folder of steps in ``top``."""
     if folder.path.name in ("", "..") or folder.identity == top.identity:
-        yield f"--dump-steps names its folder like the photograph, and {owner} has no usable name"
+        yield UsageError(
+            f"a folder of steps is named like its photograph, and {owner} has no usable name", "dump_steps"
+        )
         return
     yield from targets.add(folder, owner, inside=top)
     if folder.kind is None:
         return
     if not targets.overwrite:
-        yield f"the folder of steps {folder} exists already, and --no-overwrite keeps it"
+        yield UsageError(f"the folder of steps {folder} exists already, and is to be kept", "overwrite")
     elif folder.kind != "folder":
         yield f"the folder of steps {folder} exists already as a file"
     elif foreign := foreign_in(folder.path):
-        yield f"--dump-steps would replace the folder {folder}, which holds other files ({foreign})"
+        yield UsageError(f"steps would replace the folder {folder}, which holds other files ({foreign})", "dump_steps")

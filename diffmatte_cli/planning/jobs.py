@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import PlanError, UsageError
+from ..errors import PlanError, Problem, UsageError
 from ..extras import require
 from ..imaging.formats import WRITERS, check_format, writer_for
 from ..settings import Sampling, check_choice
@@ -117,13 +117,19 @@ class Request:
         if self.report is not None:
             check_report(self.report)
         if self.with_alpha and not self.cutout:
-            raise UsageError("--with-alpha goes with --cutout; without --cutout the alpha is the result anyway")
+            raise UsageError(
+                "an alpha beside the result goes with a cutout: without one it is the result anyway",
+                *("with_alpha", "cutout"),
+            )
         if self.bits not in (None, 8, 16):
-            raise UsageError(f"--bit-depth must be 8 or 16, not {self.bits}")
+            raise UsageError(f"the bit depth must be 8 or 16, not {self.bits}", "bits")
         if self.bits == 16 and self.cutout:
-            require("vfx", "--bit-depth 16 with --cutout")
+            require("vfx", "a cutout of 16 bits", "bits", "cutout")
         if self.manifest is not None and (self.inputs or self.trimap is not None):
-            raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+            raise UsageError(
+                "a manifest names photographs and trimaps itself: leave out the inputs and a trimap",
+                *("manifest", "trimap"),
+            )
 
     @property
     def ending(self) -> str:
@@ -149,7 +155,7 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
         try:
             jobs.append(planner.job(source))
         except UsageError as error:
-            problems.append(str(error))
+            problems.append(error)
     problems += planner.conflicts(sources, jobs)
     if problems:
         raise PlanError(problems)
@@ -183,9 +189,9 @@ class _Planner:
         if not self._into_folder():
             return None
         if self.output is None:
-            raise UsageError("several photographs need a folder for their results: name it with -o DIR")
+            raise UsageError("several photographs need a folder for their results: name one", "output")
         if self.output.is_stream:
-            raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
+            raise UsageError("standard output (-) holds one picture: name a folder", "output")
         if self.output.kind not in (None, "folder"):
             raise UsageError(f"the results of several photographs need a folder, and {self.output} is none")
         return self.output
@@ -214,7 +220,9 @@ class _Planner:
         if self.output is not None and is_pattern(self.output):
             for source in sources.found:
                 if source.frame is None:
-                    raise UsageError(f"-o {self.output} is for frames of a sequence, and {source.image} is none")
+                    raise UsageError(
+                        f"the results {self.output} are for frames of a sequence, and {source.image} is none", "output"
+                    )
         return sources
 
     def job(self, source: Source) -> Job:
@@ -251,21 +259,21 @@ class _Planner:
             return self.output.path if source.frame is None else frame_path(self.output.path, source.frame)
         return STREAM if source.image.is_stream else Path(named)
 
-    def conflicts(self, sources: Sources, jobs: list[Job]) -> Iterator[str]:
+    def conflicts(self, sources: Sources, jobs: list[Job]) -> Iterator[Problem]:
         """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
         request, folder = self.request, self.folder
         inputs = [place for source in sources.found for place in (source.image, source.trimap)]
         targets = Targets(folder, inputs, sources.folders, overwrite=request.overwrite)
         lone_file = len(self.inputs) == 1 and not sources.folders
         if folder is not None and not lone_file and targets.holds_inputs(folder):
-            yield f"the folder of results {folder} also holds inputs: name another one with -o DIR"
+            yield UsageError(f"the folder of results {folder} also holds inputs: name another one", "output")
         manifest = None if request.manifest is None else self.here.at(request.manifest)
         targets.inputs |= {place.identity: place for place in (manifest, self.background) if place is not None}
         if request.report is not None:
             yield from with_report(self.here.at(request.report), targets)
         top = None if request.dump_steps is None else self.here.at(request.dump_steps)
         if top is not None and (problem := top_problem(top)):
-            yield problem
+            yield UsageError(problem, "dump_steps")
             return
         for job in jobs:
             for path in job.pictures:
@@ -284,15 +292,19 @@ def _format(request: Request, output: Path) -> str:
     writer = writer_for(output, request.bits)
     form = next(key for key, other in WRITERS.items() if other is writer)
     if request.format not in (None, form):
-        raise UsageError(f"the result {output} is {form} by its ending, and --format says {request.format}: change one")
+        raise UsageError(
+            f"the result {output} is {form} by its ending, and {request.format} is asked for: change one", "format"
+        )
     return form
 
 
 def _beside(output: Path, mark: str, source: Source) -> Path:
     """Name another picture that is written along with a result."""
     if output == STREAM:
-        option = {"alpha": "--with-alpha", "uncertainty": "--uncertainty"}[mark]
-        raise UsageError(f"standard output (-) holds one picture: leave out {option}, or name a file with -o")
+        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
+        raise UsageError(
+            f"standard output (-) holds one picture: leave out the {mark} beside it, or name a file", setting, "output"
+        )
     marks = ("alpha", "cutout")
     is_marked = unmarked(output.stem, marks)[1] is not None
     name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import UsageError
+from ..errors import Problem, UsageError
 from ..storage.paths import Place
 from ..storage.remotes import is_remote
 from .targets import Targets
@@ -29,7 +29,7 @@ def _csv_line(row: dict[str, Any], file: TextIO) -> None:
     csv.DictWriter(file, COLUMNS).writerow(row | {"receipt": receipt})
 
 
-# By ending: what writes a row, and the line above all rows.
+# By suffix: what writes a row, and the first line.
 REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
     ".jsonl": (_json_line, ""),
     ".csv": (_csv_line, ",".join(COLUMNS) + "\r\n"),
@@ -37,14 +37,14 @@ REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
 
 
 def check_report(path: Path) -> None:
-    """Raise UsageError for a report whose ending says no format, and for one elsewhere."""
+    """Raise UsageError for a report of another suffix, or on another machine."""
     if is_remote(path):
-        raise UsageError(f"the report {path} must be a file on this machine: rows are added to it one by one")
+        raise UsageError(f"the report {path} must be a file on this machine: rows are appended to it")
     if path.suffix.lower() not in REPORTS:
         raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
 
 
-def with_report(report: Place, targets: Targets) -> Iterator[str]:
+def with_report(report: Place, targets: Targets) -> Iterator[Problem]:
     """Yield a sentence for what is in the way of a report."""
     parent, folder = report.parent, targets.folder
     # The folder of results is made when the run begins, and whatever lies below it.

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from ..errors import UsageError
-from ..imaging.folders import by_stem, pictures_in
+from ..errors import Problem, UsageError
+from ..imaging.folders import by_stem, images_in
 from ..storage.paths import Place, below
 from .sequences import frame_path, frames, gaps, is_pattern
 
@@ -26,7 +26,7 @@ PHOTO_SUFFIXES = ("_rgb", "_image", "_img")
 STEM, FOLDER = "{stem}", "{folder}"
 
 _NO_TRIMAP = (
-    "no --trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
+    "no trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
     " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
     " edges); paint a rough one over the photograph in any editor, or make one from a mask with"
     " `diffmatte trimap MASK -o TRIMAP`"
@@ -60,7 +60,7 @@ class Sources:
 
     found: list[Source] = field(default_factory=list)
     folders: list[Place] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -76,7 +76,9 @@ def gather(
         UsageError: there are no inputs, or ``-`` is not alone.
     """
     if not inputs:
-        raise UsageError("no input given: name a photograph, several, a folder, - for standard input, or a --manifest")
+        raise UsageError(
+            "no input given: name a photograph, several, a folder, - for standard input, or a manifest", "manifest"
+        )
     if any(place.is_stream for place in inputs) and len(inputs) > 1:
         raise UsageError("standard input (-) brings one photograph: give it alone")
     sources = Sources()
@@ -102,22 +104,24 @@ def _add(sources: Sources, source: Source, role: str) -> None:
 def _add_folder(sources: Sources, folder: Place, recursive: bool, except_in: Place | None, role: str) -> None:
     sources.folders.append(folder)
     try:
-        pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
+        pictures = list(images_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
-        sources.problems.append(str(error))
+        sources.problems.append(error)
         return
     for place in pictures:
         _add(sources, Source(place, Path(place.path.relative_to(folder.path).parent) / place.path.stem), role)
     if not pictures:
-        hint = "" if recursive else " (folders below it are looked into with --recursive)"
-        sources.problems.append(f"the folder {folder} holds no pictures{hint}")
+        problem = f"the folder {folder} holds no pictures"
+        sources.problems.append(
+            problem if recursive else UsageError(f"{problem}; folders below it are left out", "recursive")
+        )
 
 
 def _add_sequence(sources: Sources, pattern: Place, role: str) -> None:
     try:
         found = frames(pattern)
     except UsageError as error:
-        sources.problems.append(str(error))
+        sources.problems.append(error)
         return
     for number, place in found.items():
         _add(sources, Source(place, Path(place.path.stem), frame=number), role)
@@ -145,7 +149,7 @@ def paired(sources: Sources, trimap: Place | None) -> Sources:
         UsageError: no trimap is given, or standard input is asked for two things.
     """
     if trimap is None:
-        raise UsageError(_NO_TRIMAP)
+        raise UsageError(_NO_TRIMAP, "trimap")
     if trimap.text == ALPHA:
         return sources
     if is_pattern(trimap):
@@ -161,11 +165,12 @@ def paired(sources: Sources, trimap: Place | None) -> Sources:
 def _one_for_one(sources: Sources, trimap: Place) -> Sources:
     if trimap.is_stream and any(source.image.is_stream for source in sources.found):
         raise UsageError("standard input (-) cannot bring both the photograph and its trimap: name one of them")
-    problem = None if trimap.is_stream else unusable(trimap, "trimap")
+    problem: Problem | None = None if trimap.is_stream else unusable(trimap, "trimap")
     if problem is None and len(sources.found) > 1:
-        problem = (
+        problem = UsageError(
             f"one trimap, {trimap}, for {len(sources.found)} photographs: name a folder of trimaps, a pattern with"
-            " {stem}, or a --manifest"
+            " {stem}, or a manifest",
+            *("trimap", "manifest"),
         )
     if problem is None and any(source.image.identity == trimap.identity for source in sources.found):
         problem = f"{trimap} is given both as the photograph and as its trimap"
@@ -179,20 +184,23 @@ def _looked_up(sources: Sources, find: Callable[[Source], Place]) -> Sources:
         try:
             found.append(replace(source, trimap=find(source)))
         except UsageError as error:
-            failed.append((source, str(error)))
+            failed.append((source, error))
     trimaps = {source.trimap.identity for source in found if source.trimap is not None}
     photographs = [source for source in found if source.image.identity not in trimaps]
     problems = [problem for source, problem in failed if source.image.identity not in trimaps]
     return replace(sources, found=photographs, problems=sources.problems + problems + _shared(photographs))
 
 
-def _shared(sources: list[Source]) -> list[str]:
+def _shared(sources: list[Source]) -> list[Problem]:
     users = defaultdict(list)
     for source in sources:
         users[(source.trimap or source.image).target].append(source)
     return [
-        f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
-        " the photographs', or use a --manifest"
+        UsageError(
+            f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
+            " the photographs', or use a manifest",
+            "manifest",
+        )
         for same in users.values()
         if len({source.relative for source in same}) > 1
     ]
@@ -240,4 +248,4 @@ def _in_folder(folder: Place, source: Source, listed: Callable[[Place], dict[str
 
 def _by_stem(folder: Place) -> dict[str, list[Place]] | None:
     """Return a folder's pictures by their names without endings; None where there is no such folder."""
-    return by_stem(pictures_in(folder)) if folder.kind == "folder" else None
+    return by_stem(images_in(folder)) if folder.kind == "folder" else None

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, Problem, UsageError
 from ..storage.paths import Place
 
 __all__ = ["LONGEST_NAME", "Targets"]
@@ -41,7 +41,7 @@ class Targets:
         """Tell whether inputs lie in a folder, so that its results would be taken for such themselves."""
         return folder.identity in self._input_folders
 
-    def add(self, result: Place, owner: str, inside: Place | None = None) -> Iterator[str]:
+    def add(self, result: Place, owner: str, inside: Place | None = None) -> Iterator[Problem]:
         """Yield a sentence for what is wrong with the ``result`` of the input ``owner``.
 
         ``inside`` is a folder for this result in place of the common one; what is there is then not looked at.
@@ -63,7 +63,7 @@ class Targets:
         elif inside is None:
             yield from self._in_store(result) if result.is_remote else self._on_disk(result)
 
-    def nested(self) -> Iterator[str]:
+    def nested(self) -> Iterator[Problem]:
         """Yield a sentence for every input or result that lies in the place of a result."""
         known = {place.target: f"the input {place}" for place in self.inputs.values()}
         known |= {where: f"the result of {owner}" for where, owner in self._taken.items()}
@@ -73,16 +73,16 @@ class Targets:
                     yield f"{self._taken[parent]} would be written to {parent}, which is also the place of {name}"
                 where = parent
 
-    def _in_store(self, result: Place) -> Iterator[str]:
+    def _in_store(self, result: Place) -> Iterator[Problem]:
         """Tell what is in the way at a URL; whether the place can be written to shows only when it is."""
         # One listing for all results of a folder, and no request for each.
         found = result.kind if self.folder is None else result.parent.kinds.get(result.path.name)
         if found == "folder":
             yield f"the result {result} is an existing folder: name a file"
         elif found is not None and not self.overwrite:
-            yield f"the result {result} exists already, and --no-overwrite keeps it"
+            yield UsageError(f"the result {result} exists already, and is to be kept", "overwrite")
 
-    def _on_disk(self, result: Place) -> Iterator[str]:
+    def _on_disk(self, result: Place) -> Iterator[Problem]:
         if len(os.fsencode(result.path.name)) > LONGEST_NAME:
             yield f"the name of the result {result} is too long: give the input a shorter one"
         elif result.refusal is not None:
@@ -92,12 +92,12 @@ class Targets:
         elif result.kind == "other":
             yield f"the result {result} is there already and is no file: name another"
         elif result.kind is not None and not self.overwrite:
-            yield f"the result {result} exists already, and --no-overwrite keeps it"
+            yield UsageError(f"the result {result} exists already, and is to be kept", "overwrite")
         else:
             parent = result.at(Path(result.target)).parent if result.is_link else result.parent
             yield from self._of_parent(parent, result)
 
-    def _of_parent(self, parent: Place, result: Place) -> Iterator[str]:
+    def _of_parent(self, parent: Place, result: Place) -> Iterator[Problem]:
         """Tell once for all results of a folder why no file can be made in it."""
         if parent.target in self._looked_at:
             return

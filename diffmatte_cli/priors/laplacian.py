@@ -6,12 +6,13 @@ windows that touch the unknown region matter, so that the cost follows that regi
 and not the picture.
 """
 
-import warnings
 from itertools import combinations_with_replacement, product
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..process.sharing import silence
 
 __all__ = ["MattingLaplacian"]
 
@@ -163,8 +164,7 @@ def _sparse(columns: Tensor, values: Tensor) -> Tensor:
     """Return a matrix [N, N] with the same number of entries in each row; ``columns`` and ``values`` are [N, K]."""
     count, each = columns.shape
     rows = torch.arange(0, count * each + 1, each, dtype=torch.int32, device=columns.device)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+    with silence:  # of the beta state of such tensors
         return torch.sparse_csr_tensor(
             rows, columns.flatten(), values.flatten(), (count, count), check_invariants=False
         )

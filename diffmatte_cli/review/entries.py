@@ -1,6 +1,6 @@
-"""Find what is to be reviewed: each result with its photograph, its trimap and what a report says of it.
+"""Find what is to be reviewed: each result with its photograph, its trimap and its row in a report.
 
-Standard library only; no picture is opened.
+Standard library only; no image is opened.
 """
 
 import os
@@ -10,20 +10,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
-from ..imaging.folders import pictures_in
-from ..imaging.formats import WRITERS
+from ..imaging.folders import images_in
+from ..imaging.formats import WRITTEN_SUFFIXES
 from ..planning.sequences import remarked, unmarked
 from ..planning.sources import ALPHA, STEM, Source, gather, paired
 from ..storage.paths import Place
 from ..storage.remotes import is_remote, is_url
-from .rows import Row, merged, reports_in, rows_of
+from .reports import ReportRow, merged, reports_in, rows_of
 
 __all__ = ["MARKS", "Entry", "Gathered", "find_entries"]
 
 MARKS = ("alpha", "cutout")
 _UNCERTAINTY = "uncertainty"
 _STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
-_ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,18 @@ class Entry:
     """Hold one result to look at.
 
     Attributes:
-        name: its place below the folder of results, without mark and ending.
+        name: its path below the folder of results, without mark and suffix.
         result: the alpha or the cutout.
-        photo, trimap, uncertainty: pictures that go with it, where known; they need not be there.
+        image, trimap, uncertainty: the photograph and its other images, if known; they need not exist.
         own_alpha: whether the photograph's own alpha channel is its trimap.
         spelled: the photograph as the report spells it, or as it was found; the result where there is none.
         risk: from the report, higher is worse.
-        failure: what its job failed with.
+        failure: why its job failed.
     """
 
     name: str
     result: Path
-    photo: Path | None = None
+    image: Path | None = None
     trimap: Path | None = None
     uncertainty: Path | None = None
     own_alpha: bool = False
@@ -53,7 +52,7 @@ class Entry:
 
 @dataclass
 class Gathered:
-    """Hold the entries, and how many files and rows were passed by."""
+    """Hold the entries, the reports, and the numbers of images and rows that were left out."""
 
     entries: list[Entry] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
@@ -64,10 +63,10 @@ class Gathered:
 def find_entries(
     folder: Path, reports: Sequence[Path] = (), photos: Path | None = None, trimap: str | None = None
 ) -> Gathered:
-    """List the results in a folder and those below, and the jobs of reports that failed to make one.
+    """Find the results in a folder and below it, and the jobs of reports that failed to make one.
 
-    Without ``reports`` those in the folder itself are taken. ``photos`` and ``trimap`` pair by name what no report
-    tells of, by the rules of ``sources.paired``.
+    Without ``reports`` those in the folder itself are read. ``photos`` and ``trimap`` match what no report mentions by
+    name, by the rules of ``sources.paired``.
 
     Raises:
         UsageError: the folder, a report or the photographs cannot be used, or there is nothing to show.
@@ -76,7 +75,7 @@ def find_entries(
     if top.kind != "folder":
         raise UsageError(f"the folder of results {folder} does not exist, or is none")
     if trimap is not None and photos is None:
-        raise UsageError("--trimap says which trimaps go with --photos: name the folder of photographs, too")
+        raise UsageError("trimaps go with photographs: name their folder, too", "trimap", "photos")
     gathered = Gathered(reports=list(reports) or reports_in(folder))
     rows = _rows(gathered, top)
     sources = _sources(photos, trimap, top)
@@ -86,13 +85,15 @@ def find_entries(
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
-        raise UsageError(f"the folder {folder} holds no results: files named like {marks}, or told of by a --report")
+        raise UsageError(
+            f"the folder {folder} holds no results: files named like {marks}, or told of by a report", "report"
+        )
     return gathered
 
 
-def _rows(gathered: Gathered, folder: Place) -> dict[str, Row]:
+def _rows(gathered: Gathered, folder: Place) -> dict[str, ReportRow]:
     """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, ReportRow] = {}
     for report in gathered.reports:
         for row in rows_of(report, folder):
             elsewhere = row.output == _STDOUT or is_url(row.output)
@@ -110,7 +111,7 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Pat
         return {}
     trimaps = None if trimap in (None, ALPHA) else folder.named(trimap)
     if trimaps is not None and STEM not in trimaps.text and trimaps.kind != "folder":
-        raise UsageError(f"--trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}")
+        raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
     found = gather([folder.named(os.path.join(".", photos))], recursive=True, except_in=folder)
     if found.problems:
         raise PlanError(found.problems)
@@ -120,10 +121,10 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Pat
     return sources
 
 
-def _results(gathered: Gathered, folder: Place, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
+def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
-    found = pictures_in(folder, recursive=True)
-    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in _ENDINGS}
+    found = images_in(folder, recursive=True)
+    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in WRITTEN_SUFFIXES}
     told = {path: rows.get(target) for path, target in pictures.items()}
     marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
     uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
@@ -141,27 +142,27 @@ def _results(gathered: Gathered, folder: Place, rows: dict[str, Row]) -> list[tu
     return [(path, told[path]) for path in results] + missing
 
 
-def _entry(name: str, result: Path, row: Row | None, source: Source | None, trimap: str | None) -> Entry:
-    """Put an entry together; a photograph that the report names and that is gone is looked for by its name."""
+def _entry(name: str, result: Path, row: ReportRow | None, source: Source | None, trimap: str | None) -> Entry:
+    """Make an entry; a photograph that the report mentions and that is gone is looked for by its name."""
     beside = _beside(result, _UNCERTAINTY)
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
     if source is not None:
         own_alpha = trimap == ALPHA
         found = None if source.trimap is None else source.trimap.path
-        entry = replace(entry, photo=source.image.path, trimap=found, own_alpha=own_alpha, spelled=str(source.image))
+        entry = replace(entry, image=source.image.path, trimap=found, own_alpha=own_alpha, spelled=str(source.image))
     return entry if row is None else _told(entry, row)
 
 
-def _told(entry: Entry, row: Row) -> Entry:
+def _told(entry: Entry, row: ReportRow) -> Entry:
     """Return the entry with what its row says."""
     told = row.path(row.image)
-    photo: Path | None = told
+    image: Path | None = told
     trimap: Path | None = row.path(row.trimap)
-    if row.image == _STDIN or (entry.photo and not is_remote(told) and not os.path.lexists(told)):
-        photo, trimap = entry.photo, entry.trimap or trimap
+    if row.image == _STDIN or (entry.image and not is_remote(told) and not os.path.lexists(told)):
+        image, trimap = entry.image, entry.trimap or trimap
     return replace(
         entry,
-        photo=photo,
+        image=image,
         trimap=None if row.trimap in (ALPHA, _STDIN) else trimap,
         uncertainty=row.path(row.uncertainty) if row.uncertainty else entry.uncertainty,
         own_alpha=row.trimap == ALPHA,
@@ -176,12 +177,12 @@ def _unmarked(result: Path) -> str:
 
 
 def _beside(result: Path, mark: str) -> Path:
-    """Return where another picture of a result's job lies."""
+    """Return the path of another image of a result's job."""
     return result.with_name(f"{remarked(result.stem, mark, MARKS)}.png")
 
 
 def _names(results: list[Path], folder: Path) -> list[str]:
-    """Name results by their place without mark and ending, and in full where two would share it."""
+    """Name results by their paths without mark and suffix, or in full where two would share a name."""
     whole = [path.relative_to(folder) for path in results]
     short = [str(path.parent / _unmarked(path)) for path in whole]
     counts = Counter(short)

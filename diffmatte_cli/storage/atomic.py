@@ -1,4 +1,4 @@
-"""Replace files and folders all at once: made under a temporary name beside the target, then renamed."""
+"""Replace files and folders atomically: each is made under a temporary name beside its target, then renamed."""
 
 import errno
 import os
@@ -13,8 +13,7 @@ from .paths import Place, spelled
 
 __all__ = ["abandon", "refusal", "staged_file", "staged_folder"]
 
-# What is being made at the moment, by any thread.
-_under_way: set[Path] = set()
+_under_way: set[Path] = set()  # temporary paths in use, by any thread
 
 
 def _temporary(folder: Path) -> Path:
@@ -24,7 +23,7 @@ def _temporary(folder: Path) -> Path:
 
 @contextmanager
 def _making(folder: Path) -> Iterator[Path]:
-    """Yield a fresh temporary path, and remove what is still there when the block ends."""
+    """Yield a new temporary path; remove what is still there when the block ends."""
     temporary = _temporary(folder)
     _under_way.add(temporary)
     try:
@@ -43,13 +42,13 @@ def _remove(temporary: Path) -> None:
 
 
 def abandon() -> None:
-    """Remove everything that is half made; for a process that is about to end at once."""
+    """Remove everything half-written; for a process that is about to end at once."""
     for temporary in list(_under_way):
         _remove(temporary)
 
 
 def refusal(path: Path, error: OSError) -> OutputError:
-    """Return what to raise where the system refuses to write a result."""
+    """Return the error to raise where the system refuses to write a result."""
     kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OutputError
     return kind(f"cannot write {spelled(path, 'standard output')}: {error.strerror or error}")
 
@@ -62,15 +61,13 @@ def staged_file(
     within: Path | None = None,
     overwrite: bool = True,
 ) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+    """Yield a temporary path beside ``path`` that replaces it when the block succeeds.
 
-    With ``name_by`` its name is what that makes of the finished file, in the folder of ``path``. Whatever
-    ends the block badly, Ctrl-C included, leaves the old file and no temporary one. Links are followed, but not
-    out of the folder ``within``.
+    ``name_by`` makes the final name of the finished file, in the folder of ``path``. Any failure, Ctrl-C included,
+    leaves the old file and no temporary one. Symlinks are followed, but not out of the folder ``within``.
 
     Raises:
-        OutputError: the folder or the disk refuses, there is something else than a file, or, without ``overwrite``,
-            a file by now.
+        OutputError: the folder or the disk refuses, the target is not a file, or, without ``overwrite``, exists by now.
     """
     target = _real_target(path, within)
     with _making(target.parent) as temporary:
@@ -80,7 +77,7 @@ def staged_file(
             if not overwrite and os.path.lexists(final):
                 raise OutputError(f"cannot write {path}: it exists by now, and is kept")
             if final.exists() and not final.is_file():  # a pipe or a device would become a file
-                raise OutputError(f"cannot write {path}: it is there already and is no file: name another")
+                raise OutputError(f"cannot write {path}: it exists and is not a file: name another")
             os.replace(temporary, final)
         except OSError as error:
             raise refusal(path, error) from error
@@ -90,13 +87,14 @@ def staged_file(
 def staged_folder(
     path: Path, *, within: Path | None = None, keep: Callable[[Path], str | None] = lambda _: None
 ) -> Iterator[Path]:
-    """Yield a temporary folder beside ``path`` that takes its place, with contents, if the block ends well.
+    """Yield a temporary folder beside ``path`` that replaces it, with its contents, when the block succeeds.
 
-    The parent is made where it is missing, and removed again when the block ends badly. An old folder is
-    replaced unless ``keep`` names something in it that is worth keeping.
+    A missing parent is made, and removed again on failure. An old folder is replaced unless ``keep`` names something
+    in it that is worth keeping.
 
     Raises:
-        OutputError: the folder or the disk refuses, a link leads out of ``within``, something is kept, or is no folder.
+        OutputError: the folder or the disk refuses, a symlink leads out of ``within``, something is to be kept, or the
+            target is not a folder.
     """
     target = _real_target(path, within)
     made_parent = not target.parent.exists()
@@ -105,7 +103,7 @@ def staged_folder(
             temporary.mkdir(parents=made_parent)
             yield temporary
             if target.exists() and not target.is_dir():
-                raise OutputError(f"cannot write {path}: it is there already and is no folder: name another")
+                raise OutputError(f"cannot write {path}: it exists and is not a folder: name another")
             if target.is_dir() and (precious := keep(target)):
                 raise OutputError(f"cannot replace {path}: it holds other files by now ({precious})")
             _swap_in(temporary, target)
@@ -118,10 +116,10 @@ def staged_folder(
 
 
 def _real_target(path: Path, within: Path | None) -> Path:
-    # Asked again when it is written: a link may have come since the plan was made.
+    # Checked again before writing: a symlink may have appeared since the plan was made.
     target = Place(path)
     if within is not None and not target.is_inside(Place(within)):
-        raise OutputError(f"cannot write {path}: a link leads it out of {within}")
+        raise OutputError(f"cannot write {path}: a symlink leads out of {within}")
     return Path(target.target)
 
 

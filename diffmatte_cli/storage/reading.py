@@ -1,10 +1,11 @@
-"""Read a picture's bytes: from a file, a URL or standard input, never without end."""
+"""Read an image's bytes from a file, a URL or standard input, up to a limit."""
 
+import io
 import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import ImageError
 from . import remotes
@@ -14,16 +15,16 @@ __all__ = ["read_bytes"]
 
 CHUNK = 2**20
 PATIENCE = 0.2  # seconds
-MAX_BYTES = 4 * 2**30  # More than the largest picture takes in any depth; what a pipe brings has no other end.
+MAX_BYTES = 4 * 2**30  # more than the largest image takes in any depth; a pipe may have no other end
 
 
 def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
-    """Read a whole picture file, or standard input for ``STREAM``.
+    """Read a whole image file, or standard input for ``STREAM``.
 
-    While nothing comes from standard input, ``check`` is called now and then: it may raise to end the waiting.
+    While standard input is silent, ``check`` is called now and then: it may raise to end the wait.
 
     Raises:
-        ImageError: it is empty, beyond 4 GiB, or cannot be read.
+        ImageError: the file is empty, larger than 4 GiB, or cannot be read.
     """
     name = spelled(path, "standard input")
     try:
@@ -46,20 +47,18 @@ def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
 
 
 def _from_stdin(check: Callable[[], None]) -> bytes:
-    parts, size = [], 0
-    while size <= MAX_BYTES:
-        while not _has_come(sys.stdin.buffer):
+    stream: Any = sys.stdin.buffer
+    content = io.BytesIO()
+    while content.tell() <= MAX_BYTES:
+        while not _is_ready(stream):
             check()
-        part = sys.stdin.buffer.read1(CHUNK)  # type: ignore[union-attr]
-        if not part:
+        if not content.write(stream.read1(CHUNK)):
             break
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
+    return content.getvalue()
 
 
-def _has_come(stream: BinaryIO) -> bool:
-    """Wait a little for something to read; what cannot be waited for is read at once."""
+def _is_ready(stream: BinaryIO) -> bool:
+    """Wait a little for something to read; a stream that cannot be waited for is ready."""
     try:
         return bool(select.select([stream], [], [], PATIENCE)[0])
     except (OSError, ValueError):  # no pipe, or a system that waits for sockets only

@@ -1,7 +1,7 @@
-"""Files in object stores and on other machines, as URLs that fsspec knows; it is imported when one is used.
+"""Files in object stores and on other machines, by URLs that fsspec knows; it is imported when one is used.
 
-A URL is a ``Path`` of a class of its own, so that names, endings and folders are taken apart and put together as
-those of files are, and its text is the URL again.
+A URL is a ``Path`` of a class of its own, so that its name, suffix and parent are those of a file's path; its text is
+the URL again.
 """
 
 import os
@@ -25,7 +25,7 @@ __all__ = ["RemotePath", "is_remote", "is_url", "kind", "listing", "place", "put
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 CHUNK = 2**20
 LOCAL = ("file", "local")
-# Each of these puts an object all at once, or not at all; others get a temporary file that is renamed.
+# These write an object atomically; others get a temporary file that is renamed.
 ATOMIC = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a", "tos"})
 _SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
@@ -43,7 +43,7 @@ class RemotePath(_LocalPath):
 
 
 def is_remote(path: Path | None) -> bool:
-    """Tell a URL from the path of a file."""
+    """Tell whether a path is a URL."""
     return isinstance(path, RemotePath)
 
 
@@ -76,14 +76,14 @@ def _check_scheme(scheme: str) -> None:
     try:
         get_filesystem_class(scheme)
     except ValueError as error:
-        raise UsageError(f"{scheme}:// is an unknown URL scheme: write ./ before a folder's name") from error
+        raise UsageError(f"unknown URL scheme {scheme}://: write ./ before the name of a folder") from error
     except ImportError as error:
         extra = install(_EXTRAS[scheme]) if scheme in _EXTRAS else _in_one_line(error)
         raise UsageError(f"{scheme}:// needs a package that is not installed: {extra}") from error
 
 
 def place(path: Path) -> str:
-    """Return one text for all spellings of a URL."""
+    """Return the same text for all spellings of a URL."""
     scheme, *rest = path.parts
     name = scheme.rstrip(":")
     same = RemotePath(scheme.replace(name, _SAME.get(name, name)))
@@ -91,16 +91,16 @@ def place(path: Path) -> str:
 
 
 def kind(path: Path) -> str | None:
-    """Return "file", "folder", or None where there is nothing; raises UsageError where it cannot be told."""
+    """Return "file", "folder", or None where there is nothing; raises UsageError where the store does not say."""
     with _told(UsageError, f"cannot look at {path}"):
         store, key = _store(path)
         return _kind(store, key)
 
 
 def listing(folder: Path) -> list[tuple[str, str]]:
-    """Return what is in a folder, by name, and whether it is a "file" or a "folder"; nothing where there is none.
+    """Return the names in a folder, each with its kind, "file" or "folder"; nothing for a missing one.
 
-    Raises UsageError where it cannot be told.
+    Raises UsageError where the store does not say.
     """
     with _told(UsageError, f"cannot look into the folder {folder}"):
         store, key = _store(folder)
@@ -127,7 +127,7 @@ def read(path: Path, most: int | None = None) -> bytes:
 
 
 def _at_most(file: Any, most: int) -> bytes:
-    """Read up to ``most`` bytes of what may bring fewer at a time than it is asked for."""
+    """Read up to ``most`` bytes of a file that may return fewer at a time than it is asked for."""
     content = bytearray()
     while len(content) < most and (part := file.read(min(CHUNK, most - len(content)))):
         content += part
@@ -136,10 +136,10 @@ def _at_most(file: Any, most: int) -> bytes:
 
 @contextmanager
 def putting(path: Path, content: bytes, *, overwrite: bool = True) -> Iterator[None]:
-    """Put a file all at once when the block ends well.
+    """Write a file atomically when the block succeeds.
 
     Raises:
-        OutputError: the place refuses, or, without ``overwrite``, there is a file by now.
+        OutputError: the store refuses, or, without ``overwrite``, the file exists by now.
     """
     yield
     with _told(OutputError, f"cannot write {path}"):
@@ -168,7 +168,7 @@ def _put_and_rename(store: Any, key: str, content: bytes) -> None:
 
 
 def _store(path: Path) -> tuple[Any, str]:
-    """Return fsspec's file system for a path, and what it calls the path there."""
+    """Return fsspec's file system for a path, and the path's name in it."""
     from fsspec.core import url_to_fs
 
     store, key = url_to_fs(place(path))
@@ -188,7 +188,7 @@ def _kind_of(entry: dict[str, Any]) -> str:
 
 @contextmanager
 def _told(raised: type[DiffmatteError], beginning: str) -> Iterator[None]:
-    """Tell whatever a store raises, which may be any class of its own, in one sentence."""
+    """Turn whatever a store raises, which may be a class of its own, into one sentence."""
     try:
         yield
     except (DiffmatteError, MemoryError):
@@ -201,7 +201,7 @@ def _in_one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, NotImplementedError):
-        return "this kind of place is read only"
-    if isinstance(error, FileNotFoundError) and " " not in str(error):  # no more than the name
+        return "this file system is read-only"
+    if isinstance(error, FileNotFoundError) and " " not in str(error):  # just the name
         return "there is no such file"
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

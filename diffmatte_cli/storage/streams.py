@@ -1,4 +1,4 @@
-"""Standard input and output as places for pictures, refused where they are none. Standard library only."""
+"""Check that standard input and output can carry an image. Standard library only."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ __all__ = ["check_input", "check_output"]
 
 
 def check_input() -> None:
-    """Raise UsageError where standard input brings no picture: closed, or somebody's keyboard."""
+    """Raise UsageError where standard input is closed or a keyboard."""
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("nothing is piped into standard input (-): pipe a picture in, or name a file")
+        raise UsageError("nothing is piped into standard input (-): pipe an image in, or name a file")
 
 
 def check_output() -> None:
-    """Raise UsageError where standard output takes no picture: closed, or a terminal, which would show it as text."""
-    if sys.stdout.name == os.devnull:  # as ``app.main`` puts it in a closed one's place
-        raise UsageError("standard output is closed: name a file with -o, or pipe it on")
+    """Raise UsageError where standard output is closed or a terminal, which would show the image as text."""
+    if sys.stdout.name == os.devnull:  # which ``app.main`` puts in place of a closed one
+        raise UsageError("standard output is closed: name a file, or pipe it on", "output")
     if sys.stdout.isatty():
-        raise UsageError("standard output is a terminal, which shows no pictures: name a file with -o, or pipe it on")
+        raise UsageError("standard output is a terminal, which shows no images: name a file, or pipe it on", "output")

@@ -10,23 +10,23 @@ from typing import Any
 from ..errors import ImageError, UsageError
 from .remotes import is_remote, read
 
-__all__ = ["TABLES", "Row", "read_table"]
+__all__ = ["TABLES", "TableRow", "read_table"]
 
 TABLES = (".csv", ".jsonl")
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
 def read_table(
     path: Path, role: str, check_head: Callable[[Sequence[str]], None] | None = None
-) -> Iterator[tuple[int, Row | str]]:
-    """Yield the number of each row's line and its values by column, or a sentence that says why it is none.
+) -> Iterator[tuple[int, TableRow | str]]:
+    """Yield each row's line number and its values by column, or a sentence on why it has none.
 
-    ``role`` is what messages call the table. ``check_head`` is given the column names of a CSV, which is then read
-    strictly; otherwise what a killed program has left of a row counts, too.
+    ``role`` is what messages call the table. ``check_head`` gets the column names of a CSV, which is then read
+    strictly; otherwise a row that a killed program left unfinished counts, too.
 
     Raises:
-        UsageError: the file cannot be read, or is no CSV.
+        UsageError: the file cannot be read, or is not CSV.
     """
     if path.suffix.lower() not in TABLES:
         raise UsageError(f"the {role} {path} must end in {' or '.join(TABLES)}")
@@ -45,12 +45,12 @@ def read_table(
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"cannot read the {role} {path}: {reason}") from error
     except csv.Error as error:
-        raise UsageError(f"the {role} {path} is no CSV: {error}") from error
+        raise UsageError(f"the {role} {path} is not CSV: {error}") from error
 
 
-def _object(line: str) -> Row | str:
+def _object(line: str) -> TableRow | str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        return f"it is no JSON ({error})"
-    return row if isinstance(row, dict) else "it is no JSON object"
+        return f"it is not JSON ({error})"
+    return row if isinstance(row, dict) else "it is not a JSON object"

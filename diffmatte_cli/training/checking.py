@@ -93,7 +93,6 @@ def check_data(sources: Sequence[Source], remembered: Path | None = None, progre
 
 def _examined(sources: Sequence[Source], progress: bool) -> Iterator[tuple[Source, list[str]]]:
     pool = ThreadPoolExecutor()
-    # Around all threads at once: Pillow's limit and Python's warnings are the whole process's.
     with tolerant_pillow():
         try:
             results = zip(sources, pool.map(_problems, sources), strict=True)

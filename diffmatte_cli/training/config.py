@@ -136,7 +136,7 @@ class TrainConfig:
     """A whole training run."""
 
     model: ModelConfig
-    data: DataConfig
+    data: DataConfig = field(default_factory=DataConfig)
     loss: LossWeights = field(default_factory=LossWeights)
     initial: InitialConfig = field(default_factory=InitialConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -203,7 +203,7 @@ def _change(tables: dict[str, Any], change: str) -> None:
     place, is_set, value = change.partition("=")
     table, dot, key = place.strip().partition(".")
     if not (is_set and dot and key) or not isinstance(tables.get(table, {}), dict):
-        raise UsageError(f"--set {change} is not TABLE.KEY=VALUE, as in --set model.schedule=cosine")
+        raise UsageError(f"{change} is not TABLE.KEY=VALUE, as in model.schedule=cosine", "changes")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:

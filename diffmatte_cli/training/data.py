@@ -1,14 +1,17 @@
 """Micro-batches for the loop, and pictures with ground truth for validation."""
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event as SharedEvent
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import TrainingError
 from ..imaging.read import read_grey, read_image
 from ..priors.colours import colour_priors
+from ..process.threads import one_thread
 from ..stopping import SIGNALS, signals_handled
 from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_sources, list_validation
@@ -44,6 +48,7 @@ __all__ = [
 # (seed, index, crop) -> one sample's layers.
 Compose = Callable[[int, int, int], Layers]
 Pair = tuple[str, NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]
+Flag = threading.Event | SharedEvent
 # Validation pictures that are made: drawn, or of rendered subjects, of which every twelfth is held out.
 DRAWN, RENDERED = MADE
 HELD_OUT = 12
@@ -118,7 +123,7 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
 
 def batches(
     config: TrainConfig, source: Compose, first: int, device: torch.device, share: Share | None = None
-) -> Iterator[Batch]:
+) -> Generator[Batch]:
     """Yield this process's micro-batches from step ``first`` to the run's last, on a device.
 
     On the CPU a step's samples are the same however the run was interrupted before it, and however many
@@ -126,9 +131,11 @@ def batches(
     device finishes its batches itself.
     """
     priors, workers = config.model.priors, config.data.workers
-    samples = _MicroBatches(config, source, first, share or Share(), device.type == "cpu")
+    ended: Flag = get_context("spawn").Event() if workers else threading.Event()
+    samples = _MicroBatches(config, source, first, share or Share(), device.type == "cpu", ended)
     loader = DataLoader(
         samples,
+        sampler=takewhile(lambda _: not ended.is_set(), range(len(samples))),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=2 if workers else None,
@@ -136,14 +143,32 @@ def batches(
         worker_init_fn=_ignore_endings,
     )
     with signals_handled(signal.SIG_IGN):  # which workers begin with
-        made: Any = iter(loader)
-    try:
+        made = _collected(iter(loader), ended)
+    with closing(made):
         for batch in made:
             if isinstance(batch, Exception):
                 raise batch
             yield _finished(batch.to(device), priors) if isinstance(batch, Stack) else batch
+
+
+def _collected(loading: Any, ended: Flag) -> Generator[Any]:
+    """Yield what a loader makes; closed before its end, take what it was asked for already, and ask for no more.
+
+    Otherwise a worker might end while a thread of its own sends a batch: Python stops that thread within torch's code,
+    which then aborts the process.
+    """
+    try:
+        for item in loading:
+            try:
+                yield item
+            except GeneratorExit:
+                ended.set()
+                with suppress(RuntimeError):  # a worker was killed
+                    for _ in loading:
+                        pass
+                raise
     finally:
-        made = None  # sends the workers home, however long a traceback holds on to this frame
+        del loading  # sends the workers home, however long a traceback holds on to this frame
 
 
 def _ignore_endings(_: int = 0) -> None:
@@ -152,29 +177,32 @@ def _ignore_endings(_: int = 0) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-class _MicroBatches(Dataset["Stack | Batch | Exception"]):
-    """A process's micro-batches for the steps that are left.
+class _MicroBatches(Dataset["Stack | Batch | Exception | None"]):
+    """A process's micro-batches for the steps that are left; once ``ended`` is set, nothing.
 
     What goes wrong is returned, to be raised by the parent: raised in a worker it would be a traceback's text, and its
     frames would keep the workers from being sent home.
     """
 
-    def __init__(self, config: TrainConfig, source: Compose, first: int, share: Share, finished: bool) -> None:
+    def __init__(
+        self, config: TrainConfig, source: Compose, first: int, share: Share, finished: bool, ended: Flag
+    ) -> None:
         self.config, self.source, self.first, self.share, self.finished = config, source, first, share, finished
+        self.ended = ended
 
     def __len__(self) -> int:
         return (self.config.optimiser.steps - self.first) * self.share.parts
 
-    def __getitem__(self, item: int) -> Stack | Batch | Exception:
+    def __getitem__(self, item: int) -> Stack | Batch | Exception | None:
         try:
-            return self._made(item)
+            return None if self.ended.is_set() else self._made(item)
         except Exception as error:
             return error
 
     def _made(self, item: int) -> Stack | Batch:
         config, (step, part) = self.config, divmod(item, self.share.parts)
         stage = config.stage(self.first + step)
-        with _one_thread():
+        with one_thread():  # workers share the cores, and sums may depend on how they are split
             indices = self.share.indices(stage.first_sample, stage.batch, part)
             samples = stack([self.source(config.run.seed, index, stage.crop) for index in indices])
             return _finished(samples, config.model.priors) if self.finished else samples
@@ -188,19 +216,6 @@ def _finished(samples: Stack, priors: bool) -> Batch:
     size = 1 if image.device.type == "cpu" else len(image)
     pairs = zip(torch.split(image, size), torch.split(trimap, size), strict=True)
     return Batch(image, trimap, alpha, torch.cat([colour_priors(*pair).planes(*pair) for pair in pairs]))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep to one thread for a while: workers share the cores, and sums may depend on how they are split."""
-    threads = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads[0])
-        torch.set_num_threads(threads[1])
 
 
 def read_validation(config: DataConfig) -> list[Pair]:
@@ -242,7 +257,7 @@ def read_validation(config: DataConfig) -> list[Pair]:
 
 
 def _made_pair(assets: Assets, name: str, number: int) -> Pair:
-    with _one_thread():
+    with one_thread():
         image, trimap, alpha = finish(stack([compose(assets, MADE_SEED, number, MADE_SIZE)]))
     levels = (trimap[0, 0] * 255).ceil().to(torch.uint8).numpy()
     pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

@@ -2,8 +2,9 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..inference.matter import compute_alike
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..storage.atomic import staged_file
-from .config import DataConfig, OptimiserConfig, TrainConfig
+from .config import OptimiserConfig, TrainConfig
 from .data import Batch, batches, composer, read_validation
 from .groups import parameter_groups
 from .initialisation import initialise_encoder
@@ -108,13 +109,13 @@ class Trainer:
         """Go on from the folder's checkpoint, exactly as if there had been no interruption."""
         path = self.folder / CHECKPOINT
         if not path.is_file():
-            raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from: leave out --resume")
+            raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from", "resume")
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             config = state["config"]
         except Exception as error:  # torch raises nearly every kind on damaged files
             raise TrainingError(f"{path} is damaged ({type(error).__name__}): start the run again") from error
-        if changed := _differences(_completed(config), self.config.plain()):
+        if changed := _differences(_completed(config, self.config), self.config.plain()):
             raise UsageError(
                 f"{path} was made with another configuration ({', '.join(changed)}): use that one, or another folder"
             )
@@ -125,9 +126,13 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train to the last step, or until ``stopping`` says so."""
+        materials = composer(self.config.data)
+        with closing(batches(self.config, materials, self.step, self.processes.device, self.share)) as source:
+            return self._run(source)
+
+    def _run(self, source: Iterator[Batch]) -> Outcome:
         config, steps, is_main = self.config, self.config.optimiser.steps, self.processes.is_main
         pairs = read_validation(config.data)
-        source = batches(config, composer(config.data), self.step, self.processes.device, self.share)
         objective = self.processes.wrap(self.objective)
         log = Log(self.folder, self.step, config.run.tensorboard) if is_main else None
         saved = time.monotonic()
@@ -181,15 +186,15 @@ class Trainer:
     def _gradients(self, objective: nn.Module, parts: tuple[Batch, ...]) -> Terms:
         """Work on a step's micro-batches one after another; return their mean terms."""
         stage, alignment = self.config.stage(self.step), self.config.alignment(self.step)
-        scales, seed = self._scales(parts, stage.batch), self.config.run.seed
+        scales, seed, drops = self._scales(parts, stage.batch), self.config.run.seed, self.model.encoder.drops
         found = []
         for number, batch in enumerate(parts):
             indices = self.share.indices(stage.first_sample, stage.batch, number)
-            draws = draw(alignment, stage.crop, seed, self.step, indices, self.model.drops).to(self.processes.device)
+            draws = draw(alignment, stage.crop, seed, self.step, indices, drops).to(self.processes.device)
             with self.processes.alone(objective, number < len(parts) - 1):
                 terms = objective(*batch, draws, alignment, scales)
                 loss = total_loss(terms, self.config.loss) / len(parts)
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
             found.append({name: term.detach() for name, term in terms.items()})
         return {name: torch.stack([terms[name] for terms in found]).mean() for name in found[0]}
 
@@ -236,10 +241,10 @@ class Trainer:
             write_model(path, self.average, self.config.notes | progress, "fp16")
 
 
-def _completed(tables: dict[str, Any]) -> dict[str, Any]:
-    """Give an older checkpoint's tables the keys that came later, with their defaults, which change nothing."""
-    later: dict[str, Any] = {"data": asdict(DataConfig()), "optimiser": asdict(OptimiserConfig())}
-    return {name: later.get(name, {}) | table for name, table in tables.items()}
+def _completed(theirs: dict[str, Any], ours: TrainConfig) -> dict[str, Any]:
+    """Give an older checkpoint's tables the keys that came later: the variant's, and defaults that change nothing."""
+    later = TrainConfig(ours.model).plain()
+    return {name: later.get(name, {}) | table for name, table in theirs.items()}
 
 
 def _differences(theirs: dict[str, Any], ours: dict[str, Any], within: str = "") -> list[str]:

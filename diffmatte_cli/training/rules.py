@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ..model.checkpoint import RESERVED, WIDEST_DECODER
+from ..model.encoders.base import encoder_class
 from ..settings import MOST_STEPS as MOST_SAMPLING_STEPS
 from ..settings import MOST_THREADS, SCHEDULE_NAMES
 from .objective import ALIGNMENTS
@@ -71,7 +72,7 @@ def _optimiser_rules(config: "TrainConfig") -> Iterator[Rule]:
     yield 0 < options.learning_rate < math.inf, "learning_rate must be positive"
     yield 0 < options.layer_decay <= 1, "layer_decay must be in (0, 1]"
     yield 0 <= options.encoder_rate <= 1, "encoder_rate must be in [0, 1]"
-    has_blocks = options.layer_decay == 1 or config.model.encoder == "vit"
+    has_blocks = options.layer_decay == 1 or encoder_class(config.model.encoder).depth > 0
     yield has_blocks, f"layer_decay is for the blocks of a ViT, which {config.model.variant} does not have"
     yield 0 <= options.weight_decay < math.inf, "weight_decay must be at least 0"
     yield options.warmup >= 0, "warmup must be at least 0"

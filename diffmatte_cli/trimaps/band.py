@@ -12,9 +12,9 @@ _MOST_PIXELS = 2000
 
 @dataclass(frozen=True)
 class Band:
-    """How wide the unknown region becomes on the subject's side and outside it.
+    """Hold the width of the unknown region inside the subject and outside it.
 
-    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the picture's longer side.
+    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the image's longer side.
     """
 
     erode: int | None = None
@@ -23,13 +23,15 @@ class Band:
 
     def __post_init__(self) -> None:
         """Refuse widths that make no sense."""
-        for name, pixels in (("--erode", self.erode), ("--dilate", self.dilate)):
+        for name, pixels in (("erode", self.erode), ("dilate", self.dilate)):
             if pixels is not None and not 0 <= pixels <= _MOST_PIXELS:
-                raise UsageError(f"{name} must be from 0 to {_MOST_PIXELS} pixels, not {pixels}")
+                raise UsageError(f"the width to {name} must be from 0 to {_MOST_PIXELS} pixels, not {pixels}", name)
         if self.percent is not None and not 0 < self.percent <= 50:
-            raise UsageError(f"--band must be above 0 and at most 50 percent, not {self.percent:g}")
+            raise UsageError(f"the band must be above 0 and at most 50 percent, not {self.percent:g}", "band")
         if self.percent is not None and (self.erode is not None or self.dilate is not None):
-            raise UsageError("--band gives both sides their width: leave it out, or --erode and --dilate")
+            raise UsageError(
+                "a band gives both sides their width: leave it out, or their own", "band", "erode", "dilate"
+            )
 
     def pixels(self, height: int, width: int) -> tuple[int, int]:
         """Return the widths inside and outside, in pixels."""

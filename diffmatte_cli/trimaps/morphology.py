@@ -1,20 +1,21 @@
-"""Discs around pixels: what lies within so many pixels of a mask."""
+"""Dilate and erode masks by discs."""
 
 from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["grown", "shrunk"]
+__all__ = ["dilate", "erode"]
 
 Mask = NDArray[np.bool_]
 
 
-def grown(mask: Mask, radius: int) -> Mask:
+def dilate(mask: Mask, radius: int) -> Mask:
     """Return the pixels at most ``radius`` (Euclidean, at least 0) from one of ``mask`` [H, W].
 
     Exact, in time that grows with the radius: distances along rows first, then a row's worth of discs at a time.
     """
+    # SciPy and OpenCV, whose distances would do, come with extras alone; Pillow's filters are square.
     if radius == 0:
         return mask.copy()
     along = _distance_in_row(mask, radius)
@@ -27,9 +28,9 @@ def grown(mask: Mask, radius: int) -> Mask:
     return near
 
 
-def shrunk(mask: Mask, radius: int) -> Mask:
+def erode(mask: Mask, radius: int) -> Mask:
     """Return the pixels of ``mask`` [H, W] that are more than ``radius`` from any other; the border is no edge."""
-    return ~grown(~mask, radius)
+    return ~dilate(~mask, radius)
 
 
 def _distance_in_row(mask: Mask, most: int) -> NDArray[np.int32]:

@@ -1,4 +1,4 @@
-"""Read meaning into trimaps as people draw them: classes, size, and signs of a mistake."""
+"""Interpret trimaps as people draw them: classes, size, and signs of a mistake."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,38 +10,33 @@ from ..errors import ImageError
 from ..imaging.orientation import orient, swaps_sides
 
 if TYPE_CHECKING:
-    from ..imaging.read import Grey, Photo
+    from ..imaging.read import ColourImage, GreyImage
 
-__all__ = [
-    "BACKGROUND",
-    "FOREGROUND",
-    "UNKNOWN",
-    "Finding",
-    "diagnose",
-    "fit_to_photo",
-    "main_grey",
-    "parse_trimap",
-    "unknown_share",
-]
+__all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
+__all__ += ["diagnose", "fit_to_image", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
 
-_NEAR = 5 / 255  # levels this close to black, white or the map's own grey are as drawn
+_NEAR = 5 / 255  # levels this close to black, white or the trimap's own grey are as drawn
 # Pixels of any other level are the edges of an honest trimap, brushed softly or stored as JPEG, unless they are
-# this share of the picture and this share of all that is neither black nor white.
+# this share of the image and this share of all that is neither black nor white.
 _IN_BETWEEN_OF_ALL, _IN_BETWEEN_OF_GREY = 0.01, 0.4
-_INVERTED_BORDER = 0.7  # share of the picture's border that is foreground
+_INVERTED_BORDER = 0.7  # share of the image's border that is foreground
 
 
 def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Sort grey levels [H, W] in [0, 1] into background 0, unknown 128 and foreground 255, uint8 [H, W].
+    """Classify grey levels [H, W] in [0, 1] as background 0, unknown 128 and foreground 255, uint8 [H, W].
 
     Below 10 % is background, above 90 % foreground, the rest unknown.
     """
-    trimap = np.full(levels.shape, UNKNOWN, np.uint8)
-    trimap[levels < np.float32(_BACKGROUND_BELOW)] = BACKGROUND
-    trimap[levels > np.float32(_FOREGROUND_ABOVE)] = FOREGROUND
+    return trimap_of(levels > np.float32(_FOREGROUND_ABOVE), levels < np.float32(_BACKGROUND_BELOW))
+
+
+def trimap_of(foreground: NDArray[np.bool_], background: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the trimap of what is known, two masks [H, W]; the rest is unknown."""
+    trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
+    trimap[foreground], trimap[background] = FOREGROUND, BACKGROUND
     return trimap
 
 
@@ -50,41 +45,36 @@ def unknown_share(trimap: NDArray[np.uint8]) -> float:
     return float((trimap == UNKNOWN).mean())
 
 
-def fit_to_photo(trimap: "Grey", photo: "Photo") -> NDArray[np.float32]:
+def fit_to_image(trimap: "GreyImage", image: "ColourImage") -> NDArray[np.float32]:
     """Return the trimap's levels [H, W] in the upright photograph's size.
 
-    A trimap drawn on the unrotated pixels of a photograph whose EXIF orientation swaps the sides is
-    recognised by its size and turned along. One whose own EXIF orientation was only copied from the
-    photograph, so that obeying it would spoil the fit, is taken as it is stored. Orientations that keep the
-    size cannot be told apart.
+    A trimap drawn on the unrotated pixels of a photograph whose EXIF orientation swaps the sides is recognised by its
+    size and turned along. One whose own EXIF orientation was only copied from the photograph, so that obeying it would
+    spoil the fit, is taken as it is stored. Orientations that keep the size cannot be told apart.
 
     Raises:
         ImageError: no reading fits; the message names both sizes.
     """
-    size = photo.pixels.shape[:2]
-    if trimap.levels.shape == size:
+    (rows, columns), (height, width) = trimap.levels.shape, image.pixels.shape[:2]
+    if (rows, columns) == (height, width):
         return trimap.levels
-    swapped = trimap.levels.shape == size[::-1]
+    swapped = (columns, rows) == (height, width)
     if swapped and swaps_sides(trimap.orientation):
         return orient(trimap.levels, _INVERSE[trimap.orientation])
-    if swapped and swaps_sides(photo.orientation):
-        return orient(trimap.levels, photo.orientation)
-    raise _size_error(trimap.levels.shape, size)
+    if swapped and swaps_sides(image.orientation):
+        return orient(trimap.levels, image.orientation)
+    raise ImageError(
+        f"the trimap is {columns}x{rows} but the photograph is {width}x{height}: paint the trimap over the photograph"
+        " at its full size, or scale the trimap to that size without smoothing"
+    )
 
 
 _INVERSE = {5: 5, 6: 8, 7: 7, 8: 6}
 
 
-def _size_error(trimap: tuple[int, ...], photo: tuple[int, ...]) -> ImageError:
-    return ImageError(
-        f"the trimap is {trimap[1]}x{trimap[0]} but the photograph is {photo[1]}x{photo[0]}: paint the trimap"
-        " over the photograph at its full size, or scale the trimap to that size without smoothing"
-    )
-
-
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a trimap: ``code`` for programs, ``text`` a sentence, ``mended`` where that was possible."""
+    """Hold something wrong with a trimap: ``code`` for programs, a sentence as ``text``, whether it was ``mended``."""
 
     code: str
     text: str
@@ -92,41 +82,30 @@ class Finding:
 
 
 def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[Finding]:
-    """List what looks wrong with a trimap from its levels [H, W] in [0, 1] and the classes made of it."""
+    """List what looks wrong with a trimap by its levels [H, W] in [0, 1] and its classes."""
     of_all, of_grey = _in_between_shares(levels)
-    findings = [
-        (
-            _looks_inverted(trimap),
-            "inverted",
-            "the trimap looks inverted, white around black: white must be the subject, black the background",
-        ),
-        (
-            not (trimap == UNKNOWN).any(),
-            "no-unknown",
-            "the trimap has no unknown (grey) region, so there is nothing to compute but a raw prediction",
-        ),
-        (
-            not (trimap == FOREGROUND).any(),
-            "no-foreground",
-            "the trimap has no known foreground (white): paint some of the subject's inside white",
-        ),
-        (
-            not (trimap == BACKGROUND).any(),
-            "no-background",
-            "the trimap has no known background (black): paint what surely is not the subject black",
-        ),
-        (
-            of_all > _IN_BETWEEN_OF_ALL and of_grey > _IN_BETWEEN_OF_GREY,
-            "in-between",
-            f"{of_all:.0%} of the trimap's pixels are neither black, white nor one grey (below 10 % counts as"
-            " background, above 90 % as foreground): is it a matte, or blurred, or full of noise?",
-        ),
-    ]
-    return [Finding(code, text) for found, code, text in findings if found]
+    is_found = {
+        "inverted": _looks_inverted(trimap),
+        "no-unknown": not (trimap == UNKNOWN).any(),
+        "no-foreground": not (trimap == FOREGROUND).any(),
+        "no-background": not (trimap == BACKGROUND).any(),
+        "in-between": of_all > _IN_BETWEEN_OF_ALL and of_grey > _IN_BETWEEN_OF_GREY,
+    }
+    return [Finding(code, text.format(of_all)) for code, text in _SENTENCES.items() if is_found[code]]
+
+
+_SENTENCES = {
+    "inverted": "the trimap looks inverted, white around black: white must be the subject, black the background",
+    "no-unknown": "the trimap has no unknown (grey) region, so there is nothing to compute but a raw prediction",
+    "no-foreground": "the trimap has no known foreground (white): paint some of the subject's inside white",
+    "no-background": "the trimap has no known background (black): paint what surely is not the subject black",
+    "in-between": "{:.0%} of the trimap's pixels are neither black, white nor one grey (below 10 % counts as"
+    " background, above 90 % as foreground): is it a matte, or blurred, or full of noise?",
+}
 
 
 def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
-    """Suspect inversion if foreground covers the border and background lies rather within than along it."""
+    """Suspect inversion where foreground covers the border and more background lies within than along it."""
     border = np.concatenate([trimap[0], trimap[-1], trimap[1:-1, 0], trimap[1:-1, -1]])
     within = float((trimap == BACKGROUND).mean())
     along = float((border == BACKGROUND).mean())
@@ -134,16 +113,15 @@ def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
 
 
 def main_grey(levels: NDArray[np.float32]) -> float:
-    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; the middle without one."""
+    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; 0.5 without any."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.5
-    histogram = np.bincount(np.rint(middle * np.float32(255)).astype(np.intp), minlength=256)
-    return float(histogram.argmax() / 255)
+    return float(np.bincount(np.rint(middle * np.float32(255)).astype(np.intp)).argmax() / 255)
 
 
 def _in_between_shares(levels: NDArray[np.float32]) -> tuple[float, float]:
-    """Count levels far from black, white and the grey used most; give their share of all and of the greys."""
+    """Return the share of levels far from black, white and the main grey, of all pixels and of the grey ones."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""The tables of a weights file, read and checked: what a model is, and where its weights may be got.
+"""Read and check the tables of a weights file: what a model is, and where its weights are.
 
 Adding a model is adding a table. Standard library only.
 """
@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Published figures after ``steps`` steps: SAD in thousands, MSE times 1000, Grad and Conn."""
+    """Hold published figures after ``steps`` steps: SAD in thousands, MSE times 1000, Grad and Conn."""
 
     data: str
     steps: int
@@ -35,11 +35,10 @@ class Metrics:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """One table of a weights file.
+    """Hold one table of a weights file.
 
-    ``bundled`` is a file inside the package; ``repo``, ``revision`` (a commit), ``filename``,
-    ``sha256`` and ``size`` (bytes) pin one on the Hub; with neither, ``upstream`` links to the
-    authors' own file, which has to be imported.
+    ``bundled`` is a file inside the package; ``repo``, ``revision`` (a commit), ``filename``, ``sha256`` and ``size``
+    (bytes) pin one on the Hub; with neither, ``upstream`` links to the authors' own file, which has to be imported.
     """
 
     name: str
@@ -61,7 +60,7 @@ class WeightsRecord:
 def read_records(path: Path, origin: str = "") -> dict[str, WeightsRecord]:
     """Read and check a weights file's tables; raises UsageError that names table and key.
 
-    ``origin`` says in the message where the path came from.
+    ``origin`` says in messages where the path came from.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -99,14 +98,13 @@ def _record(place: str, name: str, table: object) -> WeightsRecord:
 
 
 def _checked(place: str, kind: type, table: object, without: str = "") -> dict[str, Any]:
-    """Check one table's keys and values against a record's fields."""
+    """Check a table's keys and values against a record's fields."""
     if not isinstance(table, dict):
         raise UsageError(f"{place} must be a table of keys and values")
     known = {field.name: field for field in fields(kind) if field.name != without}
     if unknown := sorted(table.keys() - known.keys()):
         raise UsageError(f"{place} has an unknown key {unknown[0]!r}: use some of {', '.join(known)}")
-    needed = [name for name, field in known.items() if field.default is MISSING]
-    if missing := [name for name in needed if name not in table]:
+    if missing := [name for name, field in known.items() if field.default is MISSING and name not in table]:
         raise UsageError(f"{place} lacks the key {missing[0]!r}")
     for key, value in table.items():
         is_right, expected = _RULES[key]
@@ -116,7 +114,7 @@ def _checked(place: str, kind: type, table: object, without: str = "") -> dict[s
 
 
 def _check_origin(place: str, record: WeightsRecord) -> None:
-    """Check that a record says where its file is, in one way."""
+    """Check that a record says in exactly one way where its file is."""
     pin = {key: getattr(record, key) for key in ("repo", "revision", "filename", "sha256", "size")}
     given = {key for key, value in pin.items() if value is not None}
     if record.bundled is not None:
@@ -136,7 +134,7 @@ def _text(pattern: str) -> Callable[[object], bool]:
 
 
 def check_name(name: str, place: str) -> None:
-    """Raise UsageError, which begins with the place, for what cannot be a model's name: it is a folder's, too."""
+    """Raise UsageError, which begins with ``place``, for what cannot be a model's name, which names a folder, too."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"{place}: a model's name may hold letters, digits, '.', '_' and '-' only")
 
@@ -155,35 +153,25 @@ def _figure(value: object) -> bool:
 
 
 def _inside(value: object) -> bool:
-    """Tell a safetensors file's path inside a repository from one that leads out of it."""
+    """Tell whether a value is the path of a safetensors file that stays inside its repository."""
     if not isinstance(value, str) or "\\" in value or not value.endswith(".safetensors"):
         return False
     path = PurePosixPath(value)
     return not path.is_absolute() and ".." not in path.parts and str(path) == value
 
 
-_LINE = (_text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*"), "one line of text")
-_NUMBER = (_figure, "a number that is not negative")
-_COUNT = (_whole, "a whole number above 0")
-_RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+_Rule = tuple[Callable[[object], bool], str]
+_LINE: _Rule = (_text(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*"), "one line of text")
+_RULES: Mapping[str, _Rule] = {
+    **dict.fromkeys(("licence", "trained_on", "note", "data", "source"), _LINE),
+    **dict.fromkeys(("size", "parameters", "steps"), (_whole, "a whole number above 0")),
+    **dict.fromkeys(("sad", "mse", "grad", "conn"), (_figure, "a number that is not negative")),
     "variant": (lambda value: isinstance(value, str) and value in VARIANTS, f"one of {', '.join(VARIANTS)}"),
-    "licence": _LINE,
-    "trained_on": _LINE,
     "bundled": (_text(r"[\w.-]+\.safetensors"), "the name of a safetensors file"),
     "repo": (_text(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"), "OWNER/REPO"),
     "revision": (_text(r"[0-9a-f]{40}"), "a commit, 40 hex digits"),
     "filename": (_inside, "the path of a safetensors file inside the repository"),
     "sha256": (_text(r"[0-9a-f]{64}"), "64 hex digits in lower case"),
-    "size": _COUNT,
-    "parameters": _COUNT,
     "upstream": (_text(r"https?://\S+"), "a link"),
-    "note": _LINE,
     "metrics": (lambda value: isinstance(value, list), "a list of tables"),
-    "data": _LINE,
-    "steps": _COUNT,
-    "sad": _NUMBER,
-    "mse": _NUMBER,
-    "grad": _NUMBER,
-    "conn": _NUMBER,
-    "source": _LINE,
 }

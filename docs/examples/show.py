@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from diffmatte_cli import load_model
-from diffmatte_cli.composition.foreground import cutout
+from diffmatte_cli.composition.background import cutout
+from diffmatte_cli.composition.foreground import estimate_foreground
 from diffmatte_cli.imaging.read import read_grey, read_image
 from diffmatte_cli.trimaps.trimap import parse_trimap
 
@@ -22,7 +23,7 @@ def main() -> None:
     image = read_image(HERE / "fluff.jpg").pixels
     trimap = parse_trimap(read_grey(HERE / "fluff_trimap.png").levels)
     alpha = load_model("tiny").matte(image, trimap)
-    subject = Image.fromarray(cutout(image, alpha))
+    subject = Image.fromarray(cutout(estimate_foreground(image, alpha), alpha, 8, premultiplied=False))
     page = Image.new("RGBA", subject.size, PAPER)
     page.alpha_composite(subject)
     tiles = [Image.fromarray(image), Image.fromarray(trimap), Image.fromarray(np.uint8(np.rint(255 * alpha))), page]

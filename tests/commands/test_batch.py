@@ -328,7 +328,7 @@ def _meanwhile(action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "words"), [("out/a_alpha.png", "a link leads it out of out"), ("steps/a", "it holds other files by now")]
+    ("link", "words"), [("out/a_alpha.png", "a symlink leads out of out"), ("steps/a", "it holds other files by now")]
 )
 def test_links_that_come_after_the_plan_are_not_followed_out(
     link: str, words: str, monkeypatch: pytest.MonkeyPatch

@@ -252,7 +252,7 @@ def test_missing_trimaps_stop_everything(extra: tuple[str, ...]) -> None:
     ("arguments", "words"),
     [
         ((), "no input given"),
-        (("photos",), "no --trimap given"),
+        (("photos",), "no trimap given"),
         (("none.png", "--trimap", "trimaps/a.png"), "none.png does not exist"),
         (("photos", "--trimap", "trimaps/a.png"), "one trimap, trimaps/a.png, for 2 photographs"),
         (("-", "--trimap", "-"), "cannot bring both"),

@@ -234,7 +234,7 @@ def test_options_that_would_change_nothing_are_refused(arguments: list[str], say
 def test_without_the_extra_two_metrics_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("diffmatte_cli.extras.find_spec", lambda _: None)
     line = _error(_run("pred", "gt", "--trimap", "trimap"), 2)
-    assert "pip install 'diffmatte[eval]', or leave them out with --metrics sad,mse" in line
+    assert "pip install 'diffmatte[eval]', or score by sad,mse alone (--metrics)" in line
     given = ("pred", "gt", "--trimap", "trimap", "--metrics", "sad,mse")
     assert _run(*given).exit_code == 0
     assert "--plots needs an extra: pip install 'diffmatte[eval]'" in _error(_run(*given, "--plots", "plots"), 2)

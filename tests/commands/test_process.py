@@ -21,7 +21,7 @@ from diffmatte_cli.commands.app import main
 try:
     main()
 finally:
-    print(sorted({"torch", "numpy", "PIL", "huggingface_hub", "tqdm"} & set(sys.modules)), file=sys.stderr)
+    print(sorted({"torch", "numpy", "PIL", "huggingface_hub.hf_api", "tqdm"} & set(sys.modules)), file=sys.stderr)
 """
 
 

@@ -198,11 +198,17 @@ def test_a_pipe_into_a_folder() -> None:
     [
         (("mask.png",), "Missing option '-o'"),
         (("-o", "out.png"), "Missing argument"),
-        (("mask.png", "-o", "out.png", "--band", "2", "--erode", "3"), "--band gives both sides their width"),
-        (("mask.png", "-o", "out.png", "--band", "2", "--dilate", "0"), "--band gives both sides their width"),
-        (("mask.png", "-o", "out.png", "--band", "0"), "--band must be above 0 and at most 50 percent, not 0"),
+        (("mask.png", "-o", "out.png", "--band", "2", "--erode", "3"), "a band gives both sides their width"),
+        (("mask.png", "-o", "out.png", "--band", "2", "--dilate", "0"), "a band gives both sides their width"),
+        (
+            ("mask.png", "-o", "out.png", "--band", "0"),
+            "the band must be above 0 and at most 50 percent, not 0 (--band)",
+        ),
         (("mask.png", "-o", "out.png", "--band", "nan"), "not nan"),
-        (("mask.png", "-o", "out.png", "--erode", "-1"), "--erode must be from 0 to 2000 pixels, not -1"),
+        (
+            ("mask.png", "-o", "out.png", "--erode", "-1"),
+            "the width to erode must be from 0 to 2000 pixels, not -1 (--erode)",
+        ),
         (("mask.png", "-o", "out.png", "--erode", "1.5"), "Invalid value for '--erode'"),
         (("mask.png", "-o", "out.jpg"), "must end in one of .png, .tif, .tiff, .webp"),
         (("mask.png", "-o", "out"), "cannot tell the format of the result out"),

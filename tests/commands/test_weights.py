@@ -100,7 +100,7 @@ USAGE = {
     "ending": (("x.pth", "--model", "vits", "-o", "x.pt"), "must end in .safetensors"),
     "no folder": (("x.pth", "--model", "vits", "-o", "none/x.safetensors"), "folder of the result none/x.safetensors"),
     "itself": (("w.safetensors", "--model", "vits", "-o", "w.safetensors"), "would replace the checkpoint"),
-    "dtype": (("x.pth", "--model", "vits", "-o", "x.safetensors", "--dtype", "int8"), "--dtype must be one of fp32"),
+    "dtype": (("x.pth", "--model", "vits", "-o", "x.safetensors", "--dtype", "int8"), "the dtype must be one of fp32"),
     "no output": (("x.pth", "--model", "vits"), "Missing option '-o'"),
 }
 

@@ -1,6 +1,8 @@
 """Reading every usual kind of picture, refusing the unusual in one sentence."""
 
 import struct
+import threading
+import warnings
 import zlib
 from pathlib import Path
 
@@ -265,9 +267,9 @@ def test_truncated_pictures_are_refused(ending: str, share: float, tmp_path: Pat
 
 NO_PICTURES = {
     "empty": (b"", "the file is empty"),
-    "text": (b"hello, world\n" * 20, "not a picture"),
+    "text": (b"hello, world\n" * 20, "not an image"),
     "signature alone": (b"\x89PNG\r\n\x1a\n", "cannot read"),
-    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     "bomb": (_png(60_000, 60_000, 8, 2, b"\0"), "more than 400 million pixels"),
     "bomb below Pillow's error": (_png(21_000, 21_000, 8, 0, b"\0"), "more than 400 million pixels"),
     "missing rows": (_png(200, 200, 8, 2, b"\0" * 50), "cannot read"),
@@ -302,6 +304,30 @@ def test_a_large_but_honest_header_is_no_bomb(monkeypatch: pytest.MonkeyPatch, t
     path = _saved(tmp_path / "x.png", Image.fromarray(COLOUR))
     assert read_image(path).pixels.shape == (HEIGHT, WIDTH, 3)
     assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_two_threads_that_read_at_once_share_pillows_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that comes first leaves first: the other still reads, and leaves all as it was found."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    before, inside, leave = list(warnings.filters), threading.Event(), threading.Event()
+    seen = []
+
+    def second() -> None:
+        with opening.tolerant_pillow():
+            inside.set()
+            leave.wait(60)
+            warnings.warn("hidden", stacklevel=1)
+            seen.append(Image.MAX_IMAGE_PIXELS)
+
+    thread = threading.Thread(target=second)
+    with opening.tolerant_pillow():
+        thread.start()
+        assert inside.wait(60)
+    leave.set()
+    thread.join()
+    assert seen == [opening.MAX_PIXELS]
+    assert Image.MAX_IMAGE_PIXELS == 10
+    assert warnings.filters == before
 
 
 def test_a_photograph_is_at_most_400_megapixels() -> None:

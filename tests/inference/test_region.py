@@ -1,7 +1,7 @@
 """The fast decoder against the plain one: equal numbers wherever alpha is wanted, in any tiling."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import pytest
@@ -255,4 +255,4 @@ def test_half_precision_does_not_overflow_the_prior_tokens() -> None:
     stage = encoder.layers[0]
     x, regions = torch.full((1, 272, 272, 96), 3.0), torch.ones(1, 3, 272, 272)
     with torch.no_grad(), torch.autocast("cpu", torch.float16):
-        assert torch.isfinite(stage(x, regions)).all()
+        assert torch.isfinite(stage(x, regions, repeat(None))).all()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffmatte_cli.model.decoder import Decoder, time_embedding
-from diffmatte_cli.model.diffmatte import pad, pad_amounts
+from diffmatte_cli.model.diffmatte import pad, padded_size
 
 
 @pytest.mark.parametrize(("stride", "feature_side"), [(16, 4), (32, 2)])
@@ -37,18 +37,18 @@ def test_time_embedding_has_cosines_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "added"), [((96, 128), (0, 0)), ((96, 140), (32, 20)), ((1, 1), (31, 31)), ((100, 64), (28, 32))]
+    ("size", "grown"), [((96, 128), (96, 128)), ((96, 140), (128, 160)), ((1, 1), (32, 32)), ((100, 64), (128, 96))]
 )
-def test_both_sides_grow_once_one_is_off(size: tuple[int, int], added: tuple[int, int]) -> None:
-    assert pad_amounts(*size) == added
-    padded = pad(torch.ones(1, 1, *size), added)
-    assert padded.shape[-2:] == (size[0] + added[0], size[1] + added[1])
-    assert padded.sum() == size[0] * size[1]
+def test_both_sides_grow_once_one_is_off(size: tuple[int, int], grown: tuple[int, int]) -> None:
+    assert padded_size(*size) == grown
+    padded = pad(torch.ones(1, 1, *size), grown)
+    assert padded.shape[-2:] == grown
+    assert padded.sum() == padded[..., : size[0], : size[1]].sum() == size[0] * size[1]
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_padded_sides_are_multiples_of_32_and_grow_together(height: int, width: int) -> None:
-    down, right = pad_amounts(height, width)
+    down, right = (padded - side for padded, side in zip(padded_size(height, width), (height, width), strict=True))
     assert (height + down) % 32 == (width + right) % 32 == 0
     assert (down == 0) == (right == 0) == (height % 32 == width % 32 == 0)
-    assert max(down, right) <= 32
+    assert 0 <= min(down, right) <= max(down, right) <= 32

@@ -18,13 +18,16 @@ from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.encoders import attention
 from diffmatte_cli.model.encoders.attention import attend, from_windows, to_windows
+from diffmatte_cli.model.encoders.base import encoder_class
+from diffmatte_cli.model.encoders.efficientnet import Depthwise
 from diffmatte_cli.model.encoders.resnet import SpectralNorm
-from diffmatte_cli.model.encoders.swin import Encoder as SwinEncoder
+from diffmatte_cli.model.encoders.swin import Swin
 
-PUBLISHED = [name for name in VARIANTS if name != "tiny"]
 # Of the published numbers' own distance from double precision, with room for another order of summation.
 TOLERANCE = {"vit": 6e-5, "resnet": 1e-4, "swin": 2e-5}
+PUBLISHED = [name for name, config in VARIANTS.items() if config.encoder in TOLERANCE]
 CPU = torch.device("cpu")
+SMALL_SWIN = replace(VARIANTS["swint"], feature_channels=96)
 
 
 @pytest.mark.parametrize("variant", PUBLISHED)
@@ -57,10 +60,78 @@ def test_every_parameter_of_a_variant_gets_a_gradient(variant: str) -> None:
     for parameter in model.parameters():  # some start at zero, and would hold back the gradient of others
         if parameter.ndim == 1:
             nn.init.normal_(parameter, 0.5, 0.1)
-    condition = model.condition(*conditioned(model))
-    x_0 = model.decode(torch.randn(2, 1, 64, 64), torch.rand(2), condition, model.encode(condition))
+    condition, nothing_dropped = model.condition(*conditioned(model)), torch.ones(2, model.encoder.drops)
+    features = model.encode(condition, nothing_dropped)
+    x_0 = model.decode(torch.randn(2, 1, 64, 64), torch.rand(2), condition, features)
     x_0.square().sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_encoder_says_what_it_needs(variant: str) -> None:
+    config = VARIANTS[variant]
+    encoder = encoder_class(config.encoder)
+    assert config.feature_stride % encoder.shallow_stride == encoder.halo % encoder.shallow_stride == 0
+    assert encoder.bytes_per_pixel > 0
+    assert (encoder.attention_bytes(config, 64, 96) > 0) == config.global_attention
+
+
+@pytest.mark.parametrize("rows", [32, 64, 96])
+@pytest.mark.parametrize("variant", ["tiny", "lite"])
+def test_strips_give_what_the_whole_picture_gives(variant: str, rows: int) -> None:
+    model = published_matter(variant).model
+    image, trimap = (x[:1] for x in conditioned(model, 224))
+    condition = model.condition(image, trimap)
+    with torch.no_grad():
+        strips = model.encode_in_strips(
+            lambda seen: replace(condition, encoder_input=condition.encoder_input[..., seen, :]), 224, rows
+        )
+        torch.testing.assert_close(strips, model.encode(condition), rtol=0, atol=1e-4)
+
+
+def test_the_halo_of_lite_is_what_its_first_layers_see() -> None:
+    """33 pixels before and 26 beyond the 8 of a position; strips begin at whole positions."""
+    encoder = published_matter("lite").model.encoder
+    x = torch.randn(1, 13, 160, 160, requires_grad=True)
+    encoder.shallow(x)[..., 10, :].square().sum().backward()
+    rows = x.grad.abs().amax((0, 1, 3)).nonzero().flatten()
+    assert (rows[0], rows[-1]) == (80 - 33, 80 + 33)
+    assert encoder.halo >= 33
+    assert encoder.halo % encoder.shallow_stride == 0
+
+
+def test_depthwise_convolutions_that_bfloat16_is_slow_at_train_in_float32() -> None:
+    """Those that halve the size or are wider than 3; all are in bfloat16 where nothing learns."""
+    model, seen = published_matter("lite").model.requires_grad_(True), []
+    for module in model.encoder.modules():
+        if isinstance(module, Depthwise):
+            module.register_forward_hook(
+                lambda layer, _, out: seen.append((layer.stride[0], layer.kernel_size[0], out))
+            )
+    x = torch.randn(2, 13, 64, 64)
+    plain = model.encoder(x)
+    assert len(seen) == 15
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.encoder(x)
+        assert [out.dtype == torch.float32 for *_, out in seen] == [step > 1 or side > 3 for step, side, _ in seen]
+        assert {out.dtype for *_, out in seen} == {torch.float32, torch.bfloat16}
+        seen.clear()
+        with torch.no_grad():
+            model.encoder(x)
+        assert {out.dtype for *_, out in seen} == {torch.bfloat16}
+    assert (mixed - plain).norm() < 0.05 * plain.norm()
+    assert all(p.dtype == torch.float32 for p in model.encoder.parameters())
+
+
+def test_a_depthwise_convolution_in_float32_is_the_same_within_autocast() -> None:
+    layer, x, slopes = Depthwise(8, 5, 2), torch.randn(2, 8, 16, 16).bfloat16(), []
+    for enabled in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled):
+            y = layer(x if enabled else x.float())
+        slopes.append(torch.autograd.grad(y.square().sum(), layer.weight)[0])
+        assert y.shape == (2, 8, 8, 8)
+    assert torch.equal(*slopes)
 
 
 @pytest.mark.parametrize("width", [16, 24, 32, 48])
@@ -187,32 +258,35 @@ def test_folding_keeps_the_answer_and_files_keep_the_parts(tmp_path: Path) -> No
 
 
 def test_stochastic_depth_rises_over_the_blocks_and_ends_with_training() -> None:
-    encoder = SwinEncoder(6, 96)
+    encoder = Swin(SMALL_SWIN)
     rates = [block.drop_rate for stage in encoder.layers for block in stage.blocks]
     assert rates == pytest.approx(np.linspace(0, 0.3, 12))
-    torch.manual_seed(0)
-    update = encoder.layers[3].blocks[1]._drop(torch.ones(4000, 1, 1, 1), 0)
+    draws = torch.rand(4000, generator=torch.Generator().manual_seed(0))
+    update = encoder.layers[3].blocks[1].dropped(torch.ones(4000, 1, 1, 1), draws)
     assert update.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert update.mean() == pytest.approx(1, abs=0.05)
-    assert torch.equal(encoder.eval().layers[3].blocks[1]._drop(update, 0), update)
+    x = torch.randn(1, 6, 64, 64)
+    assert not torch.equal(encoder(x), encoder(x))
+    encoder.eval()
+    assert torch.equal(encoder(x), encoder(x))
 
 
 def test_stochastic_depth_goes_by_each_samples_own_numbers() -> None:
     """A sample's feature does not depend on who else is in the batch."""
-    encoder, x = SwinEncoder(6, 96).train(), torch.randn(3, 6, 64, 64)
+    encoder, x = Swin(SMALL_SWIN).train(), torch.randn(3, 6, 64, 64)
     draws = torch.rand(3, encoder.drops, generator=torch.Generator().manual_seed(1))
     features = []
     for chosen in (slice(0, 3), slice(1, 2)):
-        encoder.use_drops(draws[chosen])
+        encoder.draws = draws[chosen]
         features.append(encoder(x[chosen]))
     torch.testing.assert_close(features[0][1:2], features[1])
-    encoder.use_drops(1 - draws[1:2])
+    encoder.draws = 1 - draws[1:2]
     assert not torch.allclose(encoder(x[1:2]), features[1])
 
 
 def test_an_absent_region_gives_a_token_all_the_same() -> None:
     torch.manual_seed(0)
-    encoder = SwinEncoder(6, 96).eval()
+    encoder = Swin(SMALL_SWIN).eval()
     x = torch.randn(1, 6, 64, 64)
     x[:, 3:] = 0
     x[:, 4] = 1  # all unknown

@@ -99,10 +99,10 @@ def test_what_does_not_fit_together_is_told_before_any_work(matter: fakes.FakeMa
     text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "x.%d.png", code=2).stderr
     assert "the trimap in/matte_2.png does not exist, and in/shot.0002.png needs it" in text
     assert "is no frame" in _matte("cat.png", "--trimap", "in/matte_%d.png", code=2).stderr
-    assert "name it with -o" in _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", code=2).stderr
+    assert "name one (--output)" in _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", code=2).stderr
     Path("in/matte_2.png").write_bytes(Path("in/matte_1.png").read_bytes())
     text = _matte("cat.png", "--trimap", "cat_trimap.png", "-o", "x.%d.png", code=2).stderr
-    assert "-o x.%d.png is for frames of a sequence, and cat.png is none" in text
+    assert "the results x.%d.png are for frames of a sequence, and cat.png is none (-o)" in text
     text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "none/x.%d.png", code=2).stderr
     assert text.count("does not exist: make it first") == 1
     assert not list(Path().glob("x.*"))

@@ -1,6 +1,8 @@
 """The documents say what the program does, and their lines run."""
 
+import ast
 import importlib.util
+import pkgutil
 import re
 import shlex
 from dataclasses import fields, is_dataclass
@@ -24,6 +26,8 @@ from diffmatte_cli.weights.records import WeightsRecord
 from diffmatte_cli.weights.store import Store
 
 PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
+SCRIPTS = sorted(ROOT.glob("docs/**/*.py"))
+TABLES = [table for table in fields(TrainConfig) if is_dataclass(table.type)]
 
 
 def text_of(*names: str) -> str:
@@ -98,6 +102,42 @@ def test_commands_in_the_pages_exist(page: Path) -> None:
             assert option in help_text, line
 
 
+def test_names_of_the_code_exist() -> None:
+    """Written from the package on; a name that begins with a point is beside the one before it."""
+    for package in ("cv2", "accelerate"):
+        pytest.importorskip(package, reason="some names need the [train] extra")
+    last = ""
+    for name in re.findall(r"`([a-z]\w*(?:\.\w+)+|\.\w+)`", text_of("docs/how-it-works.md")):
+        last = last.rpartition(".")[0] + name if name.startswith(".") else name
+        pkgutil.resolve_name(f"diffmatte_cli.{last}")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_import_what_exists(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("diffmatte_cli"):
+            if ".training" in str(node.module):
+                pytest.importorskip("cv2", reason="training needs the [train] extra")
+            for alias in node.names:
+                pkgutil.resolve_name(f"{node.module}:{alias.name}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_files_and_tests_in_the_pages_exist(page: Path) -> None:
+    text = page.read_text()
+    for name in re.findall(r"\b(?:docs|tests)/[\w/]+\.(?:py|toml|jpg|png)\b", text):
+        assert (ROOT / name).is_file(), name
+    for name, chosen in re.findall(r"pytest (?:-\S+ )*(tests/\w+\.py)(?: -s)? -k (\w+)", text):
+        assert re.search(rf"def test_\w*{chosen}", (ROOT / name).read_text()), chosen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_training_keys_in_the_pages_exist(page: Path) -> None:
+    known = {table.name: {key.name for key in fields(table.type)} for table in TABLES}
+    for table, key in re.findall(rf"\b({'|'.join(known)})\.(\w+) ?=", page.read_text()):
+        assert key in known[table], f"{key} of [{table}]"
+
+
 @pytest.mark.parametrize("record", Store().records().values(), ids=lambda record: record.name)
 def test_the_table_of_models_is_that_of_the_records(record: WeightsRecord) -> None:
     page = text_of("docs/weights.md")
@@ -135,9 +175,9 @@ def test_every_alignment_is_documented(alignment: str) -> None:
 
 
 def test_every_training_key_is_documented() -> None:
-    page = text_of("docs/training.md")
-    for table in fields(TrainConfig):
-        if is_dataclass(table.type) and table.name != "model":
-            assert f"`[{table.name}]`" in page
-            for key in fields(table.type):
-                assert f"`{key.name}`" in page, f"{key.name} of [{table.name}]"
+    page, name, rows = text_of("docs/training.md"), "", {}
+    for first, second in re.findall(r"^\| (`\[\w+\]`)? ?\| (`[\w`, ]+`) \|", page, re.MULTILINE):
+        name = first.strip("`[]") or name
+        rows.setdefault(name, []).extend(re.findall(r"\w+", second))
+    tables = {table.name: [key.name for key in fields(table.type)] for table in TABLES if table.name != "model"}
+    assert {name: sorted(keys) for name, keys in rows.items()} == {name: sorted(keys) for name, keys in tables.items()}

@@ -19,7 +19,7 @@ from diffmatte_cli.composition.background import cutout
 from diffmatte_cli.composition.foreground import estimate_foreground
 from diffmatte_cli.imaging.formats import WRITERS
 from diffmatte_cli.imaging.read import read_grey
-from diffmatte_cli.review import cutting, pictures
+from diffmatte_cli.review import cutting, images
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def test_colours_are_those_of_the_subject_however_they_are_stored(
     cutout = ("--cutout", "--format", form, "--exr-space", space, *settings)
     _matte("photos", "--trimap", "trimaps", "-o", "mattes", *cutout)
     (entry,) = review.find_entries(Path("mattes"), [Path("r.jsonl")]).entries
-    seen = pictures.see(entry)
+    seen = images.read_images(entry)
     assert seen.alpha is not None
     assert seen.colour is not None
     some = seen.alpha > 0.25
@@ -145,7 +145,7 @@ def test_results_alone_are_white_and_what_would_bring_more_is_said() -> None:
     assert np.array_equal(shown[..., 3], ALPHA)
     assert (shown[..., :3][ALPHA > 0] > 250).all()
     assert page.facts[0]["white"]
-    assert page.about["order"] == "share half transparent (of the picture)"
+    assert page.about["order"] == "share half transparent (of the image)"
 
 
 @pytest.mark.parametrize("suffix", ["_alpha.tif", "_alpha.webp", "_cutout.png", "_cutout.tif", "_cutout.webp"])
@@ -474,7 +474,7 @@ def test_our_own_page_is_replaced_unless_it_is_to_stay() -> None:
     old = Path("review.html").read_bytes()
     result = fakes.run("review", "mattes", "--no-overwrite")
     assert (result.exit_code, Path("review.html").read_bytes()) == (2, old)
-    assert "--no-overwrite keeps it" in result.stderr
+    assert "and is to be kept (--no-overwrite)" in result.stderr
     make_results("b")
     assert page_of("mattes").names == ["a", "b"]
 
@@ -493,15 +493,15 @@ def test_what_ends_it_leaves_nothing(error: type[BaseException], monkeypatch: py
     make_results("a", "b")
     page_of("mattes")
     before = Path("review.html").read_bytes()
-    real, calls = review.page.see, []
+    real, calls = review.page.read_images, []
 
-    def see(entry: review.Entry) -> object:
+    def read_images(entry: review.Entry) -> object:
         calls.append(entry)
         if len(calls) == 2:
             raise error
         return real(entry)
 
-    monkeypatch.setattr(review.page, "see", see)
+    monkeypatch.setattr(review.page, "read_images", read_images)
     result = fakes.run("review", "mattes")
     assert (result.exit_code, len(calls)) == (130 if error is KeyboardInterrupt else 0, 2)
     assert Path("review.html").read_bytes() == before

@@ -15,7 +15,7 @@ from support import fakes
 from typer.testing import Result
 
 from diffmatte_cli.errors import ImageError, OutputError, UsageError
-from diffmatte_cli.imaging.folders import pictures_in
+from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.planning.jobs import Request, plan
 from diffmatte_cli.storage.paths import Place, below, location
@@ -137,7 +137,7 @@ def test_places_are_mixed(photographs: str, trimap: str, output: str, matter: fa
     _matte("matte", photographs, "--trimap", trimap, "-o", output, "--report", "r.jsonl")
     rows = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
     assert sorted(row["output"] for row in rows) == [f"{output}/{name}_alpha.png" for name in NAMES]
-    assert sorted(place.path.name for place in pictures_in(Place(location(output)))) == [
+    assert sorted(place.path.name for place in images_in(Place(location(output)))) == [
         f"{name}_alpha.png" for name in NAMES
     ]
 
@@ -210,7 +210,7 @@ def test_results_in_each_others_or_in_inputs_places(stores: MemoryFileSystem) ->
 
 def test_what_is_there_is_kept_on_request(matter: fakes.FakeMatter, stores: MemoryFileSystem) -> None:
     stores.pipe_file("/out/b_alpha.png", b"mine")
-    words = "the result memory://out/b_alpha.png exists already, and --no-overwrite keeps it"
+    words = "the result memory://out/b_alpha.png exists already, and is to be kept (--no-overwrite)"
     assert words in _refusal(*FOLDER, "memory://out", "--no-overwrite")
     assert _found(stores, "out") == ["b_alpha.png"]
     with (
@@ -235,13 +235,16 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("nowhere://a/b.png",), "nowhere:// is an unknown URL scheme"),
+        (("nowhere://a/b.png",), "unknown URL scheme nowhere://"),
         (("memory://in/none.png",), "the photograph memory://in/none.png does not exist"),
         (
             ("memory://in/photos/a.png", "--report", "memory://r.csv"),
             "the report memory://r.csv must be a file on this",
         ),
-        (("memory://in/photos/a.png", "--dump-steps", "memory://d"), "--dump-steps memory://d is no folder on this"),
+        (
+            ("memory://in/photos/a.png", "--dump-steps", "memory://d"),
+            "memory://d has to be on this machine (--dump-steps)",
+        ),
         (("s3://bucket/a.png",), "s3:// needs a package that is not installed: pip install 'diffmatte[s3]'"),
         (("box://bucket/a.png",), "box:// needs a package that is not installed: Please install boxfs"),
     ],

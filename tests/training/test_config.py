@@ -32,9 +32,14 @@ def test_the_rate_warms_up_and_falls_in_stages() -> None:
         ("crop = 64", 'crop = 64\n        recipe = "own"', "recipe must be one of drawn, paper"),
         ("crop = 64", 'crop = 64\n        recipe = "paper"', "needs foregrounds and backgrounds"),
         ("crop = 64", 'crop = 64\n        foregrounds = "fg"', 'for recipe = "paper"'),
+        ("crop = 64", "crop = 64\n        rendered_share = 1.1", "rendered_share must be in [0, 1]"),
+        ("crop = 64", "crop = 64\n        procedural_share = -0.1", "procedural_share and rendered_share must be in"),
         ("log_every = 1", "accumulate = 3", "divide batch"),
         ("log_every = 1", "tensorboard = 1", "tensorboard in [run] cannot be"),
         ("warmup = 2", "layer_decay = 0.0", "layer_decay must be in (0, 1]"),
+        ("warmup = 2", "encoder_rate = -0.1", "encoder_rate must be in [0, 1]"),
+        ("warmup = 2", "encoder_rate = 1.5", "encoder_rate must be in [0, 1]"),
+        ("warmup = 2", "encoder_rate = true", "encoder_rate in [optimiser] cannot be"),
         ("warmup = 2", "learning_rate = nan", "learning_rate in [optimiser] cannot be"),
         ("warmup = 2", "warmup = -1", "warmup must be at least 0"),
         ("warmup = 2", "layer_decay = 0.5", "layer_decay is for the blocks of a ViT"),
@@ -98,9 +103,22 @@ def test_the_papers_rows_are_as_printed(name: str) -> None:
 
 def test_every_shipped_configuration_is_known() -> None:
     shipped = {path.relative_to(TRAINING).as_posix() for path in TRAINING.rglob("*.toml")}
-    assert shipped == {"tiny.toml", "ablation.toml", *(f"paper/{name}.toml" for name in PAPER)}
+    assert shipped == {"tiny.toml", "lite.toml", "ablation.toml", *(f"paper/{name}.toml" for name in PAPER)}
     for name in shipped:
         read_config(TRAINING / name)
+
+
+def test_rendered_validation_needs_rendered_pictures(config_file: Path) -> None:
+    with pytest.raises(UsageError, match='validation = "rendered" needs rendered'):
+        read_config(config_file, ["data.validation=rendered"])
+    assert read_config(config_file, ["data.validation=rendered", "data.rendered=r"]).data.rendered == "r"
+
+
+def test_the_papers_recipe_has_no_rendered_pictures(config_file: Path) -> None:
+    paper = ["data.recipe=paper", "data.foregrounds=fg", "data.mattes="]
+    assert read_config(config_file, paper).data.recipe == "paper"
+    with pytest.raises(UsageError, match="neither mattes nor rendered"):
+        read_config(config_file, [*paper, "data.rendered=r"])
 
 
 def test_times_of_an_epoch_are_rounded_once() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,21 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 
 import cv2
 
+from diffmatte_cli.errors import TrainingError
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.training.config import DataConfig, OptimiserConfig, RunConfig, TrainConfig
-from diffmatte_cli.training.data import Batch, Share, batches, read_validation
+from diffmatte_cli.training.data import (
+    Batch,
+    Share,
+    batches,
+    check_materials,
+    composer,
+    read_materials,
+    read_validation,
+)
+from diffmatte_cli.training.synthesis import composition, surfaces
 from diffmatte_cli.training.synthesis.camera import AS_IS, NO_CAMERA, Camera, Tint, draw_camera, draw_tint, pack
-from diffmatte_cli.training.synthesis.composition import MARGIN, compose
+from diffmatte_cli.training.synthesis.composition import MARGIN, compose, draw_foreground
 from diffmatte_cli.training.synthesis.finishing import Stack, finish, stack
 from diffmatte_cli.training.synthesis.jpeg import compress
 from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
@@ -185,6 +196,31 @@ def test_trimaps_vary_and_tell_the_truth() -> None:
     assert sum(share == pytest.approx(usual) for share in shares) > 12
 
 
+def test_trimaps_are_as_wide_as_rough_masks_make_them() -> None:
+    """Around a straight edge: 25 pixels as test sets have them, at times up to 120, at times by hand."""
+    alpha = np.tile(np.repeat(np.float32([0, 1]), 200), (400, 1))
+    trimaps = [make_trimap(np.random.default_rng(seed), alpha) == 128 for seed in range(200)]
+    straight = [unknown for unknown in trimaps if (unknown == unknown[200]).all()]
+    widths = np.array([unknown[200].sum() for unknown in straight])
+    assert 0.1 < 1 - len(straight) / 200 < 0.25
+    assert 0.25 < (widths == 24).mean() < 0.6
+    assert 0.1 < (widths > 30).mean() < 0.3
+    assert 90 < widths.max() <= 120
+
+
+def test_prints_have_two_colours_and_hard_edges() -> None:
+    base = np.full((128, 128, 3), 0.5, np.float32)
+    prints = [surfaces._printed(np.random.default_rng(seed), base) for seed in range(30)]
+    for printed in prints:
+        assert printed.dtype == np.float32
+        assert 0 <= printed.min() <= printed.max() <= 1
+    # How far each pixel is on the way from the base to the print.
+    ways = [np.abs(printed - base).max(axis=2) for printed in prints]
+    ways = [way / way.max() for way in ways if way.max() > 0]
+    assert len(ways) > 25
+    assert np.mean([(way < 0.01).mean() + (way > 0.99).mean() for way in ways]) > 0.7
+
+
 def test_cutouts_keep_colour_and_density(assets: Assets) -> None:
     for path in assets.mattes:
         colours, alpha = place_cutout(np.random.default_rng(2), path, 96)
@@ -287,14 +323,116 @@ def test_scenery_is_drawn_where_there_are_no_photographs() -> None:
     assert sample.back.std() > 1
 
 
-def test_drawn_validation_is_the_same_every_time() -> None:
-    first, again = (read_validation("drawn", 2) for _ in range(2))
+@pytest.fixture
+def rendered(tmp_path: Path, assets: Assets) -> DataConfig:
+    """Photographs, and 25 rendered discs in shades of their own."""
+    disc = cv2.GaussianBlur(cv2.circle(np.zeros((200, 160), np.uint8), (80, 100), 60, 255, -1), (0, 0), 3)
+    for number in range(25):
+        green = np.full((200, 160, 3), (20, 100 + 4 * number, 30), np.uint8)
+        Image.fromarray(np.dstack([green, disc])).save(tmp_path / f"subject{number:02}.png")
+    return DataConfig(
+        backgrounds=str(assets.backgrounds[0].parent),
+        rendered=str(tmp_path),
+        rendered_share=1,
+        validation="rendered",
+        validation_limit=4,
+    )
+
+
+@pytest.mark.parametrize("kind", ["drawn", "rendered"])
+def test_validation_pictures_that_are_made_are_the_same_every_time(kind: str, rendered: DataConfig) -> None:
+    first, again = (read_validation(replace(rendered, validation=kind, validation_limit=2)) for _ in range(2))
+    assert len(first) == 2
     for (name, *ours), (_, *theirs) in zip(first, again, strict=True):
         assert all((a == b).all() for a, b in zip(ours, theirs, strict=True))
         image, trimap, alpha = ours
         assert image.shape == (320, 320, 3)
         assert set(np.unique(trimap)) <= {0, 128, 255}
         assert 0 < alpha.mean() < 1, name
+
+
+def test_one_rendered_picture_in_twelve_is_held_out(rendered: DataConfig) -> None:
+    held_out = ["subject00", "subject12", "subject24"]
+    assert [name for name, *_ in read_validation(rendered)] == held_out
+    assert [name for name, *_ in read_validation(replace(rendered, validation_limit=2))] == held_out[:2]
+    shown = [path.stem for path in read_materials(rendered).rendered]
+    assert shown == [f"subject{number:02}" for number in range(25) if number % 12]
+    # With another validation all are shown.
+    for validation in ("", "drawn"):
+        assert len(read_materials(replace(rendered, validation=validation)).rendered) == 25
+
+
+@pytest.mark.parametrize("spoilt", ["held out", "shown"])
+def test_samples_and_validation_never_open_each_others_subjects(spoilt: str, rendered: DataConfig) -> None:
+    """What cannot be read is told when it is opened."""
+    for path in Path(rendered.rendered).iterdir():
+        if (path.stem in ("subject00", "subject12", "subject24")) == (spoilt == "held out"):
+            path.write_text("no picture")
+    source = composer(rendered)
+    if spoilt == "shown":
+        assert len(read_validation(rendered)) == 3
+        with pytest.raises(TrainingError, match="cannot be read"):
+            source(1, 0, 64)
+    else:
+        for index in range(60):
+            assert (source(1, index, 64).trimap == 128).any()
+        with pytest.raises(TrainingError, match=r"subject00\.png cannot be read"):
+            read_validation(rendered)
+
+
+@pytest.mark.parametrize("name", ["subject12", "subject13"])
+def test_rendered_pictures_are_looked_through_held_out_or_not(name: str, rendered: DataConfig, tmp_path: Path) -> None:
+    check_materials(rendered, tmp_path / "checked.json", progress=False)
+    Image.new("RGBA", (40, 40), (1, 2, 3, 255)).save(tmp_path / f"{name}.png")
+    with pytest.raises(TrainingError, match=rf"{name}\.png is opaque everywhere"):
+        check_materials(rendered, tmp_path / "checked.json", progress=False)
+
+
+@pytest.mark.parametrize("size", [80, 300])
+def test_rendered_subjects_are_shown_up_to_their_own_size(size: int, tmp_path: Path) -> None:
+    """From half of it, or from where all of the picture is as large as the crop, to a tenth more."""
+    path, own = tmp_path / "disc.png", np.zeros((200, 160), np.uint8)
+    own = cv2.GaussianBlur(cv2.circle(own, (80, 100), 20, 255, -1), (0, 0), 3)
+    Image.fromarray(np.dstack([np.full((200, 160, 3), 90, np.uint8), own])).save(path)
+    scales = []
+    for seed in range(150):
+        _, alpha = place_cutout(np.random.default_rng(seed), path, size, own_size=True)
+        if not alpha[[0, -1]].any() and not alpha[:, [0, -1]].any():  # none of it is cut off
+            scales.append((alpha.sum() / (own / 255).sum()) ** 0.5)
+    assert len(scales) > 40
+    assert min(scales) == pytest.approx(min(0.5, size / 200), rel=0.1)
+    assert max(scales) == pytest.approx(1.1, rel=0.1)
+    # Others go by the size of the crop alone.
+    _, alpha = place_cutout(np.random.default_rng(0), path, 800)
+    assert (alpha.sum() / (own / 255).sum()) ** 0.5 > 0.69 * 800 / 200
+
+
+def test_a_share_of_foregrounds_is_rendered(
+    rendered: DataConfig, assets: Assets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the rest ``procedural_share`` is drawn."""
+    placed: list[tuple[Path, bool]] = []
+
+    def place(rng: np.random.Generator, path: Path, size: int, own_size: bool) -> tuple[np.ndarray, np.ndarray]:
+        placed.append((path, own_size))
+        return place_cutout(rng, path, size, own_size)
+
+    monkeypatch.setattr(composition, "place_cutout", place)
+    texture, shown = np.full((64, 64, 3), 0.5, np.float32), read_materials(rendered).rendered
+    materials = replace(assets, procedural_share=0.25, rendered=shown, rendered_share=0.4)
+    for seed in range(200):
+        draw_foreground(np.random.default_rng(seed), materials, texture, 64)
+    subjects = [path for path, own_size in placed if own_size]
+    mattes = [path for path, own_size in placed if not own_size]
+    assert len(subjects) / 200 == pytest.approx(0.4, abs=0.1)
+    assert len(mattes) / 200 == pytest.approx(0.6 * 0.75, abs=0.1)
+    assert set(subjects) == set(shown)
+    assert set(mattes) == set(assets.mattes)
+    for share, count in ((1, 20), (0, 0)):
+        placed.clear()
+        for seed in range(20):
+            draw_foreground(np.random.default_rng(seed), replace(materials, rendered_share=share), texture, 64)
+        assert sum(own_size for _, own_size in placed) == count
 
 
 def test_the_margin_holds_the_usual_trimaps_kernel() -> None:

@@ -6,17 +6,18 @@ from torch.optim import AdamW
 
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
+from diffmatte_cli.model.encoders.base import encoder_class
 from diffmatte_cli.training.groups import parameter_groups
 
 TABLES = ("pos_embed", "rel_pos_h", "rel_pos_w", "relative_position_bias_table")
 
 
-def grouped(variant: str, layer_decay: float) -> dict[str, tuple[float, float]]:
-    """Return scale and weight decay of each parameter by its name."""
+def grouped(variant: str, layer_decay: float, encoder_rate: float = 1.0) -> dict[str, tuple[float, float]]:
+    """Return scale and weight decay of each parameter that learns by its name."""
     with torch.device("meta"):
         model = DiffMatte(VARIANTS[variant])
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    groups = parameter_groups(model, 0.1, layer_decay)
+    groups = parameter_groups(model, 0.1, layer_decay, encoder_rate)
+    names = {parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad}
     rows = [(names[p], (group["lr_scale"], group["weight_decay"])) for group in groups for p in group["params"]]
     assert sorted(name for name, _ in rows) == sorted(names.values())
     assert len({row for _, row in rows}) == len(groups)
@@ -32,7 +33,7 @@ def test_every_parameter_is_in_one_group_and_only_matrices_decay(variant: str, l
     decaying = {name for name, p in parameters.items() if p.ndim > 1 and not name.endswith(TABLES)}
     assert {name for name, (_, decay) in rows.items() if decay == 0.1} == decaying
     assert {decay for _, decay in rows.values()} == {0.0, 0.1}
-    if layer_decay == 1 or VARIANTS[variant].encoder != "vit":
+    if layer_decay == 1 or encoder_class(VARIANTS[variant].encoder).depth == 0:
         assert {scale for scale, _ in rows.values()} == {1.0}
 
 
@@ -57,6 +58,16 @@ def test_a_vit_learns_the_slower_the_nearer_to_the_picture(variant: str) -> None
         if name.startswith("encoder.blocks.") and ".residual." not in name:
             assert scale == 0.5 ** (12 - int(name.split(".")[2]))
     assert {scale for scale, _ in rows.values()} == {0.5**power for power in range(14)}
+
+
+@pytest.mark.parametrize("variant", ["lite", "vits"])
+def test_an_encoder_learns_at_a_rate_of_its_own(variant: str) -> None:
+    layer_decay = 0.5 if variant == "vits" else 1.0
+    plain, scaled, frozen = (grouped(variant, layer_decay, rate) for rate in (1.0, 0.25, 0.0))
+    assert plain.keys() == scaled.keys()
+    for name, (scale, decay) in plain.items():
+        assert scaled[name] == (scale * (0.25 if name.startswith("encoder.") else 1), decay), name
+    assert frozen == {name: row for name, row in plain.items() if name.startswith("decoder.")}
 
 
 def test_groups_are_few_in_a_fixed_order_and_the_optimiser_takes_them() -> None:

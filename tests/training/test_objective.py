@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from diffmatte_cli.diffusion.samplers import Diffusion, ddim
 from diffmatte_cli.training import objective
@@ -29,6 +30,54 @@ def test_losses_and_their_gradient_agree(case: str, golden: Path) -> None:
 def _losses(prediction: Tensor, target: Tensor, unknown: Tensor) -> dict[str, Tensor]:
     scales = scales_of(len(unknown), unknown.sum(), (1 - unknown).sum())
     return matting_losses(prediction, target, unknown, scales)
+
+
+def _blurred(x: Tensor) -> Tensor:
+    row = x.new_tensor([1, 4, 6, 4, 1]) / 16
+    return F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), torch.outer(row, row)[None, None])
+
+
+def _pyramid_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Compare Laplacian pyramids, each made by itself with the 5x5 kernel: five bands, the coarser the dearer."""
+    total = prediction.new_zeros(())
+    for level in range(5):
+        bands = []
+        for x in (prediction, target):
+            smaller = _blurred(x)[..., ::2, ::2]
+            spread = x.new_zeros(*x.shape[:2], 2 * smaller.shape[2], 2 * smaller.shape[3])
+            spread[..., ::2, ::2] = 4 * smaller
+            bands.append((smaller, x - _blurred(spread)[..., : x.shape[2], : x.shape[3]]))
+        (prediction, ours), (target, theirs) = bands
+        total = total + 2**level * F.l1_loss(ours, theirs)
+    return total / 5
+
+
+def _gradient_penalty(prediction: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Sum both directions' mean differences inside a mask, with 0.01 of our own slopes."""
+    rows = prediction.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])[None, None]
+    total = prediction.new_zeros(())
+    for kernel in (rows, rows.mT):
+        ours, theirs = (F.conv2d(x, kernel, padding=1) for x in (prediction, target))
+        total = total + ((ours - theirs).abs() * mask).mean() + 0.01 * (ours * mask).abs().mean()
+    return total
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 160), (65, 97), (75, 66), (63, 127)])
+def test_pyramid_and_slopes_are_those_of_convolutions(size: tuple[int, int]) -> None:
+    """In double precision, their gradients as well; of sides that are odd at every level, too."""
+    generator = torch.Generator().manual_seed(size[1])
+    prediction, target = (torch.randn(2, 1, *size, generator=generator, dtype=torch.float64) for _ in range(2))
+    unknown = (torch.rand(2, 1, *size, generator=generator) < 0.4).double()
+    prediction.requires_grad_()
+    terms, scale = _losses(prediction, target, unknown), 2 * 512**2 / unknown.sum()
+    expected = {
+        "laplacian": _pyramid_loss(prediction, target),
+        "gradient": scale * _gradient_penalty(prediction, target, unknown),
+    }
+    for name, value in expected.items():
+        slopes = [torch.autograd.grad(term, prediction)[0] for term in (terms[name], value)]
+        torch.testing.assert_close(terms[name], value, rtol=1e-12, atol=0)
+        torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-14)
 
 
 def test_an_empty_region_costs_nothing() -> None:

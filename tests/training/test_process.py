@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 from subprocess import PIPE
 
@@ -18,6 +19,7 @@ pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
 from diffmatte_cli.evaluation.metrics import sad
 from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 from diffmatte_cli.training.loop import CHECKPOINT
 
@@ -131,9 +133,10 @@ def test_processes_validate_what_is_saved(config_file: Path, data: Path, tmp_pat
     _finish(_command(config_file, tmp_path / "run", *options, program=TORCHRUN))
     rows = list(csv.DictReader((tmp_path / "run" / "validation.csv").read_text().splitlines()))
     matter = load_model(tmp_path / "run" / "weights.safetensors")
+    pairs = read_validation(DataConfig(validation="drawn", validation_limit=2))
     scores = [
         sad(matter.matte(image, trimap, steps=2, seed=number), truth, trimap)
-        for number, (_, image, trimap, truth) in enumerate(read_validation("drawn", 2))
+        for number, (_, image, trimap, truth) in enumerate(pairs)
     ]
     # The saved matrices are rounded to half precision.
     assert np.mean(scores) == pytest.approx(float(rows[-1]["sad"]), rel=2e-3)
@@ -152,6 +155,34 @@ def test_nohup_protects_a_run(config_file: Path, tmp_path: Path) -> None:
     assert len(_losses(run)) == 40
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no process groups there")
+def test_a_stopped_run_ends_its_worker_quietly(config_file: Path, tmp_path: Path) -> None:
+    """In the middle of the drawing, which takes longer than a step: what is begun is taken from the worker first."""
+    run = tmp_path / "run"
+    options = ["--set", "data.workers=1", "--set", "data.crop=96", "--set", "data.batch=8"]
+    options += ["--set", "optimiser.epochs=100000", "--set", "data.validation="]
+    command = _command(config_file, run, *options)
+    with start(*command, stderr=PIPE) as process:
+        wait_for((run / "losses.csv").exists, process)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=PATIENCE)
+        _wait_for_the_end(process.pid)
+    assert process.returncode == 128 + signal.SIGINT
+    assert text.splitlines() == ["", "stopping: what is being written is finished first; once more stops at once"]
+
+
+def _wait_for_the_end(group: int) -> None:
+    """Wait until the last process of a group is gone."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("some process of the run is still there")
+
+
 def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path, data: Path, tmp_path: Path) -> None:
     """A picture that was there when the data were looked through and is not when it is drawn from."""
     folder = tmp_path / "photos"
@@ -167,6 +198,14 @@ def test_an_error_in_a_worker_is_one_sentence_and_ends_the_run(config_file: Path
     assert text.count("\n") == 1
     assert "cannot be read" in text
     assert "Traceback" not in text
+
+
+def test_throughput_is_measured_without_data(tmp_path: Path) -> None:
+    """By the script beside the documents, where everything is drawn."""
+    config = tmp_path / "drawn.toml"
+    config.write_text('[model]\nvariant = "tiny"\n[data]\ncrop = 64\nbatch = 2\nworkers = 1\n')
+    script = ROOT / "docs" / "training" / "throughput.py"
+    assert _finish([str(script), str(config), "--count", "2"]) == ""
 
 
 def test_a_batch_that_cannot_be_shared_is_told(config_file: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.trimaps.band import Band
 from diffmatte_cli.trimaps.masks import trimap_from_mask
-from diffmatte_cli.trimaps.morphology import grown, shrunk
+from diffmatte_cli.trimaps.morphology import dilate, erode
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 MASKS = hnp.arrays(np.bool_, SHAPES)
@@ -26,30 +26,30 @@ def _within(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 @given(MASKS, RADII)
-def test_growing_is_euclidean(mask: np.ndarray, radius: int) -> None:
+def test_dilating_is_euclidean(mask: np.ndarray, radius: int) -> None:
     before = mask.copy()
-    np.testing.assert_array_equal(grown(mask, radius), _within(mask, radius))
+    np.testing.assert_array_equal(dilate(mask, radius), _within(mask, radius))
     np.testing.assert_array_equal(mask, before)
 
 
 @given(MASKS, RADII)
-def test_shrinking_is_euclidean_and_the_border_is_no_edge(mask: np.ndarray, radius: int) -> None:
-    np.testing.assert_array_equal(shrunk(mask, radius), ~_within(~mask, radius))
+def test_eroding_is_euclidean_and_the_border_is_no_edge(mask: np.ndarray, radius: int) -> None:
+    np.testing.assert_array_equal(erode(mask, radius), ~_within(~mask, radius))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (7, 11)])
 @pytest.mark.parametrize("radius", [0, 1, 5, 2000])
 def test_nothing_stays_nothing_and_everything_everything(shape: tuple[int, int], radius: int) -> None:
-    for function in (grown, shrunk):
+    for function in (dilate, erode):
         assert not function(np.zeros(shape, np.bool_), radius).any()
         assert function(np.ones(shape, np.bool_), radius).all()
 
 
-def test_a_point_grows_into_a_disc() -> None:
+def test_a_point_is_dilated_to_a_disc() -> None:
     point = np.zeros((301, 401), np.bool_)
     point[150, 200] = True
     rows, columns = np.ogrid[-150:151, -200:201]
-    np.testing.assert_array_equal(grown(point, 97), rows**2 + columns**2 <= 97**2)
+    np.testing.assert_array_equal(dilate(point, 97), rows**2 + columns**2 <= 97**2)
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_widths_in_pixels(band: Band, shape: tuple[int, int], expected: tuple[in
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"erode": -1}, "--erode must be from 0 to 2000 pixels, not -1"),
-        ({"dilate": 2001}, "--dilate must be from 0 to 2000 pixels, not 2001"),
-        ({"percent": 0.0}, "--band must be above 0 and at most 50 percent, not 0"),
+        ({"erode": -1}, "the width to erode must be from 0 to 2000 pixels, not -1"),
+        ({"dilate": 2001}, "the width to dilate must be from 0 to 2000 pixels, not 2001"),
+        ({"percent": 0.0}, "the band must be above 0 and at most 50 percent, not 0"),
         ({"percent": -2.0}, "not -2"),
         ({"percent": 50.5}, "not 50.5"),
         ({"percent": float("nan")}, "not nan"),
         ({"percent": float("inf")}, "not inf"),
-        ({"percent": 2.0, "erode": 0}, "--band gives both sides their width"),
-        ({"percent": 2.0, "dilate": 3}, "--band gives both sides their width"),
+        ({"percent": 2.0, "erode": 0}, "a band gives both sides their width"),
+        ({"percent": 2.0, "dilate": 3}, "a band gives both sides their width"),
     ],
 )
 def test_widths_that_make_no_sense(settings: dict[str, float], words: str) -> None:

@@ -62,7 +62,7 @@ def test_nobody_publishes_without_a_login(place: Place) -> None:
 @pytest.mark.parametrize("repo", ["new", "lab/new/x", "https://huggingface.co/lab/new", "lab/", "../x"])
 def test_a_repository_without_owner(place: Place, repo: str) -> None:
     line = failure(place.run("weights", "publish", "mine", str(BUNDLED), "--repo", repo), 2)
-    assert line == f"error: --repo must be OWNER/REPO, not {repo!r}"
+    assert line == f"error: the repository must be OWNER/REPO, not {repo!r} (--repo)"
     assert place.hub.requests == []
 
 

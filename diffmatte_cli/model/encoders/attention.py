@@ -78,7 +78,8 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return features of the shape of ``x``, [..., C]."""
         if torch.is_grad_enabled():
-            return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
+            x = self.fc2(F.gelu(self.fc1(x)))
+            return x
         # In parts, whose four times as wide middle stays small.
         result = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         flat, out = x.flatten(0, -2), result.view(-1, x.shape[-1])

@@ -4,7 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Encoder"]
+from ..config import ModelConfig
+from .base import Encoder
+
+__all__ = ["STAGES", "EfficientNet"]
 
 # The network was trained with these; torch's own momentum.
 EPSILON = 1e-3
@@ -41,8 +44,8 @@ class Depthwise(nn.Conv2d):
             return super().forward(x.float())
 
 
-class Block(nn.Module):
-    """An inverted residual block: widened, filtered channel by channel, narrowed; the input is added where it fits."""
+class InvertedResidual(nn.Module):
+    """Channels widened, filtered one by one, and narrowed; the input is added where it fits."""
 
     def __init__(self, in_channels: int, out_channels: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -81,32 +84,31 @@ class Fusion(nn.Module):
         return F.relu(joined + self.mix(joined))
 
 
-class Encoder(nn.Module):
+class EfficientNet(Encoder):
     """B of Eq. 5 as EfficientNet-Lite0 to 1/32, whose last features are added back to those at 1/16."""
 
-    shallow_stride, halo = 8, 40
+    shallow_stride, halo, bytes_per_pixel = 8, 40, 150
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
         self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, STEM_CHANNELS, 3, 2, 1, bias=False), nn.BatchNorm2d(STEM_CHANNELS, EPSILON)
+            nn.Conv2d(config.encoder_channels, STEM_CHANNELS, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(STEM_CHANNELS, EPSILON),
         )
         widths = [STEM_CHANNELS, *(channels for _, _, _, channels, _ in STAGES)]
         self.stages = nn.Sequential(*(_stage(before, *row) for before, row in zip(widths, STAGES, strict=False)))
-        self.fusion = Fusion(widths[SIXTEENTH], widths[-1], out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the feature F, [B, out_channels, H/16, W/16], for ``x`` with H and W multiples of 32."""
-        return self.deep(self.shallow(x))
+        self.fusion = Fusion(widths[SIXTEENTH], widths[-1], config.feature_channels)
 
     def shallow(self, x: Tensor) -> Tensor:
-        """Return the first stages' features, at 1/8, which see ``halo`` pixels around them."""
-        return self.stages[:SHALLOW](F.relu6(self.stem(x)))  # type: ignore[no-any-return]
+        """Return the first stages' features, at 1/8."""
+        x = self.stages[:SHALLOW](F.relu6(self.stem(x)))
+        return x
 
     def deep(self, x: Tensor) -> Tensor:
         """Return the feature F for what ``shallow`` gave."""
         fine = self.stages[SHALLOW:SIXTEENTH](x)
-        return self.fusion(fine, self.stages[SIXTEENTH:](fine))  # type: ignore[no-any-return]
+        x = self.fusion(fine, self.stages[SIXTEENTH:](fine))
+        return x
 
 
 def _pointwise(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -114,5 +116,5 @@ def _pointwise(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def _stage(before: int, expansion: int, kernel: int, stride: int, channels: int, count: int) -> nn.Sequential:
-    rest = (Block(channels, channels, expansion, kernel, 1) for _ in range(count - 1))
-    return nn.Sequential(Block(before, channels, expansion, kernel, stride), *rest)
+    rest = (InvertedResidual(channels, channels, expansion, kernel, 1) for _ in range(count - 1))
+    return nn.Sequential(InvertedResidual(before, channels, expansion, kernel, stride), *rest)

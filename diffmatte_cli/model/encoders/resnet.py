@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-__all__ = ["Encoder"]
+from ..config import ModelConfig
+from .base import Encoder
+
+__all__ = ["ResNet", "SpectralNorm"]
 
 LAYERS = (3, 4, 4, 2)
 
@@ -52,7 +55,7 @@ def _convolution(in_channels: int, out_channels: int, kernel: int = 3, stride: i
     return parametrize.register_parametrization(convolution, "weight", SpectralNorm(convolution.weight), unsafe=True)
 
 
-class Block(nn.Module):
+class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut that averages when it is strided."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -71,37 +74,35 @@ class Block(nn.Module):
         return F.relu(self.bn2(self.conv2(hidden)) + self.downsample(x))
 
 
-class Encoder(nn.Module):
+class ResNet(Encoder):
     """B of Eq. 5 as ResNet-34-D: a stem of three convolutions, no pooling, four layers of basic blocks to 1/32."""
 
-    shallow_stride, halo = 8, 96
+    shallow_stride, halo, bytes_per_pixel = 8, 96, 64
 
-    def __init__(self, in_channels: int, feature_channels: int) -> None:
-        super().__init__()
-        first = feature_channels // 8
-        self.conv1, self.bn1 = _convolution(in_channels, first // 2, stride=2), nn.BatchNorm2d(first // 2)
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        last, first = config.feature_channels, config.feature_channels // 8
+        self.conv1, self.bn1 = _convolution(config.encoder_channels, first // 2, stride=2), nn.BatchNorm2d(first // 2)
         self.conv2, self.bn2 = _convolution(first // 2, first // 2), nn.BatchNorm2d(first // 2)
         self.conv3, self.bn3 = _convolution(first // 2, first, stride=2), nn.BatchNorm2d(first)
         self.layer1 = _layer(first, first, LAYERS[0], stride=1)
         self.layer2 = _layer(first, 2 * first, LAYERS[1], stride=2)
         self.layer3 = _layer(2 * first, 4 * first, LAYERS[2], stride=2)
-        self.layer_bottleneck = _layer(4 * first, feature_channels, LAYERS[3], stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the feature F, [B, feature_channels, H/32, W/32], for ``x`` with H and W multiples of 32."""
-        return self.deep(self.shallow(x))
+        self.layer_bottleneck = _layer(4 * first, last, LAYERS[3], stride=2)
 
     def shallow(self, x: Tensor) -> Tensor:
-        """Return the features at 1/8, which see ``halo`` pixels around them."""
+        """Return the features at 1/8."""
         for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)):
             x = F.relu(norm(convolution(x)))
-        return self.layer2(self.layer1(x))  # type: ignore[no-any-return]
+        x = self.layer2(self.layer1(x))
+        return x
 
     def deep(self, x: Tensor) -> Tensor:
         """Return the feature F for what ``shallow`` gave."""
-        return self.layer_bottleneck(self.layer3(x))  # type: ignore[no-any-return]
+        x = self.layer_bottleneck(self.layer3(x))
+        return x
 
 
 def _layer(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
-    rest = (Block(out_channels, out_channels, 1) for _ in range(blocks - 1))
-    return nn.Sequential(Block(in_channels, out_channels, stride), *rest)
+    rest = (BasicBlock(out_channels, out_channels, 1) for _ in range(blocks - 1))
+    return nn.Sequential(BasicBlock(in_channels, out_channels, stride), *rest)

@@ -3,15 +3,18 @@
 Module names are those of the published checkpoints' keys below ``backbone.``.
 """
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import islice, repeat
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config import ModelConfig
 from .attention import Mlp, attend, from_windows, split_heads, to_windows
+from .base import Encoder
 
-__all__ = ["Encoder"]
+__all__ = ["WINDOW", "Swin"]
 
 PATCH = 4
 WINDOW = 7
@@ -23,9 +26,11 @@ REGIONS = (1, 0, 2)
 # Stochastic depth in training rises to this over the blocks, each of which has so many updates to leave out.
 DROP_RATE = 0.3
 UPDATES = 4
+# Numbers in [0, 1), one a sample [B], for each update in turn; None leaves out nothing.
+Draws = Iterator[Tensor | None]
 
 
-class Attention(nn.Module):
+class WindowAttention(nn.Module):
     """Attention within windows of 7, shifted or not, whose keys include ``tokens`` prior tokens."""
 
     def __init__(self, channels: int, heads: int, shift: int, tokens: int) -> None:
@@ -88,7 +93,7 @@ def _parts(length: int, device: torch.device) -> Tensor:
     return (place >= length - WINDOW).int() + (place >= length - SHIFT).int()
 
 
-class Block(nn.Module):
+class SwinBlock(nn.Module):
     """One pre-norm Swin block, the ``number``-th of its stage, counted from 0.
 
     It holds one set of prior tokens more than the block before it.
@@ -97,24 +102,23 @@ class Block(nn.Module):
     def __init__(self, channels: int, heads: int, number: int, drop_rate: float) -> None:
         super().__init__()
         self.drop_rate = drop_rate
-        self.draws: Tensor | None = None
         shift = SHIFT if number % 2 else 0
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = Attention(channels, heads, shift, tokens=len(REGIONS) * (number + 1))
+        self.attn = WindowAttention(channels, heads, shift, tokens=len(REGIONS) * (number + 1))
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = Mlp(channels)
 
-    def forward(self, x: Tensor, priors: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, priors: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return ``x`` [B, H, W, C] and ``priors`` [B, tokens, C] after the block."""
         update, prior_update = self.attn(self.norm1(x), self.norm1(priors))
-        x, priors = x + self._drop(update, 0), priors + self._drop(prior_update, 1)
-        return x + self._drop(self.mlp(self.norm2(x)), 2), priors + self._drop(self.mlp(self.norm2(priors)), 3)
+        x, priors = x + self.dropped(update, next(draws)), priors + self.dropped(prior_update, next(draws))
+        update, prior_update = self.mlp(self.norm2(x)), self.mlp(self.norm2(priors))
+        return x + self.dropped(update, next(draws)), priors + self.dropped(prior_update, next(draws))
 
-    def _drop(self, update: Tensor, number: int) -> Tensor:
-        """Leave out the whole update of some samples while training (stochastic depth), the ``number``-th of four."""
-        if not self.training or self.drop_rate == 0:
+    def dropped(self, update: Tensor, draws: Tensor | None) -> Tensor:
+        """Leave out the whole update of those samples whose ``draws`` [B] are below the rate (stochastic depth)."""
+        if draws is None or self.drop_rate == 0:
             return update
-        draws = torch.rand(len(update)) if self.draws is None else self.draws[:, number]
         kept = (draws.to(update.device) >= self.drop_rate).view(-1, *[1] * (update.ndim - 1))
         return update * kept / (1 - self.drop_rate)
 
@@ -130,18 +134,19 @@ class PatchMerging(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, H/2, W/2, 2C] for ``x`` [B, H, W, C]."""
         neighbours = [x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(neighbours, dim=-1)))  # type: ignore[no-any-return]
+        x = self.reduction(self.norm(torch.cat(neighbours, dim=-1)))
+        return x
 
 
-class Stage(nn.Module):
+class SwinStage(nn.Module):
     """Blocks at one size, then a halving unless it is the last stage. Prior tokens begin anew in each."""
 
     def __init__(self, channels: int, heads: int, drop_rates: list[float], halves: bool) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(channels, heads, number, rate) for number, rate in enumerate(drop_rates))
+        self.blocks = nn.ModuleList(SwinBlock(channels, heads, number, rate) for number, rate in enumerate(drop_rates))
         self.downsample = PatchMerging(channels) if halves else nn.Identity()
 
-    def forward(self, x: Tensor, regions: Tensor) -> Tensor:
+    def forward(self, x: Tensor, regions: Tensor, draws: Draws) -> Tensor:
         """Return the next stage's features for ``x`` [B, H, W, C]; ``regions`` are masks [B, 3, H', W']."""
         masks = F.interpolate(regions, size=x.shape[1:3], mode="nearest").flatten(2)  # [B, 3, H * W]
         priors = x.new_zeros(len(x), 0, x.shape[-1])
@@ -149,8 +154,9 @@ class Stage(nn.Module):
             # An absent region's token is 0.
             with torch.autocast("cpu" if x.is_meta else x.device.type, enabled=False):  # sums outgrow half precision
                 means = masks.float() @ x.flatten(1, 2).float() / (masks.float().sum(dim=2, keepdim=True) + 1e-9)
-            x, priors = block(x, torch.cat([priors, means], dim=1))
-        return self.downsample(x)  # type: ignore[no-any-return]
+            x, priors = block(x, torch.cat([priors, means], dim=1), draws)
+        x = self.downsample(x)
+        return x
 
 
 class PatchEmbedding(nn.Module):
@@ -163,23 +169,25 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B, H/4, W/4, channels] for ``x`` [B, in_channels, H, W]."""
-        return self.norm(self.proj(x).movedim(1, -1))  # type: ignore[no-any-return]
+        x = self.norm(self.proj(x).movedim(1, -1))
+        return x
 
 
-class Encoder(nn.Module):
+class Swin(Encoder):
     """B of Eq. 5 as MatteFormer's Swin-T: four stages, the last one's features at 1/32, without a last norm."""
 
-    shallow_stride, halo = PATCH, 0
+    shallow_stride, bytes_per_pixel = PATCH, 220
+    tables = ("relative_position_bias_table",)
     drops = UPDATES * sum(DEPTHS)
 
-    def __init__(self, in_channels: int, feature_channels: int) -> None:
-        super().__init__()
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
         stages = len(DEPTHS)
-        first = feature_channels // 2 ** (stages - 1)
+        first = config.feature_channels // 2 ** (stages - 1)
         rates = (DROP_RATE * block / (sum(DEPTHS) - 1) for block in range(sum(DEPTHS)))
-        self.patch_embed = PatchEmbedding(in_channels, first)
+        self.patch_embed = PatchEmbedding(config.encoder_channels, first)
         self.layers = nn.ModuleList(
-            Stage(first * 2**number, HEADS[number], list(islice(rates, depth)), halves=number < stages - 1)
+            SwinStage(first * 2**number, HEADS[number], list(islice(rates, depth)), halves=number < stages - 1)
             for number, depth in enumerate(DEPTHS)
         )
         for module in self.modules():
@@ -187,19 +195,6 @@ class Encoder(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the feature F, [B, feature_channels, H/32, W/32].
-
-        ``x`` is [B, C, H, W] with H and W multiples of 32; its last three planes are the one-hot trimap.
-        """
-        return self.deep(self.shallow(x))
-
-    def use_drops(self, draws: Tensor) -> None:
-        """Let ``draws`` [B, drops] in [0, 1) decide which updates of each sample are left out in training."""
-        blocks = [module for module in self.layers.modules() if isinstance(module, Block)]
-        for block, part in zip(blocks, torch.split(draws, UPDATES, dim=1), strict=True):
-            block.draws = part
 
     def shallow(self, x: Tensor) -> Tensor:
         """Return the patches' vectors, at 1/4, and below them the classes of each patch's first pixel."""
@@ -209,6 +204,14 @@ class Encoder(nn.Module):
     def deep(self, x: Tensor) -> Tensor:
         """Return the feature F for what ``shallow`` gave."""
         x, regions = x[:, : -len(REGIONS)].movedim(1, -1), x[:, -len(REGIONS) :]
+        draws = self._draws(len(x))
         for stage in self.layers:
-            x = stage(x, regions)
+            x = stage(x, regions, draws)
         return x.movedim(-1, 1)
+
+    def _draws(self, samples: int) -> Draws:
+        """Return what decides on one update after another; nothing but in training."""
+        if not self.training:
+            return repeat(None)
+        draws = torch.rand(samples, self.drops) if self.draws is None else self.draws
+        return iter(draws.unbind(1))

@@ -3,7 +3,10 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Encoder"]
+from ..config import ModelConfig
+from .base import Encoder
+
+__all__ = ["Tiny"]
 
 
 def _convolution(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -28,15 +31,16 @@ class Residual(nn.Module):
         return F.relu(self.conv2(F.relu(self.conv1(x))) + self.shortcut(x))
 
 
-class Encoder(nn.Module):
+class Tiny(Encoder):
     """B of Eq. 5, small: residual stages down to 1/16, with context from 1/32 added back."""
 
-    shallow_stride, halo = 8, 32
+    shallow_stride, halo, bytes_per_pixel = 8, 32, 150
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        out_channels = config.feature_channels
         eighth, quarter, half = out_channels // 2, out_channels // 4, out_channels // 8
-        self.stem = _convolution(in_channels, half, 2)
+        self.stem = _convolution(config.encoder_channels, half, 2)
         self.stages = nn.Sequential(
             Residual(half, quarter, 2),
             Residual(quarter, eighth, 2),
@@ -46,16 +50,14 @@ class Encoder(nn.Module):
         self.context = nn.Sequential(Residual(out_channels, out_channels, 2), Residual(out_channels, out_channels))
         self.fusion = Residual(out_channels, out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the feature F, [B, out_channels, H/16, W/16], for ``x`` with H and W multiples of 32."""
-        return self.deep(self.shallow(x))
-
     def shallow(self, x: Tensor) -> Tensor:
-        """Return the first stages' features, at 1/8, which see ``halo`` pixels around them."""
-        return self.stages[:2](F.relu(self.stem(x)))  # type: ignore[no-any-return]
+        """Return the first stages' features, at 1/8."""
+        x = self.stages[:2](F.relu(self.stem(x)))
+        return x
 
     def deep(self, x: Tensor) -> Tensor:
         """Return the feature F for what ``shallow`` gave."""
         x = self.stages[2:](x)
         context = F.interpolate(self.context(x), scale_factor=2, mode="bilinear", align_corners=False)
-        return self.fusion(x + context)  # type: ignore[no-any-return]
+        x = self.fusion(x + context)
+        return x

@@ -3,22 +3,27 @@
 Module names are those of the published checkpoints' keys below ``backbone.``.
 """
 
+import re
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..config import ModelConfig
 from .attention import Mlp, attend, attend_whole, from_windows, split_heads, to_windows
+from .base import Encoder
 
-__all__ = ["Encoder"]
+__all__ = ["ViT"]
 
 PATCH = 16
-DEPTH = 12
 WINDOW = 14
 # Blocks 2, 5, 8 and 11 look at the whole picture and end with a convolutional residual block.
 GLOBAL_EVERY = 3
 # The position table was made for pictures of 224 pixels, with one more row for a class token that is not used.
 POSITIONS = 14
 EPS = 1e-6
+# Parameters of the blocks as every pretrained network has them, without the convolutions at their ends; and below them.
+IN_BLOCK, BELOW = re.compile(r"blocks\.(\d+)\.(?!residual\.)"), ("patch_embed.", "pos_embed")
 
 
 class Attention(nn.Module):
@@ -49,7 +54,8 @@ class Attention(nn.Module):
             return (rows[..., :, None] + columns[..., None, :]).flatten(3)  # [b, heads, q, H * W]
 
         joined = (attend_whole if whole else attend)(q, k, v, bias).transpose(1, 2)
-        return self.proj(joined.reshape(batch, height, width, channels))  # type: ignore[no-any-return]
+        x = self.proj(joined.reshape(batch, height, width, channels))
+        return x
 
 
 def _relative(table: Tensor, length: int) -> Tensor:
@@ -68,7 +74,7 @@ class ChannelNorm(nn.LayerNorm):
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
-class Residual(nn.Module):
+class ConvolutionalBlock(nn.Module):
     """Three convolutions through half as many channels, beside an identity."""
 
     def __init__(self, channels: int) -> None:
@@ -83,10 +89,11 @@ class Residual(nn.Module):
         """Return features of the shape of ``x``, [B, C, H, W]."""
         hidden = F.gelu(self.norm1(self.conv1(x)))
         hidden = F.gelu(self.norm2(self.conv2(hidden)))
-        return x + self.norm3(self.conv3(hidden))  # type: ignore[no-any-return]
+        x = x + self.norm3(self.conv3(hidden))
+        return x
 
 
-class Block(nn.Module):
+class ViTBlock(nn.Module):
     """One pre-norm transformer block, over windows or, with ``is_global``, over the whole picture."""
 
     def __init__(self, channels: int, heads: int, side: int, is_global: bool) -> None:
@@ -97,18 +104,19 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(channels, EPS)
         self.mlp = Mlp(channels)
         if is_global:
-            self.residual = Residual(channels)
+            self.residual = ConvolutionalBlock(channels)
 
     def forward(self, x: Tensor, grids: int, whole: bool) -> Tensor:
         """Return features of the shape of ``x``, [B, H, W, C]; ``grids`` and ``whole`` as for the encoder."""
         normed = self.norm1(x)
-        if not self.is_global:
-            # Padding comes after the norm and is not masked: padded positions take part as keys.
+        if self.is_global:
+            x = x + self._interleaved(normed, grids, whole)
+        else:  # padding comes after the norm and is not masked: padded positions take part as keys
             x = x + from_windows(self.attn(to_windows(normed, WINDOW), whole), *x.shape[1:3])
-            return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
-        x = x + self._interleaved(normed, grids, whole)
         x = x + self.mlp(self.norm2(x))
-        return self.residual(x.movedim(-1, 1)).movedim(1, -1)  # type: ignore[no-any-return]
+        if self.is_global:
+            x = self.residual(x.movedim(-1, 1)).movedim(1, -1)
+        return x
 
     def _interleaved(self, x: Tensor, grids: int, whole: bool = False) -> Tensor:
         """Attend within each of ``grids`` x ``grids`` interleaved grids; 1 is the whole picture."""
@@ -120,25 +128,24 @@ class Block(nn.Module):
         return result
 
 
-class Encoder(nn.Module):
+class ViT(Encoder):
     """B of Eq. 5 as ViT-S (384 channels, 6 heads) or ViT-B (768, 12): patches of 16, twelve blocks, no last norm.
 
-    ``image_size`` is the training size in pixels that the global blocks' position tables are for.
-    ``grids``, 1 unless set, makes global attention work within interleaved grids, 3 x 3 in the
-    authors' variant for very large pictures: the cost of global attention falls by its square.
-    ``whole``, off unless set, holds all logits of an attention at a time.
+    Options: ``heads``, and ``image_size``, the training size in pixels that the global blocks' position tables are for.
     """
 
-    shallow_stride, halo = PATCH, 0
+    shallow_stride, bytes_per_pixel, depth = PATCH, 150, 12
+    tables = ("pos_embed", "rel_pos_h", "rel_pos_w")
 
-    def __init__(self, in_channels: int, feature_channels: int, heads: int, image_size: int) -> None:
-        super().__init__()
-        self.grids, self.whole = 1, False
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(in_channels, feature_channels, PATCH, PATCH)})
-        self.pos_embed = nn.Parameter(torch.empty(1, POSITIONS**2 + 1, feature_channels))
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        channels, heads = config.feature_channels, config.encoder_options["heads"]
+        side = config.encoder_options["image_size"] // PATCH
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(config.encoder_channels, channels, PATCH, PATCH)})
+        self.pos_embed = nn.Parameter(torch.empty(1, POSITIONS**2 + 1, channels))
         self.blocks = nn.ModuleList(
-            Block(feature_channels, heads, image_size // PATCH, is_global=number % GLOBAL_EVERY == GLOBAL_EVERY - 1)
-            for number in range(DEPTH)
+            ViTBlock(channels, heads, side, is_global=number % GLOBAL_EVERY == GLOBAL_EVERY - 1)
+            for number in range(self.depth)
         )
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for module in self.modules():
@@ -146,13 +153,10 @@ class Encoder(nn.Module):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the feature F, [B, feature_channels, H/16, W/16], for ``x`` with H and W multiples of 16."""
-        return self.deep(self.shallow(x))
-
     def shallow(self, x: Tensor) -> Tensor:
         """Return the patches' vectors, at 1/16."""
-        return self.patch_embed["proj"](x)  # type: ignore[no-any-return]
+        x = self.patch_embed["proj"](x)
+        return x
 
     def deep(self, x: Tensor) -> Tensor:
         """Return the feature F for what ``shallow`` gave."""
@@ -160,6 +164,18 @@ class Encoder(nn.Module):
         for block in self.blocks:
             x = block(x, self.grids, self.whole)
         return x.movedim(-1, 1)
+
+    def blocks_above(self, parameter: str) -> int:
+        """Return how many blocks lie above a parameter, itself included; one more below all of them."""
+        if parameter.startswith(BELOW):
+            return self.depth + 1
+        block = IN_BLOCK.match(parameter)
+        return self.depth - int(block[1]) if block else 0
+
+    @classmethod
+    def attention_bytes(cls, config: ModelConfig, height: int, width: int) -> int:
+        """Return the bytes of logits, bias and weights, as float32."""
+        return 3 * 4 * config.encoder_options["heads"] * (height * width // PATCH**2) ** 2
 
     def _positions(self, height: int, width: int) -> Tensor:
         """Return the position table resized to a grid, [1, C, height, width]."""

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from ...trimaps.trimap import trimap_of
 from .noise import Bytes, Floats, log_uniform, smooth_noise
 
 __all__ = ["erode_known", "make_trimap"]
@@ -29,11 +30,9 @@ def make_trimap(rng: np.random.Generator, alpha: Floats) -> Bytes:
 
 def erode_known(opaque: Bytes, empty: Bytes, sides: tuple[int, int]) -> Bytes:
     """Erode masks [S, S] of what is opaque and what is empty by ellipses of two sides, in pixels, into a trimap."""
-    trimap = np.full(opaque.shape, 128, np.uint8)
-    for mask, side, level in ((opaque, sides[0], 255), (empty, sides[1], 0)):
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-        trimap[cv2.erode(mask, kernel, borderType=cv2.BORDER_REPLICATE) > 0] = level
-    return trimap
+    ellipses = (cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in sides)
+    pairs = zip((opaque, empty), ellipses, strict=True)
+    return trimap_of(*(cv2.erode(mask, kernel, borderType=cv2.BORDER_REPLICATE) > 0 for mask, kernel in pairs))
 
 
 def _sides(rng: np.random.Generator, choice: float) -> tuple[int, int]:

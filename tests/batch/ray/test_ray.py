@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support import fakes
-from support.processes import PATIENCE, PYTHONPATH, finish, start, wait_for
+from support.processes import PATIENCE, PYTHONPATH, finish, read_rest, read_until, start, wait_for
 from support.skipping import skip_without
 
 from diffmatte_cli.batch.ray.connecting import QUIET
@@ -26,9 +26,10 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 MATTE = ("-m", "diffmatte_cli", "matte")
 COMMON = ("--threads", "1", "--report", "r.jsonl", "-o")
 FOLDER = (*MATTE, "photos", "--trimap", "trimaps", *COMMON)
-# Where there is a folder ``held`` beside that of the photographs, all but the first of these wait until it is gone;
-# the processes that wait leave their numbers in it.
-SHELF = """
+# Where there is a folder ``held`` beside that of the photographs, some of these wait until it is gone, one fewer than
+# two workers have in work, so that others get done; the processes that wait leave their numbers in it.
+HELD = ("1", "2", "3")
+SHELF = f"""
 import os, time
 from contextlib import suppress
 from pathlib import Path
@@ -43,7 +44,7 @@ class Shelf(LocalFileSystem):
 
     def _open(self, path, *rest, **more):
         held = Path(path).parents[1] / "held"
-        if Path(path).parent.name == "photos" and Path(path).name != "0.png":
+        if Path(path).parent.name == "photos" and Path(path).stem in {HELD}:
             with suppress(FileNotFoundError):
                 (held / str(os.getpid())).touch()
             while held.exists():
@@ -157,20 +158,23 @@ def test_damaged_weights_stop_the_run(cluster: dict[str, str]) -> None:
     assert not Path("out").exists()
 
 
-def test_a_signal_ends_the_run_in_order(cluster: dict[str, str]) -> None:
-    """The first job is soon done, the others would take minutes."""
-    steps = ("1", *["10000"] * (COUNT - 1))
-    lines = (f"photos/{number}.png,trimaps/{number}.png,{count}\n" for number, count in enumerate(steps))
-    Path("m.csv").write_text("image,trimap,steps\n" + "".join(lines))
+def test_a_signal_ends_the_run_in_order(cluster: dict[str, str], tmp_path: Path) -> None:
+    """While some are held, of which none is done soon when they are let go."""
+    Path("held").mkdir()
+    steps = {str(number): 1 for number in range(COUNT)} | dict.fromkeys(HELD, 10_000)
+    rows = (f"shelf:/{tmp_path}/photos/{name}.png,trimaps/{name}.png,{count}\n" for name, count in steps.items())
+    Path("m.csv").write_text("image,trimap,steps\n" + "".join(rows))
     command = (*MATTE, "--manifest", "m.csv", *COMMON, "out", "--engine", "ray")
     with start(*command, env=cluster, stderr=PIPE) as process:
         wait_for(lambda: _contents("out"), process)
         process.send_signal(signal.SIGTERM)
-        _, text = process.communicate(timeout=PATIENCE)
+        text = read_until("stopping", process)
+        Path("held").rename("let go")
+        text += read_rest(process)
     assert process.returncode == 128 + signal.SIGTERM, text
     assert "Traceback" not in text
-    left = re.findall(r"^left: photos/(\d)\.png$", text, re.MULTILINE)
-    assert left
+    left = re.findall(r"^left: .*/photos/(\d)\.png$", text, re.MULTILINE)
+    assert set(left) >= set(HELD)
     assert sorted([*left, *_rows()]) == [str(number) for number in range(COUNT)]
     assert set(_contents("out")) >= {f"{name}_alpha.png" for name in _rows()}
     assert not list(Path("out").glob(".diffmatte-*"))

@@ -1,0 +1,45 @@
+"""Records of settings as parameters of commands: an option for each of their fields."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from . import options
+
+__all__ = ["taking_records"]
+
+
+def taking_records(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command's parameters that are records an option for each field, with the field's default.
+
+    The option of a field ``input_scale`` is ``options.InputScaleOption``.
+    """
+    parameters = signature(command).parameters
+    kinds: dict[str, Any] = {name: p.annotation for name, p in parameters.items() if is_dataclass(p.annotation)}
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        records = {
+            name: kind(**{field.name: given.pop(field.name) for field in fields(kind)}) for name, kind in kinds.items()
+        }
+        command(**given, **records)
+
+    expanded = []
+    for name, parameter in parameters.items():
+        expanded += _options(kinds[name]) if name in kinds else [parameter.replace(kind=Parameter.KEYWORD_ONLY)]
+    called.__signature__ = Signature(expanded)  # type: ignore[attr-defined]
+    return called
+
+
+def _options(kind: Any) -> list[Parameter]:
+    return [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=getattr(options, field.name.title().replace("_", "") + "Option"),
+        )
+        for field in fields(kind)
+    ]

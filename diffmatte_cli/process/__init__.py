@@ -1,0 +1,1 @@
+"""What the whole process shares: warnings and libraries' limits."""
