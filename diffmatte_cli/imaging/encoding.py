@@ -36,7 +36,7 @@ class Result:
     ``pixels`` is alpha float32 [H, W] in [0, 1], or uint8 or uint16 [H, W] or [H, W, 3 or 4]; for EXR also float32 of
     these shapes, and ``layers`` are more channels, float32 [H, W] by name. ``format`` is a key of ``WRITERS``, by
     default that of the suffix of ``path``. ``premultiplied`` and ``linear`` describe the colour, ``notes`` go beside
-    the receipt. The file may not lie outside ``within``, nor replace another without ``overwrite``.
+    the receipt.
     """
 
     path: Path
@@ -47,8 +47,6 @@ class Result:
     exif: bytes | None = None
     receipt: Receipt | None = None
     format: str | None = None
-    within: Path | None = None
-    overwrite: bool = True
     premultiplied: bool = False
     linear: bool = False
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

@@ -14,10 +14,11 @@ from .encoding import Result, encoded
 __all__ = ["write_file", "write_images"]
 
 
-def write_images(results: Sequence[Result]) -> None:
+def write_images(results: Sequence[Result], within: Path | None = None, *, overwrite: bool = True) -> None:
     """Write several images: all are complete under temporary names before the first is renamed or sent to its URL.
 
-    A result for ``STREAM`` goes to standard output. Missing folders are made.
+    A result for ``STREAM`` goes to standard output. Missing folders are made. No file may lie outside
+    ``within``, nor replace another without ``overwrite``.
 
     Raises:
         OutputError: a folder or the disk refuses, or a format cannot hold the image.
@@ -29,7 +30,7 @@ def write_images(results: Sequence[Result]) -> None:
             if result.path == STREAM:
                 _write_to_stdout(content)
             else:
-                stack.enter_context(_putting(content, result.path, result.within, result.overwrite))
+                stack.enter_context(_putting(content, result.path, within, overwrite))
 
 
 def write_file(path: Path, content: bytes) -> None:
