@@ -31,7 +31,7 @@ def is_installed(extra: str) -> bool:
 
 
 def require(extra: str, what: str, *settings: str, otherwise: str = "") -> None:
-    """Raise UsageError about ``settings`` where ``what``, which they ask for, needs an extra that is missing.
+    """Raise UsageError about ``settings`` where ``what``, which they ask for, needs an extra that is not installed.
 
     ``otherwise`` says what to do without it.
     """

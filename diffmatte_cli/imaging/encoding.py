@@ -105,7 +105,7 @@ def _by_pillow(result: Result, image: Image.Image) -> bytes:
         return buffer.getvalue()
     image.save(buffer, "TIFF", **result.writer.settings)
     marked = _with_tags(buffer.getvalue(), {Tiff.EXTRASAMPLES: _ASSOCIATED})
-    # Reading it divides the colour: that is what a receipt is checked by.
+    # Reading it divides the colour: a receipt is checked by that.
     with tolerant_pillow(), Image.open(io.BytesIO(marked)) as read:
         return _with_tags(marked, _tags(_save_settings(result, read)))
 
@@ -158,10 +158,10 @@ def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
 
 
 def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
-    """Return a TIFF with these tags, too, in a new directory before all that it holds."""
-    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as picture:
-        directory = picture.tag_v2
-        dict(directory)  # what has not been looked at is not saved
+    """Return a TIFF with these tags added, in a new directory before its old content."""
+    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as image:
+        directory = image.tag_v2
+        dict(directory)  # only tags that were looked at are saved
     for of_the_writer in (Tiff.SOFTWARE, Tiff.DATE_TIME):  # the same input gives the same bytes
         directory.pop(of_the_writer, None)
     # When it is saved, offsets of pixels count from the directory's end.

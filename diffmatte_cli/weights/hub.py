@@ -193,7 +193,7 @@ def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
             yield
     except DiffmatteError:
         raise
-    except Exception as error:  # a client with three transports raises what it likes
+    except Exception as error:  # the client has three transports, and errors of many kinds
         folder = ("cache_dir",) if isinstance(error, OSError) and error.errno is not None else ()
         raise WeightsError(f"cannot {action}: {_reason(error, store)}", *folder) from error
 
@@ -205,7 +205,7 @@ def _muted(progress: bool) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(silence)
-        if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
+        if get_verbosity() == logging.WARNING:  # the default; whoever chose another wants to read
             stack.callback(set_verbosity, logging.WARNING)
             set_verbosity(logging.CRITICAL)
         # The client shows a bar of uploads even where stderr is not a terminal.
