@@ -1,4 +1,4 @@
-"""Speak to the user: one line a message on stderr, shown as it is."""
+"""Print messages for the user: one line each, on stderr, as they are."""
 
 import os
 import sys
@@ -8,18 +8,18 @@ __all__ = ["fail", "printable", "say", "say_nothing", "warn"]
 
 
 def printable(text: str) -> str:
-    """Escape line breaks, control characters and undecodable bytes (a file name may hold any of them)."""
+    """Escape line breaks, control characters and undecodable bytes, all of which a file name may hold."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(text: str, label: str = "", style: str = "") -> None:
-    """Print one line on stderr, not wrapped nor read as markup; colour follows NO_COLOR and the terminal."""
+    """Print one line on stderr, without wrapping or markup; colour follows NO_COLOR and the terminal."""
     from rich.console import Console
     from rich.text import Text
 
     line = Text.assemble((f"{label}: ", style) if label else "", printable(text))
     console = Console(stderr=True, highlight=False)
-    # By default rich ends the program when nobody reads, which is no reason to stop working.
+    # By default rich ends the program when nobody reads any more.
     console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
     try:
         with _bars_aside():
@@ -29,7 +29,7 @@ def say(text: str, label: str = "", style: str = "") -> None:
 
 
 def _bars_aside() -> AbstractContextManager[None]:
-    """Take progress bars off the screen for a while, if there are any."""
+    """Clear progress bars, if there are any, while the block runs."""
     if "tqdm" not in sys.modules:
         return nullcontext()
     from tqdm import tqdm
@@ -38,11 +38,11 @@ def _bars_aside() -> AbstractContextManager[None]:
 
 
 def say_nothing(_: str) -> None:
-    """Take the place of ``say`` where nobody listens."""
+    """Stand in for ``say`` where nobody listens."""
 
 
 def _fall_silent() -> None:
-    """Send the rest of stderr nowhere, what is still buffered included."""
+    """Discard the rest of stderr, with what is still buffered."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 

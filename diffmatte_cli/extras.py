@@ -1,6 +1,6 @@
-"""Optional packages: which extra of the project brings them, and what to say where one is missing.
+"""Optional packages: which extra of the project has them, and what to say where one is missing.
 
-Standard library only; nothing is imported to find out.
+Standard library only; the packages are not imported.
 """
 
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from .errors import UsageError
 
 __all__ = ["EXTRAS", "install", "is_installed", "require"]
 
-# The extra's name and the packages that it is imported as.
+# The packages of each extra, as they are imported.
 EXTRAS = {
     "eval": ("scipy", "matplotlib"),
     "ml": ("pymatting",),
@@ -26,14 +26,14 @@ def install(extra: str) -> str:
 
 
 def is_installed(extra: str) -> bool:
-    """Tell whether an extra is there."""
+    """Tell whether an extra is installed."""
     return all(find_spec(package) is not None for package in EXTRAS[extra])
 
 
 def require(extra: str, what: str, *settings: str, otherwise: str = "") -> None:
-    """Raise UsageError about ``settings`` where ``what``, which they ask for, needs an extra that is missing.
+    """Raise UsageError about ``settings`` where ``what``, which they ask for, needs an extra that is not installed.
 
-    ``otherwise`` says what can be done without it.
+    ``otherwise`` says what to do without it.
     """
     if not is_installed(extra):
         raise UsageError(f"{what} needs an extra: {install(extra)}{otherwise and f', or {otherwise}'}", *settings)

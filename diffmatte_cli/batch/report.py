@@ -3,16 +3,14 @@
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 from ..errors import OutputError
 from ..inference.peak import peak_memory
+from ..planning.jobs import Job
 from ..planning.rows import REPORTS
 from ..storage.paths import spelled
-
-if TYPE_CHECKING:
-    from ..planning.jobs import Job
-    from .stages import Matted
+from .outcome import Outcome, failure
 
 __all__ = ["Report"]
 
@@ -37,26 +35,29 @@ class Report:
         with suppress(OSError):  # rows that could not be written have been told by ``add``
             self._file.close()
 
-    def add(self, job: "Job", status: str, matted: "Matted | None" = None, error: str = "") -> None:
+    def add(self, job: Job, outcome: Outcome) -> None:
         """Write one job's row; raises OutputError."""
-        row = {
-            "image": job.name,
-            "trimap": "alpha" if job.trimap is None else spelled(job.trimap, "standard input"),
-            "output": spelled(job.output, "standard output"),
-            "alpha_output": str(job.alpha_output) if job.alpha_output else None,
-            "uncertainty_output": str(job.uncertainty_output) if job.uncertainty_output else None,
-            "status": status,
-            "error": error or None,
-            "width": matted.width if matted and matted.width else None,
-            "height": matted.height if matted and matted.height else None,
-            "unknown": round(matted.unknown, 6) if matted and matted.width else None,
-            "risk": matted.risk if matted else None,
-            "seconds": round(matted.seconds, 3) if matted else None,
-            "peak_memory": peak_memory(),
-            "receipt": matted.receipt.record() if matted else None,
-        }
         try:
-            self._write_row(row, self._file)
+            self._write_row(_row(job, outcome), self._file)
             self._file.flush()
-        except OSError as failure:
-            raise OutputError(f"cannot write the report {self.path}: {failure.strerror}") from failure
+        except OSError as error:
+            raise OutputError(f"cannot write the report {self.path}: {error.strerror}") from error
+
+
+def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "image": job.name,
+        "trimap": "alpha" if job.trimap is None else spelled(job.trimap, "standard input"),
+        "output": spelled(job.output, "standard output"),
+        "alpha_output": str(job.alpha_output) if job.alpha_output else None,
+        "uncertainty_output": str(job.uncertainty_output) if job.uncertainty_output else None,
+        "status": outcome.status,
+        "error": None if outcome.error is None else failure(job, outcome.error),
+        "width": outcome.width,
+        "height": outcome.height,
+        "unknown": None if outcome.unknown is None else round(outcome.unknown, 6),
+        "risk": outcome.risk,
+        "seconds": None if outcome.seconds is None else round(outcome.seconds, 3),
+        "peak_memory": peak_memory(),
+        "receipt": None if outcome.receipt is None else outcome.receipt.record(),
+    }

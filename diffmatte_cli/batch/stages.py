@@ -2,20 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..composition.background import Background
-from ..composition.products import Finished, Products
-from ..composition.trajectory import StepDump, dumping, is_dump_of
+from ..composition.products import Products, Work
+from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
-from ..imaging.read import Grey, Photo, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.vfx import USUAL
 from ..imaging.write import write_images
@@ -25,53 +25,13 @@ from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA
 from ..storage.reading import read_bytes
-from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_photo, parse_trimap, unknown_share
+from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
 from ..version import __version__
 from .engines import Engine
-from .pipeline import Settled, Stopped
+from .outcome import Outcome
+from .pipeline import Stopped
 
-__all__ = ["Matted", "Stages"]
-
-
-@dataclass(frozen=True)
-class Matted:
-    """What became of a job.
-
-    Attributes:
-        status: "done", or "skipped" for a result that was there already.
-        receipt: what the result was made of.
-        width, height: in pixels; 0 if skipped.
-        unknown: share of unknown pixels, 0 to 1.
-        engine: a phrase for what computed it.
-        seconds: spent on it by all stages, waiting aside.
-        risk: see ``uncertainty.risk_of``; None where it was not asked for.
-    """
-
-    status: str
-    receipt: Receipt
-    width: int = 0
-    height: int = 0
-    unknown: float = 0.0
-    engine: str = ""
-    seconds: float = 0.0
-    risk: float | None = None
-
-
-@dataclass
-class _Work:
-    """A job on its way: what has been read of it, then what has been computed."""
-
-    job: Job
-    receipt: Receipt
-    photo: Photo
-    trimap: NDArray[np.uint8]
-    seconds: float
-    alpha: NDArray[np.float32] | None = None
-    uncertainty: NDArray[np.float32] | None = None
-    engine: str = "no model needed"
-    dump: StepDump | None = None
-    # Holds the dump's folder until the result is written, too.
-    open: ExitStack = field(default_factory=ExitStack)
+__all__ = ["Stages", "made_before"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +51,7 @@ class Stages:
     step_bar: bool = False
     background: Background | None = None
 
-    def read(self, job: Job) -> "_Work | Settled":
+    def read(self, job: Job) -> Work | Outcome:
         """Read and check a photograph and its trimap, unless their result is there already.
 
         Raises ImageError, or OutputError where the result's format cannot hold the picture.
@@ -99,13 +59,13 @@ class Stages:
         began = time.monotonic()
         content = read_bytes(job.image, self._check_stop)
         drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
-        receipt = self._receipt(job, content, drawn)
-        if self.options.skip_existing and self._is_there(job, receipt):
-            main = self._products.receipts(job, receipt)[job.output]
-            return Settled(Matted("skipped", main, seconds=time.monotonic() - began, risk=_risk_in(job)))
+        receipts = self._products.receipts(job, self._receipt(job, content, drawn))
+        if self.options.skip_existing and _is_there(job, receipts):
+            seconds = time.monotonic() - began
+            return Outcome("skipped", receipt=receipts[job.output], seconds=seconds, risk=_risk_in(job))
         photo = decode_image(content, job.image, self.options.input_space)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        levels = fit_to_photo(_trimap_levels(job, content, drawn), photo)
+        levels = fit_to_image(_trimap_levels(job, content, drawn), photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
@@ -113,7 +73,7 @@ class Stages:
             *(found.text for found in diagnose(levels, trimap)),
         ):
             self.warn(f"{job.name}: {text}" if self.several else text)
-        return _Work(job, receipt, photo, trimap, time.monotonic() - began)
+        return Work(job, receipts, photo, trimap, time.monotonic() - began)
 
     def _check_stop(self) -> None:
         if self.stop.is_set():
@@ -137,43 +97,28 @@ class Stages:
     def _products(self) -> Products:
         return Products(self.options, self.background)
 
-    def _is_there(self, job: Job, receipt: Receipt) -> bool:
-        receipts = self._products.receipts(job, receipt)
-        return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
-            job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
-        )
-
-    def made_before(self, work: _Work) -> Matted | None:
-        """Return what became of a job that a run may not make again, since an attempt that was cut off has made it."""
-        if work.job.overwrite or not self._is_there(work.job, work.receipt):
-            return None
-        height, width = work.trimap.shape
-        unknown, receipt = unknown_share(work.trimap), self._products.receipts(work.job, work.receipt)[work.job.output]
-        by = "made by a worker that died"
-        return Matted("done", receipt, width, height, unknown, by, work.seconds, _risk_in(work.job))
-
-    def computer(self, engine: Engine) -> Callable[["_Work"], "_Work"]:
+    def computer(self, engine: Engine) -> Callable[[Work], Work]:
         """Return the stage that computes alpha on one engine; its errors are those of ``Matter``."""
 
-        def compute(work: _Work) -> _Work:
+        def compute(work: Work) -> Work:
             began = time.monotonic()
-            job = work.job
-            work.alpha = settled_alpha(work.trimap, job.sampling)
-            steps = job.sampling.steps if work.alpha is None else 0
+            job, settled = work.job, settled_alpha(work.trimap, work.job.sampling)
+            steps = job.sampling.steps if settled is None else 0
             with ExitStack() as opened:
                 dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
                 work.dump = opened.enter_context(dump)
-                if work.alpha is None:
+                if settled is None:
                     self._sample(work, engine)
-                elif self.options.uncertainty:
-                    work.uncertainty = np.zeros_like(work.alpha)
+                else:
+                    work.alpha = settled
+                    work.uncertainty = np.zeros_like(settled) if self.options.uncertainty else None
                 work.open = opened.pop_all()
             work.seconds += time.monotonic() - began
             return work
 
         return compute
 
-    def _sample(self, work: _Work, engine: Engine) -> None:
+    def _sample(self, work: Work, engine: Engine) -> None:
         from tqdm import tqdm
 
         job, matter, seeds = work.job, engine.matter, self.options.uncertainty or 1
@@ -195,22 +140,46 @@ class Stages:
         work.uncertainty = spread.deviation() if seeds > 1 else None
         work.engine = f"{engine.name} on {matter.device}, {taken} step{'s' * (taken > 1)}"
 
-    def write(self, work: "_Work") -> Matted:
+    def write(self, work: Work) -> Outcome:
         """Write everything that a job makes, all or nothing; raises OutputError."""
-        began = time.monotonic()
-        unknown, risk = work.trimap == UNKNOWN, None
-        assert work.alpha is not None
+        began, job = time.monotonic(), work.job
         if work.uncertainty is not None:
-            risk = round(risk_of(work.uncertainty, work.alpha, unknown), 3)
-        finished = Finished(work.photo, work.trimap, work.alpha, work.uncertainty, risk)
-        receipt = self._products.receipts(work.job, work.receipt)[work.job.output]
+            work.risk = round(risk_of(work.uncertainty, work.alpha, work.trimap == UNKNOWN), 3)
         with work.open:
             if work.dump is not None:
-                work.dump.finish(receipt)
-            write_images(self._products.results(work.job, work.receipt, finished))
-        height, width = work.trimap.shape
-        seconds = work.seconds + time.monotonic() - began
-        return Matted("done", receipt, width, height, unknown_share(work.trimap), work.engine, seconds, risk)
+                work.dump.finish(work.receipts[job.output])
+            write_images(self._products.results(work), job.folder, overwrite=job.overwrite)
+        work.seconds += time.monotonic() - began
+        return _done(work)
+
+
+def made_before(work: Work) -> Outcome | None:
+    """Return what became of a job that a run may not make again, since an attempt that was cut off has made it."""
+    if work.job.overwrite or not _is_there(work.job, work.receipts):
+        return None
+    work.engine, work.risk = "made by a worker that died", _risk_in(work.job)
+    return _done(work)
+
+
+def _done(work: Work) -> Outcome:
+    height, width = work.trimap.shape
+    return Outcome(
+        "done",
+        None,
+        work.receipts[work.job.output],
+        width,
+        height,
+        unknown_share(work.trimap),
+        work.engine,
+        work.seconds,
+        work.risk,
+    )
+
+
+def _is_there(job: Job, receipts: Mapping[Path, Receipt]) -> bool:
+    return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
+        job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
+    )
 
 
 def _risk_in(job: Job) -> float | None:
@@ -218,7 +187,7 @@ def _risk_in(job: Job) -> float | None:
     return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
 
 
-def _about_colour(job: Job, photo: Photo, cutout: bool) -> Iterator[str]:
+def _about_colour(job: Job, photo: ColourImage, cutout: bool) -> Iterator[str]:
     """Say where a result holds colours without saying which."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
@@ -227,7 +196,7 @@ def _about_colour(job: Job, photo: Photo, cutout: bool) -> Iterator[str]:
         yield f"its primaries are not sRGB's, and {job.format} is written as if they were: convert the photograph first"
 
 
-def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> Grey:
+def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
     if drawn is not None and job.trimap is not None:
         return decode_grey(drawn, job.trimap)
     own = decode_opacity(image, job.image)

@@ -192,7 +192,7 @@ def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
     if diagnosis.trimap is None:
         return None
     path = folder / _fixed_name(source)
-    write_images([Result(path, diagnosis.trimap, within=folder)])
+    write_images([Result(path, diagnosis.trimap)], folder)
     return path
 
 

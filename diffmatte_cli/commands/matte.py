@@ -148,7 +148,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.report import Report
     from ..batch.stages import Stages
     from ..composition.background import background_of
-    from ..stopping import stopping_on_signals
+    from ..process.signals import stopping_on_signals
 
     tell = say_nothing if options.quiet else say
     with stopping_on_signals() as stop, ExitStack() as opened:
@@ -172,8 +172,8 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
             computers = [stages.computer(engine) for engine in engines(source, options, tell)]
             ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
         try:
-            for end in opened.enter_context(closing(ends)):
-                tally.add(end)
+            for job, outcome in opened.enter_context(closing(ends)):
+                tally.add(job, outcome)
         except ResourceError as error:  # the cluster is lost, and with it what is left
             tally.fatal = tally.fatal or error
     tally.finish()

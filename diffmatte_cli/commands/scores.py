@@ -125,11 +125,11 @@ def _table(found: Evaluation) -> "Table":
 
     from ..console import printable
 
-    table = Table("picture", show_footer=len(found.pictures) > 1)
-    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.pictures)}", "fold"
+    table = Table("picture", show_footer=len(found.images) > 1)
+    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.images)}", "fold"
     for metric, mean in found.mean.items():
         table.add_column(HEADINGS[metric], footer=f"{mean:.3f}", justify="right", no_wrap=True)
-    for name, scores in found.pictures.items():
+    for name, scores in found.images.items():
         table.add_row(Text(printable(name)), *_cells(scores))
     return table
 
@@ -139,7 +139,7 @@ def _steps_table(evaluations: Mapping[int | None, Evaluation]) -> "Table":
     from rich.table import Table
 
     *_, last = evaluations.values()
-    table = Table(f"steps, mean of {len(last.pictures)}")
+    table = Table(f"steps, mean of {len(last.images)}")
     for metric in last.mean:
         table.add_column(HEADINGS[metric], justify="right", no_wrap=True)
     for steps, found in evaluations.items():

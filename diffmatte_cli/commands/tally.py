@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..batch.outcome import Outcome, failure
 from ..console import fail, say
-from ..errors import FullError, OutputError, UsageError, WeightsError, described
+from ..errors import FullError, OutputError, UsageError, WeightsError
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..storage.paths import spelled
 
 if TYPE_CHECKING:
-    from ..batch.pipeline import Ended
     from ..batch.report import Report
-    from ..batch.stages import Matted
-    from ..stopping import Stop
+    from ..process.signals import Stop
 
 __all__ = ["Tally", "bar"]
 
@@ -25,12 +24,6 @@ __all__ = ["Tally", "bar"]
 FATAL = (WeightsError, UsageError, FullError, BrokenPipeError)
 # So many of the jobs that are left are named; --skip-existing finds the others.
 MOST_NAMED = 20
-
-
-def _sentence(job: Job, error: BaseException) -> str:
-    """Say what a job failed with, naming the photograph."""
-    text = described(error)
-    return text if job.name in text else f"{job.name}: {text}"
 
 
 def bar(total: int, shown: bool, doing: str = "matting") -> Any:
@@ -63,23 +56,21 @@ class Tally:
     def _is_everybodys(self, error: BaseException) -> bool:
         return isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several
 
-    def add(self, end: "Ended[Job]") -> None:
+    def add(self, job: Job, outcome: Outcome) -> None:
         """Take one job's end in: count, tell and report."""
-        self.ended.add(id(end.job))
-        status = "failed" if end.error is not None else end.result.status
-        self.counts[status] += 1
-        sentence = _sentence(end.job, end.error) if end.error is not None else ""
-        self._report(end, status, sentence)
-        if end.error is not None:
-            self._failed(end.error, sentence)
+        self.ended.add(id(job))
+        self.counts[outcome.status] += 1
+        self._report(job, outcome)
+        if outcome.error is not None:
+            self._failed(outcome.error, failure(job, outcome.error))
         elif not self.options.quiet and self.bar.disable:
-            say(self._line(end.job, end.result))
+            say(self._line(job, outcome))
         self.bar.update()
 
-    def _report(self, end: "Ended[Job]", status: str, sentence: str) -> None:
+    def _report(self, job: Job, outcome: Outcome) -> None:
         try:
             if self.report is not None:
-                self.report.add(end.job, status, end.result, sentence)
+                self.report.add(job, outcome)
         except OutputError as error:  # nobody would know any more what was done
             self.report, self.fatal = None, self.fatal or error
             self.stop.event.set()
@@ -93,14 +84,14 @@ class Tally:
             if self.options.verbose:
                 traceback.print_exception(error)
 
-    def _line(self, job: Job, matted: "Matted") -> str:
+    def _line(self, job: Job, outcome: Outcome) -> str:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
-        if matted.status == "skipped":
+        if outcome.status == "skipped":
             return f"{number}skipped, done before: {spelled(job.output, 'standard output')}"
         files = ", ".join(spelled(path, "standard output") for path in job.written)
-        size = f"{matted.width}x{matted.height}, {matted.unknown:.1%} unknown"
-        risk = "" if matted.risk is None else f"risk {matted.risk:.1f}, "
-        return f"{number}{size}, {matted.engine}, {risk}{matted.seconds:.1f} s: {files}"
+        size = f"{outcome.width}x{outcome.height}, {outcome.unknown:.1%} unknown"
+        risk = "" if outcome.risk is None else f"risk {outcome.risk:.1f}, "
+        return f"{number}{size}, {outcome.engine}, {risk}{outcome.seconds:.1f} s: {files}"
 
     def finish(self) -> None:
         """Tell how it went, and end with the exit code that says so."""

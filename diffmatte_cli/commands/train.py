@@ -9,11 +9,11 @@ import typer
 from ..console import say
 from ..errors import DiffmatteError, UsageError
 from ..extras import require
-from ..stopping import stopping_on_signals
+from ..process.signals import stopping_on_signals
 from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
-    from ..training.config import DataConfig
+    from ..training.config import DataConfig, TrainConfig
     from ..training.loop import Progress
     from ..training.processes import Processes
 
@@ -47,23 +47,10 @@ def train(
     Data are composed on the fly from the folders that the configuration names, or drawn. Ctrl-C ends the run after
     the step at hand, with a checkpoint. Under torchrun or accelerate launch, each process does its share of a batch.
     """
-    if resume and init is not None:
-        raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
-    require("train", "training")
-    from ..training.config import read_config
-    from ..training.loop import CHECKPOINT, Trainer
+    settings = _settings(config, changes or [], output, resume, init)
+    from ..training.loop import Trainer
     from ..training.processes import Processes
 
-    settings = read_config(config, changes or ())
-    if settings.run.tensorboard:
-        require("tensorboard", "tensorboard = true")
-    if not resume and (output / CHECKPOINT).exists():
-        raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
-    if init is not None and not init.is_file():
-        raise UsageError(f"there is no weights file {init}: check the path of --init")
-    if init is not None and settings.initial.encoder:
-        raise UsageError("--init and encoder in [initial] exclude each other: weights hold an encoder already")
-    _check_folders(config, settings.data)
     processes = Processes(device)
     quiet = quiet or not processes.is_main
     if not quiet:
@@ -87,6 +74,27 @@ def train(
         _report(outcome)
     if stop.signal:
         raise SystemExit(128 + stop.signal)
+
+
+def _settings(config: Path, changes: list[str], output: Path, resume: bool, init: Path | None) -> "TrainConfig":
+    """Read the configuration, and check that it and the options go together."""
+    if resume and init is not None:
+        raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
+    require("train", "training")
+    from ..training.config import read_config
+    from ..training.loop import CHECKPOINT
+
+    settings = read_config(config, changes)
+    if settings.run.tensorboard:
+        require("tensorboard", "tensorboard = true")
+    if not resume and (output / CHECKPOINT).exists():
+        raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
+    if init is not None and not init.is_file():
+        raise UsageError(f"there is no weights file {init}: check the path of --init")
+    if init is not None and settings.initial.encoder:
+        raise UsageError("--init and encoder in [initial] exclude each other: weights hold an encoder already")
+    _check_folders(config, settings.data)
+    return settings
 
 
 def _check_folders(config: Path, data: "DataConfig") -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..imaging.colour import Floats, as_shares, converted, quantise
-from ..imaging.read import Photo, decode_image
+from ..imaging.read import ColourImage, decode_image
 from ..imaging.receipts import sha256_of
 from ..planning.backgrounds import background_file, colour_of
 from ..planning.options import BACKGROUNDS, BLUR, CHECKER
@@ -69,10 +69,10 @@ class Background:
 
     name: str
     colour: tuple[int, ...] | None = None
-    picture: Photo | None = None
+    picture: ColourImage | None = None
     fitted: dict[tuple[int, ...], Floats] = field(default_factory=dict, compare=False, repr=False)
 
-    def plane(self, photo: Photo, alpha: Floats) -> Plane:
+    def plane(self, photo: ColourImage, alpha: Floats) -> Plane:
         """Return the background for a photograph, of its size; a picture is scaled to cover."""
         height, width = alpha.shape
         if self.picture is not None:

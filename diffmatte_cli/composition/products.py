@@ -1,7 +1,8 @@
 """What a job writes: alpha or cutout, the alpha beside it, its uncertainty, each with its own receipt."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,31 +11,48 @@ from numpy.typing import NDArray
 
 from ..imaging.colour import quantise
 from ..imaging.encoding import Result
-from ..imaging.read import Photo
+from ..imaging.read import ColourImage
 from ..imaging.receipts import Receipt
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from .background import Background, Plane, composite, cutout
 from .foreground import FOREGROUNDS
+from .trajectory import StepDump
 
 if TYPE_CHECKING:
     from ..imaging.colour import Floats
 
-__all__ = ["Finished", "Products"]
+__all__ = ["Products", "Work"]
 
 UNCERTAINTY_BITS = 16
 _SHARES = np.array([0, 0.5, 1], np.float32)  # of a trimap's 0, 128 and 255
 
 
-@dataclass(frozen=True)
-class Finished:
-    """What has been computed of a photograph: trimap uint8 [H, W], the others float32 [H, W]."""
+@dataclass
+class Work:
+    """A job in hand: what has been read of it, then what has been computed.
 
-    photo: Photo
+    Attributes:
+        receipts: of the files that it makes.
+        trimap: uint8 [H, W].
+        seconds: spent on it so far, waiting aside.
+        alpha, uncertainty: float32 [H, W], once they are computed.
+        risk: see ``uncertainty.risk_of``.
+        engine: a phrase for what computed it.
+        dump, open: the folder of steps, and what holds it until the result is written, too.
+    """
+
+    job: Job
+    receipts: Mapping[Path, Receipt]
+    photo: ColourImage
     trimap: NDArray[np.uint8]
-    alpha: "Floats"
+    seconds: float
+    alpha: "Floats" = field(init=False)
     uncertainty: "Floats | None" = None
     risk: float | None = None
+    engine: str = "no model needed"
+    dump: StepDump | None = None
+    open: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True)
@@ -65,28 +83,21 @@ class Products:
             receipts[job.uncertainty_output] = replace(base, result="uncertainty", bits=UNCERTAINTY_BITS, seeds=seeds)
         return receipts
 
-    def results(self, job: Job, base: Receipt, finished: Finished) -> list[Result]:
+    def results(self, work: Work) -> list[Result]:
         """Return the pictures of a job, ready to be written."""
-        receipts = self.receipts(job, base)
-        alpha = Result(
-            job.output,
-            finished.alpha,
-            job.bits,
-            dpi=finished.photo.dpi,
-            within=job.folder,
-            overwrite=job.overwrite,
-        )
-        results = [self._main(job, finished, alpha)]
+        job = work.job
+        alpha = Result(job.output, work.alpha, job.bits, dpi=work.photo.dpi)
+        results = [self._main(work, alpha)]
         if job.alpha_output is not None:
             results.append(replace(alpha, path=job.alpha_output))
-        if job.uncertainty_output is not None and finished.uncertainty is not None:
-            uncertainty = replace(alpha, path=job.uncertainty_output, pixels=finished.uncertainty)
-            results.append(replace(uncertainty, bits=UNCERTAINTY_BITS, notes={"risk": finished.risk}))
-        return [replace(result, receipt=receipts[result.path]) for result in results]
+        if job.uncertainty_output is not None and work.uncertainty is not None:
+            uncertainty = replace(alpha, path=job.uncertainty_output, pixels=work.uncertainty)
+            results.append(replace(uncertainty, bits=UNCERTAINTY_BITS, notes={"risk": work.risk}))
+        return [replace(result, receipt=work.receipts[result.path]) for result in results]
 
-    def _main(self, job: Job, finished: Finished, plain: Result) -> Result:
+    def _main(self, work: Work, plain: Result) -> Result:
         """Return the alpha or the cutout; with all layers if the format has them."""
-        photo, alpha, options = finished.photo, finished.alpha, self.options
+        job, photo, alpha, options = work.job, work.photo, work.alpha, self.options
         plain = replace(plain, format=job.format, header=photo.header)
         has_layers = job.format == "exr"
         if not options.cutout and not has_layers:
@@ -95,7 +106,7 @@ class Products:
         colour = Plane(FOREGROUNDS[options.foreground](photo.colour, alpha), photo.linear)
         foreground = colour.as_linear(linear)
         if has_layers:
-            plain = replace(plain, linear=linear, layers=_layers(foreground.values, finished))
+            plain = replace(plain, linear=linear, layers=_layers(foreground.values, work))
         if not options.cutout:
             return plain
         plain = replace(plain, icc_profile=None if has_layers or photo.linear else photo.icc_profile, exif=photo.exif)
@@ -116,8 +127,8 @@ class Products:
         return self.background is None and (job.format == "exr" if said is None else said)
 
 
-def _layers(foreground: "Floats", finished: Finished) -> dict[str, "Floats"]:
+def _layers(foreground: "Floats", work: Work) -> dict[str, "Floats"]:
     """Return the named layers of an EXR: straight foreground, alpha, trimap and, if there is one, uncertainty."""
     layers = {f"foreground.{name}": foreground[..., channel] for channel, name in enumerate("RGB")}
-    layers |= {"alpha.Y": finished.alpha, "trimap.Y": _SHARES[finished.trimap // 127]}
-    return layers | ({"uncertainty.Y": finished.uncertainty} if finished.uncertainty is not None else {})
+    layers |= {"alpha.Y": work.alpha, "trimap.Y": _SHARES[work.trimap // 127]}
+    return layers | ({"uncertainty.Y": work.uncertainty} if work.uncertainty is not None else {})

@@ -1,1 +1,1 @@
-"""How far mattes are from the true ones: test sets, metrics, scores and plots."""
+"""Compare mattes with true ones: test sets, metrics, scores and plots."""

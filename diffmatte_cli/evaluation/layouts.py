@@ -1,4 +1,4 @@
-"""How published matting test sets lie on disk, as data; finds each picture with its alpha and trimap.
+"""The layouts of published matting test sets, as data; find each image with its alpha and trimap.
 
 Standard library only, until a trimap is made.
 """
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
-from ..imaging.folders import folders_in, one_by_stem, pictures_in
+from ..imaging.folders import folders_in, images_in, one_by_stem
 from ..settings import check_choice
 from ..storage.paths import Place
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LAYOUTS", "Example", "Layout", "examples", "made_trimap"]
+__all__ = ["LAYOUTS", "DatasetLayout", "Example", "examples", "made_trimap"]
 
-# Distinctions-646 comes without trimaps, and no two papers share theirs. The usual way is to erode what is known by a
+# Distinctions-646 comes without trimaps, and no two papers share theirs. Usually the known regions are eroded by a
 # kernel of random size from 1 to this many pixels (ViTMatte; for training also DiffMatte, Appendix C).
 WIDEST_KERNEL = 30
 
 PARTS = ("image", "alpha", "trimap")  # what the folders of a set hold
 _EACH = "*"
-# Left by archives of macOS and, closed to most, at the top of a disk.
+# Left by archives of macOS, and, unreadable to most users, at the top of a disk.
 _NO_PART = ("__MACOSX", "lost+found")
 
 
 @dataclass(frozen=True)
 class Example:
-    """Hold one picture of a test set; without a ``trimap``, it is made from alpha."""
+    """Hold one image of a test set; a missing ``trimap`` is made from alpha."""
 
     name: str
     image: Path
@@ -42,22 +42,22 @@ class Example:
 
     @property
     def files(self) -> list[Path]:
-        """The picture, its alpha and, where there is one, its trimap."""
+        """The image, its alpha and, if there is one, its trimap."""
         return [path for path in (self.image, self.alpha, self.trimap) if path is not None]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Describe how one test set lies in a folder DIR, whatever the case of the names.
+class DatasetLayout:
+    """Describe the layout of a test set in a folder DIR; the case of names does not matter.
 
     Attributes:
-        title: what the set is called.
+        title: the set's name in messages.
         expected: the files in DIR, a line for each kind.
         folders: names of the folders that make up a set, by ``PARTS``, the usual ones first; without one of trimaps,
             these are made from alpha.
-        below: where these may lie in DIR, "" being DIR itself and "*" every folder in it.
+        below: where these may be in DIR: "" is DIR itself, "*" every folder in it.
         composites: whether NAME_K.png may go with the alpha NAME.png of its foreground.
-        foregrounds: folders that show, where composites are missing, that they are yet to be made.
+        foregrounds: folders that show, where composites are missing, that they are still to be made.
         making: what makes them.
     """
 
@@ -70,9 +70,9 @@ class Layout:
     making: str = ""
 
 
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+LAYOUTS: Mapping[str, DatasetLayout] = MappingProxyType(
     {
-        "composition-1k": Layout(
+        "composition-1k": DatasetLayout(
             "Composition-1k",
             "DIR/merged/NAME_K.png\nDIR/alpha_copy/NAME_K.png or DIR/alpha/NAME.png\nDIR/trimaps/NAME_K.png",
             folders=(
@@ -86,7 +86,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             making="the set's own Composition_code.py makes them from VOC 2012 by its test_fg_names.txt and"
             " test_bg_names.txt",
         ),
-        "distinctions-646": Layout(
+        "distinctions-646": DatasetLayout(
             "Distinctions-646",
             "DIR/Image/NAME_K.png\nDIR/GT/NAME_K.png or DIR/GT/NAME.png",
             folders=(("Image", "GT"), ("merged", "GT"), ("merged", "alpha_copy"), ("merged", "alpha")),
@@ -95,7 +95,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             foregrounds=("FG",),
             making="gen_dataset.py of github.com/yuhaoliu7456/CVPR2020-HAttMatting makes them from VOC 2012",
         ),
-        "simd": Layout(
+        "simd": DatasetLayout(
             "the Semantic Image Matting Dataset",
             "DIR/CLASS/merged/NAME_K.png\nDIR/CLASS/alpha/NAME_K.png or DIR/CLASS/alpha/NAME.png\n"
             "DIR/CLASS/trimap/NAME_K.png or DIR/CLASS/trimap/NAME.png",
@@ -105,12 +105,12 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             foregrounds=("fg",),
             making="generate_testset.py of github.com/nowsyn/SIM makes them from VOC 2012",
         ),
-        "aim-500": Layout(
+        "aim-500": DatasetLayout(
             "AIM-500",
             "DIR/original/NAME.jpg\nDIR/mask/NAME.png\nDIR/trimap/NAME.png",
             folders=(("original", "mask", "trimap"),),
         ),
-        "alphamatting": Layout(
+        "alphamatting": DatasetLayout(
             "the training set of alphamatting.com",
             "DIR/input_training_lowres/NAME.png\nDIR/gt_training_lowres/NAME.png\n"
             "DIR/trimap_training_lowres/Trimap1/NAME.png",
@@ -120,8 +120,8 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                 for trimap in ("Trimap1", "Trimap2")
             ),
         ),
-        "plain": Layout(
-            "pictures of your own",
+        "plain": DatasetLayout(
+            "images of your own",
             "DIR/image/NAME.png\nDIR/alpha/NAME.png\nDIR/trimap/NAME.png",
             folders=(("image", "alpha", "trimap"),),
         ),
@@ -130,10 +130,10 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
 
 
 def examples(layout: str, folder: Path) -> list[Example]:
-    """Return the pictures of a test set in the folder DIR, by name.
+    """Return the images of a test set in the folder DIR, by name.
 
     Raises:
-        UsageError: an unknown layout, no such folder, folders or partners that are missing, two pictures by one name.
+        UsageError: the layout is unknown, the folder, one in it or a partner is missing, or two images share a name.
     """
     check_choice("layout", layout, tuple(LAYOUTS))
     top = Place(folder)
@@ -151,13 +151,13 @@ def examples(layout: str, folder: Path) -> list[Example]:
 
 
 def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
-    """Make an example's trimap [H, W] in {0, 128, 255} of its alpha [H, W] in [0, 1].
+    """Make an example's trimap [H, W] in {0, 128, 255} from its alpha [H, W] in [0, 1].
 
-    All between 0 and 1 is unknown, and around it a band on either side whose widths depend on the example's name only.
+    Alphas between 0 and 1 are unknown, and a band on either side whose widths depend on the example's name only.
     """
     from ..trimaps.masks import trimap_from_alpha
 
-    # Of all draws this one alone is promised to stay the same in every version of Python.
+    # The only draw that is promised to be the same in every version of Python.
     draw = random.Random(name).random
     inside, outside = ((1 + int(draw() * WIDEST_KERNEL)) // 2 for _ in range(2))
     return trimap_from_alpha(alpha, inside, outside)
@@ -165,7 +165,7 @@ def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Folders of a layout as they are: ``found`` by what they hold, and the names of those ``missing``."""
+    """Hold the folders of a layout that were ``found``, by ``PARTS``, and the names of those ``missing``."""
 
     base: Place
     found: Mapping[str, Place]
@@ -173,14 +173,14 @@ class _Candidate:
     prefix: str = ""
 
 
-def _fitting(layout: Layout, folder: Place) -> list[_Candidate]:
-    """Return the first places in which nothing is missing, or none."""
+def _fitting(layout: DatasetLayout, folder: Place) -> list[_Candidate]:
+    """Return the first places where nothing is missing, or none."""
     ways = _ways(layout, folder)
     return next((places for places in ways if not any(place.missing for place in places)), [])
 
 
-def _ways(layout: Layout, folder: Place) -> Iterator[list[_Candidate]]:
-    """Yield the places, each time at least one, that may together be the set: in the folder, or the only one in it."""
+def _ways(layout: DatasetLayout, folder: Place) -> Iterator[list[_Candidate]]:
+    """Yield the places, at least one each time, that may make up the set: in the folder, or the only one in it."""
     inner = _folders(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
         for below in layout.below:
@@ -192,8 +192,8 @@ def _ways(layout: Layout, folder: Place) -> Iterator[list[_Candidate]]:
                 yield [_place(layout, base)]
 
 
-def _place(layout: Layout, base: Place, prefix: str = "") -> _Candidate:
-    """Look for the folders of a layout; of several ways, the one that lacks least."""
+def _place(layout: DatasetLayout, base: Place, prefix: str = "") -> _Candidate:
+    """Look for the folders of a layout, in the way of its several that lacks least."""
 
     def look(names: tuple[str, ...]) -> _Candidate:
         found = {part: _descend(base, name) for part, name in zip(PARTS, names, strict=False)}
@@ -204,7 +204,7 @@ def _place(layout: Layout, base: Place, prefix: str = "") -> _Candidate:
 
 
 def _descend(base: Place, names: str) -> Place | None:
-    """Return a folder below another by its names with slashes between, in any case; None where it is missing."""
+    """Return a folder below another by its path, in any case; None where it is missing."""
     found: Place | None = base
     for name in filter(None, names.split("/")):
         alike = [other for other in _folders(found) if other.path.name.lower() == name.lower()] if found else []
@@ -217,7 +217,7 @@ def _folders(folder: Place) -> list[Place]:
 
 
 def _misfit(name: str, folder: Place) -> str:
-    """Say what was looked for and is not there, what is expected, and which layout fits instead."""
+    """Say what is missing, what is expected, and which layout fits instead."""
     layout = LAYOUTS[name]
     nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
     if uncomposed := list(_uncomposed(layout, nearest)):
@@ -226,45 +226,45 @@ def _misfit(name: str, folder: Place) -> str:
         lacking = [place for place in nearest if place.missing]
         texts = [f"{place.base} holds no folder {' and no '.join(place.missing)}" for place in lacking]
         text = f"{folder} does not have the layout {name}: {listed(texts)}"
-    # Where trimaps lie, a layout without any is the worse guess.
+    # Where there are trimaps, a layout without any is the worse guess.
     others = {other: len(places[0].found) for other, row in LAYOUTS.items() if (places := _fitting(row, folder))}
     fits = f"; {max(others, key=others.__getitem__)} fits" if others else ""
     return f"{text}; {_expected(layout)}{fits}"
 
 
-def _uncomposed(layout: Layout, places: Iterable[_Candidate]) -> Iterator[str]:
-    """Yield the places without composites that hold what these are made of."""
+def _uncomposed(layout: DatasetLayout, places: Iterable[_Candidate]) -> Iterator[str]:
+    """Yield the places that hold foregrounds instead of composites."""
     for place in places:
         fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
         if fg is not None and "image" not in place.found:
             yield f"{place.base} holds {fg} and no {layout.folders[0][0]}"
 
 
-def _expected(layout: Layout) -> str:
+def _expected(layout: DatasetLayout) -> str:
     return f"expected {', '.join(layout.expected.splitlines())}"
 
 
-def _paired(layout: Layout, place: _Candidate) -> list[Example]:
-    """Match a place's pictures with their alphas and trimaps."""
-    files = {part: one_by_stem(image.path for image in pictures_in(folder)) for part, folder in place.found.items()}
-    pictures = files.pop("image")
-    if not pictures:
-        raise UsageError(f"the folder {place.found['image']} holds no pictures; {_expected(layout)}")
-    partners = {part: _matched(pictures, found, layout.composites) for part, found in files.items()}
-    lacking = {part: [name for name in pictures if name not in found] for part, found in partners.items()}
+def _paired(layout: DatasetLayout, place: _Candidate) -> list[Example]:
+    """Match a place's images with their alphas and trimaps."""
+    files = {part: one_by_stem(image.path for image in images_in(folder)) for part, folder in place.found.items()}
+    images = files.pop("image")
+    if not images:
+        raise UsageError(f"the folder {place.found['image']} holds no images; {_expected(layout)}")
+    partners = {part: _matched(images, found, layout.composites) for part, found in files.items()}
+    lacking = {part: [name for name in images if name not in found] for part, found in partners.items()}
     problems = [
-        f"no {part} in {place.found[part]} for {len(names)} of {len(pictures)} pictures: {listed(names)}"
+        f"no {part} in {place.found[part]} for {len(names)} of {len(images)} images: {listed(names)}"
         for part, names in lacking.items()
         if names
     ]
     if problems:
         raise UsageError(f"{'; '.join(problems)}; {_expected(layout)}")
     alphas, trimaps = partners["alpha"], partners.get("trimap", {})
-    return [Example(f"{place.prefix}{name}", path, alphas[name], trimaps.get(name)) for name, path in pictures.items()]
+    return [Example(f"{place.prefix}{name}", path, alphas[name], trimaps.get(name)) for name, path in images.items()]
 
 
 def _matched(names: Iterable[str], found: Mapping[str, Path], composites: bool) -> dict[str, Path]:
-    """Return what goes with each name: the file of that very name or, if that is so of more, its foreground's."""
+    """Return each name's partner: the file of the same name or, if more names have that, the foreground's."""
     ways = [{name: found[name] for name in names if name in found}]
     if composites:
         owners = ((name, _foreground(name, found)) for name in names)
@@ -273,7 +273,7 @@ def _matched(names: Iterable[str], found: Mapping[str, Path], composites: bool) 
 
 
 def _foreground(name: str, found: Mapping[str, Path]) -> str | None:
-    """Return the longest name to which a composite's adds an underscore and more, None without one."""
+    """Return the longest known name that a composite's name extends by an underscore and more; None without one."""
     while name:
         name = name.rpartition("_")[0]
         if name in found:

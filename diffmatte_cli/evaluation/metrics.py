@@ -1,7 +1,7 @@
-"""How far a predicted matte is from the true one: the four measures of alphamatting.com, over the unknown region.
+"""Measure a predicted matte's error: the four metrics of alphamatting.com, over the unknown region.
 
 All take ``pred`` and ``gt``, alphas float32 [H, W] in [0, 1], and ``trimap`` uint8 [H, W] in {0, 128, 255}; a trimap
-that is 128 all over makes the whole picture count. An empty unknown region gives 0. Two definitions of ``grad`` and
+that is 128 all over makes the whole image count. An empty unknown region gives 0. Two definitions of ``grad`` and
 ``conn`` are in use: "matlab", the scripts of Rhemann et al. (CVPR 2009), and "python", their usual port.
 """
 
@@ -40,7 +40,7 @@ def mse(pred: Alpha, gt: Alpha, trimap: NDArray[np.uint8]) -> float:
 def grad(pred: Alpha, gt: Alpha, trimap: NDArray[np.uint8], definition: str = "matlab") -> float:
     """Sum the squared differences of the gradients' lengths over the unknown region, in thousands.
 
-    Gradients are derivatives of a Gaussian, with the border's pixels repeated outside the picture. "matlab" stretches
+    Gradients are derivatives of a Gaussian, with the border's pixels repeated outside the image. "matlab" stretches
     each whole alpha to the range from 0 to 1 first, "python" takes it as it is; one of a single value has no gradient.
     Needs SciPy, the extra ``eval``.
     """

@@ -1,6 +1,6 @@
 """Draw where mattes are wrong, as PNG: error maps, the worst cases, every image's score, error against steps.
 
-Drawn by matplotlib, the extra ``eval``, in its own style whatever the user's is; the same scores give the same bytes.
+By matplotlib, the extra ``eval``, in its default style whatever the user's is; the same scores give the same bytes.
 """
 
 import io
@@ -39,7 +39,7 @@ TITLES = {"image": "photograph", "trimap": "trimap", "pred": "prediction", "gt":
 
 @dataclass(frozen=True)
 class _Exhibit:
-    """Keep of a trial what is drawn, reduced: ``panels`` by the names of ``TITLES``, error float32 in [-1, 1]."""
+    """Keep a scaled-down copy of what is drawn of a trial: ``panels`` by ``TITLES``, the error float32 in [-1, 1]."""
 
     name: str
     scores: Scores
@@ -48,10 +48,10 @@ class _Exhibit:
 
 @dataclass
 class Gallery:
-    """Keep the ``most`` worst of the mattes that are shown to it, and draw them.
+    """Collect the ``most`` worst mattes, and draw them.
 
-    The worst are those with the highest SAD, or the highest of the first metric where SAD is not among them. Memory
-    stays flat: images are kept reduced.
+    The worst have the highest SAD, or the highest of the first metric where SAD is not among them. Memory stays flat:
+    images are scaled down.
     """
 
     options: ScoreOptions
@@ -71,7 +71,7 @@ class Gallery:
             del self.worst[self.most :]
 
     def _panels(self, trial: Trial) -> dict[str, NDArray[Any]]:
-        """Return what is drawn of a trial; its error is prediction less truth where that counts, 0 elsewhere."""
+        """Return what is drawn of a trial; the error is prediction minus truth in the scored region, else 0."""
         error = trial.pred - trial.gt
         if self.options.region == "unknown":
             error = np.where(trial.trimap == UNKNOWN, error, np.float32(0))
@@ -79,7 +79,7 @@ class Gallery:
         return {name: _reduced(image) for name, image in named.items() if image is not None}
 
     def draw(self, folder: Path, evaluations: Mapping[int | None, Evaluation]) -> None:
-        """Write all plots into a folder, which is made; ``evaluations`` are by steps, the last one that of the worst.
+        """Write all plots into a folder, which is made; the worst are of the last of the ``evaluations`` by steps.
 
         These are NAME_error.png and worst.png, pictures.png, and steps.png where several numbers of steps were tried.
         Raises OutputError.
@@ -88,11 +88,11 @@ class Gallery:
 
         *_, last = evaluations.values()
         with matplotlib.rc_context(matplotlib.rcParamsDefault), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph")  # a name in letters that the font lacks
+            warnings.filterwarnings("ignore", "Glyph")  # a name with letters that the font lacks
             for exhibit in self.worst:
                 _save(_panels([exhibit]), folder / _error_map(exhibit.name), FINE)
             _save(_panels(self.worst), folder / WORST)
-            _save(_pictures(last, self.by), folder / PICTURES)
+            _save(_images(last, self.by), folder / PICTURES)
             if len(evaluations) > 1:
                 _save(_curves(evaluations), folder / STEPS)
 
@@ -102,7 +102,7 @@ def _error_map(name: str) -> str:
 
 
 def places(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Return every file that may be drawn in a folder for images of these names."""
+    """Return all files that may be drawn in a folder for images of these names."""
     return [folder / name for name in (WORST, PICTURES, STEPS, *map(_error_map, names))]
 
 
@@ -114,7 +114,7 @@ def _reduced(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _plain(text: str) -> str:
-    """Return a name for a plot: without control characters, formulas or, where it is long, its middle."""
+    """Return a name for a plot: without control characters and formulas, and shortened in the middle."""
     text = printable(text)
     if len(text) > LONGEST:
         text = f"{text[: LONGEST // 2]}…{text[1 - LONGEST // 2 :]}"
@@ -124,7 +124,7 @@ def _plain(text: str) -> str:
 def _figure(
     width: float, heights: list[float], columns: int, row_gap: float = 0.04, below: float = 0.0
 ) -> "tuple[Figure, Any]":
-    """Return a figure in inches, with rows of heights and a margin ``below`` them, and its axes [rows, columns]."""
+    """Return a figure of a size in inches, with a margin ``below`` its rows, and its axes [rows, columns]."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -142,7 +142,7 @@ def _save(figure: "Figure", path: Path, dpi: int = DPI) -> None:
 
 
 def _panels(exhibits: list[_Exhibit]) -> "Figure":
-    """Draw images below each other, with a column for each kind of panel and one scale for the errors."""
+    """Draw a row for each image, with a column for each kind of panel and one scale for the errors."""
     titles = {name: title for name, title in TITLES.items() if name in exhibits[0].panels}
     shapes = [exhibit.panels["gt"].shape for exhibit in exhibits]
     heights = [PANEL * min(max(height / width, LEAST), MOST) + 0.4 for height, width in shapes]
@@ -166,7 +166,7 @@ def _panels(exhibits: list[_Exhibit]) -> "Figure":
         )
     for place, title in zip(axes[0], titles.values(), strict=True):
         place.set_title(title)
-    figure.colorbar(shown, ax=axes[:, -1], extend="both", label="prediction less truth", shrink=0.9, aspect=25)
+    figure.colorbar(shown, ax=axes[:, -1], extend="both", label="prediction minus truth", shrink=0.9, aspect=25)
     return figure
 
 
@@ -176,16 +176,16 @@ def _show(axes: Any, name: str, image: NDArray[Any]) -> Any:
     return axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
 
 
-def _pictures(evaluation: Evaluation, by: str) -> "Figure":
-    """Draw each metric of every image: a bar each, the worst first, or a histogram of many."""
-    worst_first = sorted(evaluation.pictures.items(), key=lambda item: -item[1][by])
+def _images(evaluation: Evaluation, by: str) -> "Figure":
+    """Draw each metric of every image: a bar for each, the worst first, or a histogram of many."""
+    worst_first = sorted(evaluation.images.items(), key=lambda item: -item[1][by])
     metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS
     figure, axes = _figure(4 * len(metrics), [4.0 if many else 1 + 0.18 * len(worst_first)], len(metrics))
     for place, metric in zip(axes[0], metrics, strict=True):
         values = [scores[metric] for _, scores in worst_first]
         if many:
             place.hist(values, bins=30)
-            place.set_ylabel("pictures")
+            place.set_ylabel("images")
         else:
             place.barh(range(len(values)), values)
             place.set_yticks(range(len(values)), [_plain(name) for name, _ in worst_first], fontsize=7)
@@ -204,7 +204,7 @@ def _curves(evaluations: Mapping[int | None, Evaluation]) -> "Figure":
     for place, metric in zip(axes[0], metrics, strict=True):
         values = [means[count][metric] for count in steps]
         place.plot(steps, values, marker="o")
-        # A tenth of the error at least, so that next to nothing does not look like much.
+        # A tenth of the error at least, so that a tiny difference does not look large.
         middle, half = (max(values) + min(values)) / 2, max(0.6 * (max(values) - min(values)), 0.05 * max(values))
         place.set_ylim(middle - (half or 1), middle + (half or 1))
         place.set_xticks(steps)

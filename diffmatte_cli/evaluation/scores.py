@@ -1,4 +1,4 @@
-"""Score mattes one by one, and put the scores together: means, JSON, CSV."""
+"""Score mattes, and collect the scores: means, JSON, CSV."""
 
 import csv
 import io
@@ -24,10 +24,10 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Trial:
-    """Hold a predicted alpha beside what belongs to it.
+    """Hold a predicted alpha, its ground truth, its trimap and its image.
 
     ``pred`` and ``gt`` are float32 [H, W] in [0, 1], ``trimap`` is uint8 [H, W] in {0, 128, 255}, 128 all over where
-    there is none, and ``image``, where it is known, uint8 [H, W, 3].
+    there is none, and ``image``, if known, uint8 [H, W, 3].
     """
 
     name: str
@@ -39,23 +39,23 @@ class Trial:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold the scores of pictures by name, in order: at least one picture, and the same metrics for all."""
+    """Hold the scores of images by name, in order: at least one image, and the same metrics for all."""
 
-    pictures: Mapping[str, Scores]
+    images: Mapping[str, Scores]
 
     @property
     def mean(self) -> Scores:
-        """The mean of each metric over all pictures."""
-        every = list(self.pictures.values())
+        """The mean of each metric over all images."""
+        every = list(self.images.values())
         return {metric: fmean(scores[metric] for scores in every) for metric in every[0]}
 
     def record(self) -> dict[str, Any]:
-        """Return the scores as JSON holds them."""
-        return {"mean": self.mean, "pictures": [{"name": name, **scores} for name, scores in self.pictures.items()]}
+        """Return the scores for JSON."""
+        return {"mean": self.mean, "pictures": [{"name": name, **scores} for name, scores in self.images.items()]}
 
 
 def read_pair(pair: Pair) -> Trial:
-    """Read a prediction, its truth and its trimap; without a trimap all is unknown.
+    """Read a prediction, its ground truth and its trimap; without a trimap all is unknown.
 
     Raises ImageError for a file that cannot be read, and where sizes differ.
     """
@@ -72,13 +72,13 @@ def read_pair(pair: Pair) -> Trial:
 
 
 def check_sizes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
-    """Raise ImageError, naming the files, unless all have one height and width."""
+    """Raise ImageError that names the files, unless all have the same height and width."""
     if len(set(shapes.values())) > 1:
         raise ImageError(f"sizes differ: {', '.join(f'{path} is {w}x{h}' for path, (h, w) in shapes.items())}")
 
 
 def score(trial: Trial, options: ScoreOptions) -> Scores:
-    """Return the metrics of one matte by name; an empty unknown region scores 0."""
+    """Return the metrics of a matte by name; an empty unknown region scores 0."""
     import numpy as np
 
     from ..trimaps.trimap import UNKNOWN
@@ -89,18 +89,18 @@ def score(trial: Trial, options: ScoreOptions) -> Scores:
 
 
 def as_json(record: Mapping[str, Any]) -> str:
-    """Return a record as the text that ``--json`` prints."""
+    """Return a record as JSON text."""
     return json.dumps(record, indent=2) + "\n"
 
 
 def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
-    """Return a row for each picture and a last one called mean, for each number of steps; None has no such column."""
+    """Return a row for each image and a last one called mean, for each number of steps; None has no such column."""
     with_steps = None not in evaluations
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for number, (steps, found) in enumerate(evaluations.items()):
         if number == 0:
             writer.writerow(["name", *["steps"] * with_steps, *found.mean])
-        for name, scores in [*found.pictures.items(), ("mean", found.mean)]:
+        for name, scores in [*found.images.items(), ("mean", found.mean)]:
             writer.writerow([name, *[steps] * with_steps, *scores.values()])
     return text.getvalue()

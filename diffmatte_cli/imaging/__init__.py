@@ -1,1 +1,1 @@
-"""Pictures as files: formats, reading and writing, colour, orientation, metadata, and receipts of results."""
+"""Images as files: formats, reading and writing, colour, orientation, metadata, and receipts of results."""

@@ -1,4 +1,4 @@
-"""Colour as it is stored and as light: the sRGB curve both ways, and whole numbers as shares of one."""
+"""Colour as it is stored and as light: the sRGB curve both ways, and integers as numbers from 0 to 1."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def to_linear(encoded: Floats) -> Floats:
 
 
 def to_srgb(light: Floats) -> Floats:
-    """Turn linear light into sRGB values, any shape; what is beyond white stays beyond 1."""
+    """Turn linear light into sRGB values, any shape; values beyond white stay beyond 1."""
     low, high = light * np.float32(12.92), 1.055 * light.clip(0) ** (1 / 2.4) - 0.055
     return np.where(light <= 0.0031308, low, high).astype(np.float32)
 
 
 def converted(values: Floats, linear: bool, wanted: bool) -> Floats:
-    """Return colour that is ``linear`` light or sRGB as the one that is ``wanted``."""
+    """Convert colour, which is ``linear`` light or sRGB, to linear light if that is ``wanted``, and else to sRGB."""
     if linear == wanted:
         return values
     return to_linear(values) if wanted else to_srgb(values)
@@ -39,10 +39,10 @@ def as_shares(pixels: NDArray[Any]) -> Floats:
 
 
 def quantise(values: Floats, bits: int) -> NDArray[Any]:
-    """Round values in [0, 1], any shape, to the nearest level of 8 or 16 bits, uint8 or uint16; cut off what is beyond.
+    """Round values, clipped to [0, 1], any shape, to the nearest level of 8 or 16 bits: uint8 or uint16.
 
     Raises:
-        OutputError: some value is not a number.
+        OutputError: a value is not finite.
     """
     if not np.isfinite(values).all():
         raise OutputError("the computed alpha holds values that are not numbers, so nothing was written")

@@ -1,4 +1,4 @@
-"""Turn pictures into the bytes of a file: by Pillow, or with 16 bits and as EXR by OpenImageIO; metadata by Pillow."""
+"""Encode results: by Pillow, or as 16-bit colour and EXR by OpenImageIO; metadata by Pillow."""
 
 import io
 import struct
@@ -31,12 +31,12 @@ _CHANNELS = {1: "Y", 3: "RGB", 4: "RGBA"}
 
 @dataclass(frozen=True)
 class Result:
-    """Describe one picture to write.
+    """Describe an image to write.
 
     ``pixels`` is alpha float32 [H, W] in [0, 1], or uint8 or uint16 [H, W] or [H, W, 3 or 4]; for EXR also float32 of
-    these shapes, and ``layers`` are more float32 [H, W] by channel's name. ``format`` is a key of ``WRITERS``; without
-    one the ending of ``path`` says it. ``premultiplied`` and ``linear`` say it of the colour, ``notes`` go beside the
-    receipt. The file may not lie outside ``within``, nor replace another without ``overwrite``.
+    these shapes, and ``layers`` are more channels, float32 [H, W] by name. ``format`` is a key of ``WRITERS``, by
+    default that of the suffix of ``path``. ``premultiplied`` and ``linear`` describe the colour, ``notes`` go beside
+    the receipt.
     """
 
     path: Path
@@ -47,8 +47,6 @@ class Result:
     exif: bytes | None = None
     receipt: Receipt | None = None
     format: str | None = None
-    within: Path | None = None
-    overwrite: bool = True
     premultiplied: bool = False
     linear: bool = False
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -57,22 +55,22 @@ class Result:
 
     @property
     def writer(self) -> Writer:
-        """The format's record; raises UsageError for an ending without one, or a depth that it lacks."""
+        """The format's record; raises UsageError for a suffix without one, or a depth that it lacks."""
         return WRITERS[self.format] if self.format else writer_for(self.path, self.bits if self.bits > 8 else None)
 
 
 def check_fits(path: Path, writer: Writer, height: int, width: int) -> None:
-    """Raise OutputError when a format cannot hold a picture of this size."""
+    """Raise OutputError where a format cannot hold an image of this size."""
     limit = writer.max_side
     if max(height, width) > limit:
         raise OutputError(
             f"cannot write {spelled(path, 'standard output')}: its format holds at most {limit} pixels a side"
-            f" and the picture is {width}x{height}; name the result .png"
+            f" and the image is {width}x{height}; name the result .png"
         )
 
 
 def encoded(result: Result) -> bytes:
-    """Return the content of a result's file; raises OutputError where its format cannot hold it."""
+    """Return the bytes of a result's file; raises OutputError where its format cannot hold it."""
     check_fits(result.path, result.writer, *result.pixels.shape[:2])
     try:
         if result.writer.pillow_name == "EXR":
@@ -88,7 +86,7 @@ def encoded(result: Result) -> bytes:
 
 def _exr(result: Result) -> bytes:
     pixels = as_shares(result.pixels)
-    quantise(pixels, 8)  # refuses what is no number
+    quantise(pixels, 8)  # refuses values that are not finite
     planes = {**_planes(pixels), **result.layers}
     channels = {name: np.clip(plane, -vfx.LARGEST, vfx.LARGEST).astype(np.float16) for name, plane in planes.items()}
     text = (KEY, result.receipt.line(pixels_digest(channels), result.notes)) if result.receipt else None
@@ -100,20 +98,20 @@ def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return dict(zip(_CHANNELS[planes.shape[2]], np.moveaxis(planes, -1, 0), strict=True))
 
 
-def _by_pillow(result: Result, picture: Image.Image) -> bytes:
+def _by_pillow(result: Result, image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     if not (result.premultiplied and result.writer.pillow_name == "TIFF"):
-        picture.save(buffer, result.writer.pillow_name, **_save_settings(result, picture))
+        image.save(buffer, result.writer.pillow_name, **_save_settings(result, image))
         return buffer.getvalue()
-    picture.save(buffer, "TIFF", **result.writer.settings)
+    image.save(buffer, "TIFF", **result.writer.settings)
     marked = _with_tags(buffer.getvalue(), {Tiff.EXTRASAMPLES: _ASSOCIATED})
-    # Reading it divides the colour: that is what a receipt is checked by.
+    # Reading it divides the colour: a receipt is checked by that.
     with tolerant_pillow(), Image.open(io.BytesIO(marked)) as read:
         return _with_tags(marked, _tags(_save_settings(result, read)))
 
 
 def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
-    """Encode colour of 16 bits: the pixels by OpenImageIO, all else by Pillow."""
+    """Encode 16-bit colour: the pixels by OpenImageIO, all else by Pillow."""
     channels, kind = _planes(pixels), result.writer.pillow_name
     content = vfx.encode(kind.lower(), channels, straight=not result.premultiplied)
     settings = _save_settings(result, channels)
@@ -132,14 +130,14 @@ def _save_settings(result: Result, pixels: Image.Image | Mapping[str, NDArray[An
 
 
 def _with_chunks(png: bytes, other: bytes) -> bytes:
-    """Return a PNG with all that another one holds beside its pixels."""
+    """Return a PNG with another one's chunks, except those of its pixels."""
     pixels = [(name, chunk) for name, chunk in _chunks(png) if name in (b"IHDR", b"IDAT", b"IEND")]
     about = [chunk for name, chunk in _chunks(other) if name not in (b"IHDR", b"IDAT", b"IEND")]
     return png[:8] + b"".join([pixels[0][1], *about, *(chunk for _, chunk in pixels[1:])])
 
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each chunk of a PNG: its name, and the whole of it."""
+    """Yield each chunk of a PNG: its name and its bytes."""
     start = 8
     while start < len(png):
         end = start + 12 + int.from_bytes(png[start : start + 4])
@@ -148,7 +146,7 @@ def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
-    """Return the TIFF tags that Pillow would make of its settings."""
+    """Return the TIFF tags that Pillow makes of its settings."""
     exif = settings["exif"]
     tags = {tag: exif.get_ifd(tag) if tag in DIRECTORIES else exif[tag] for tag in exif}
     if "icc_profile" in settings:
@@ -160,13 +158,13 @@ def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
 
 
 def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
-    """Return a TIFF with these tags, too, in a new directory before all that it holds."""
-    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as picture:
-        directory = picture.tag_v2
-        dict(directory)  # what has not been looked at is not saved
+    """Return a TIFF with these tags added, in a new directory before its old content."""
+    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as image:
+        directory = image.tag_v2
+        dict(directory)  # only tags that were looked at are saved
     for of_the_writer in (Tiff.SOFTWARE, Tiff.DATE_TIME):  # the same input gives the same bytes
         directory.pop(of_the_writer, None)
-    # Offsets of pixels count from the directory's end when it is saved.
+    # When it is saved, offsets of pixels count from the directory's end.
     directory[Tiff.STRIPOFFSETS] = tuple(offset - _TIFF_HEAD for offset in directory[Tiff.STRIPOFFSETS])
     directory.update(tags)
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""EXIF of a photograph: its orientation, and what of it a result may carry."""
+"""EXIF of a photograph: its orientation, and the tags that a result may carry."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,20 +8,20 @@ from PIL.ExifTags import IFD, Base
 
 __all__ = ["DIRECTORIES", "described", "stored_orientation"]
 
-# What describes the picture and its taking; the rest tells how the old file stored its pixels, or holds its thumbnail.
+# Tags of the image and its exposure; the rest describes how the old file stored its pixels, or holds its thumbnail.
 DESCRIPTIVE = (
     *(Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist),
     *(Base.HostComputer, Base.Rating, Base.Copyright),
 )
 DIRECTORIES = (IFD.Exif, IFD.GPSInfo)
-# Width and height of the old file, and an offset into it.
+# Of the old file: width, height and an offset.
 SIZES = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ExifInteroperabilityOffset)
 
 Get = Callable[[], Image.Exif]
 
 
 def stored_orientation(get: Get) -> int:
-    """Return the orientation, 1 to 8, of a picture whose EXIF ``get`` reads; 1 where it says none."""
+    """Return the orientation, 1 to 8, in the EXIF that ``get`` reads; 1 where there is none."""
     with suppress(Exception):  # damaged EXIF is no reason to refuse the pixels
         if (value := get().get(Base.Orientation, 1)) in range(1, 9):
             return int(value)
@@ -29,7 +29,7 @@ def stored_orientation(get: Get) -> int:
 
 
 def described(get: Get) -> bytes | None:
-    """Return the EXIF that a result of upright pixels may carry; None where there is none, or it is damaged."""
+    """Return the EXIF that a result of upright pixels may carry; None for missing or damaged EXIF."""
     with suppress(Exception):
         old, new = get(), Image.Exif()
         for tag in DESCRIPTIVE:

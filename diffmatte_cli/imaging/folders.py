@@ -1,4 +1,4 @@
-"""What folders hold: pictures, known by their endings, and other folders. Standard library only."""
+"""List the images in folders, and match files by their stems. Standard library only."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -10,17 +10,17 @@ from ..errors import UsageError
 from ..storage.paths import Place
 from .formats import READABLE_SUFFIXES
 
-__all__ = ["by_stem", "folders_in", "one_by_stem", "pictures_in"]
+__all__ = ["by_stem", "folders_in", "images_in", "one_by_stem"]
 
 F = TypeVar("F", Path, Place)
 
 
-def pictures_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
-    """Yield a folder's pictures by name, known by their endings; hidden files and folders are left out.
+def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
+    """Yield a folder's images, recognised by their suffixes, by name; hidden files and folders are skipped.
 
-    With ``recursive`` those of the folders below follow, links to folders not; the folder ``except_in`` is passed by.
+    With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``.
 
-    Raises UsageError for a folder that cannot be looked into.
+    Raises UsageError for a folder that cannot be read.
     """
     shown = [place for place in folder.contents if not place.path.name.startswith(".")]
     for place in shown:
@@ -28,11 +28,11 @@ def pictures_in(folder: Place, *, recursive: bool = False, except_in: Place | No
             yield place
     for place in shown if recursive else ():
         if not place.is_link and place.kind == "folder" and (except_in is None or place.target != except_in.target):
-            yield from pictures_in(place, recursive=True, except_in=except_in)
+            yield from images_in(place, recursive=True, except_in=except_in)
 
 
 def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, list[F]]:
-    """Group files by their names without endings, or what ``stem`` makes of them."""
+    """Group files by their stems, or by what ``stem`` makes of them."""
     groups = defaultdict(list)
     for file in files:
         groups[stem(file)].append(file)
@@ -40,7 +40,7 @@ def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -
 
 
 def one_by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, F]:
-    """Return files by their stems as ``by_stem`` does; raises UsageError where two have the same."""
+    """Return files by their stems, as ``by_stem`` does; raises UsageError where two share one."""
     groups = by_stem(files, stem)
     for name, same in groups.items():
         if len(same) > 1:
@@ -49,8 +49,8 @@ def one_by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem"
 
 
 def folders_in(folder: Place) -> list[Place]:
-    """Return a folder's folders by name, links to folders too; hidden ones are left out.
+    """Return the folders in a folder, symlinked ones too, by name; hidden ones are skipped.
 
-    Raises UsageError for a folder that cannot be looked into.
+    Raises UsageError for a folder that cannot be read.
     """
     return [place for place in folder.contents if not place.path.name.startswith(".") and place.kind == "folder"]

@@ -1,4 +1,4 @@
-"""The picture formats, as data: what is written, and what each can hold. Standard library only."""
+"""The image formats, as data: which are read, which are written, and what each can hold. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from types import MappingProxyType
 from ..errors import UsageError
 from ..extras import require
 
-__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "Writer", "check_format", "writer_for"]
+__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "WRITTEN_SUFFIXES", "Writer", "check_format", "writer_for"]
 
-# Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) stay out.
+# Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) are out.
 READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
 READABLE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
@@ -20,10 +20,10 @@ READABLE_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class Writer:
-    """Describe one output format: Pillow's name for it, its file endings, its limits and its settings.
+    """Describe an output format: Pillow's name for it, its suffixes, its limits and Pillow's settings.
 
-    ``bits`` are the depths that it has, the usual one first; colour of 16 bits needs the extra ``vfx``. ``extra`` is
-    one that all of it needs.
+    ``bits`` are its depths, the usual one first; 16-bit colour needs the extra ``vfx``. ``extra`` is one that the whole
+    format needs.
     """
 
     pillow_name: str
@@ -34,7 +34,7 @@ class Writer:
     extra: str | None = None
 
     def depth(self, asked: int | None) -> int:
-        """Return the depth of a result for which ``asked`` was asked, None for the usual one."""
+        """Return the depth that was ``asked`` for, or the usual one."""
         return self.bits[0] if asked is None else asked
 
 
@@ -47,26 +47,27 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
         "exr": Writer("EXR", (".exr",), (16,), extra="vfx"),  # half floats
     }
 )
+WRITTEN_SUFFIXES = {suffix: name for name, writer in WRITERS.items() for suffix in writer.suffixes}
 
 
 def writer_for(path: Path, bits: int | None = None) -> Writer:
-    """Find the format that a result's file ending asks for.
+    """Find the format of a result by its suffix.
 
     Raises:
-        UsageError: the ending is not that of a format in ``WRITERS``, or what ``check_format`` raises.
+        UsageError: no format in ``WRITERS`` has the suffix, or as ``check_format``.
     """
-    for name, writer in WRITERS.items():
-        if path.suffix.lower() in writer.suffixes:
-            check_format(name, bits)
-            return writer
-    endings = ", ".join(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
-    raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {endings}")
+    name = WRITTEN_SUFFIXES.get(path.suffix.lower())
+    if name is None:
+        suffixes = ", ".join(WRITTEN_SUFFIXES)
+        raise UsageError(f"cannot tell the format of the result {path}: its name must end in one of {suffixes}")
+    check_format(name, bits)
+    return WRITERS[name]
 
 
 def check_format(name: str, bits: int | None) -> None:
-    """Raise UsageError where the format ``name`` needs an extra that is missing, or has no such depth."""
+    """Raise UsageError where the format ``name`` lacks the depth ``bits``, or its extra is not installed."""
     if bits is not None and bits not in WRITERS[name].bits:
         others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
-        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or another depth", "bits", "format")
+        raise UsageError(f"{name} holds no {bits}-bit images: take {others}, or another depth", "bits", "format")
     if (extra := WRITERS[name].extra) is not None:
         require(extra, f"a result in {name}")

@@ -1,4 +1,4 @@
-"""Open a picture by Pillow: its header checked before its pixels, every trouble told in one sentence."""
+"""Open an image by Pillow: check its header before its pixels, and turn every error into one sentence."""
 
 import io
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from .formats import READABLE
 
 __all__ = ["MAX_PIXELS", "ImageInfo", "is_deep", "opened", "tolerant_pillow"]
 
-MAX_PIXELS = 400_000_000  # Larger than any camera's picture; a bomb is refused by its header.
+MAX_PIXELS = 400_000_000  # more than any camera has; a decompression bomb is refused by its header
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class ImageInfo:
     """Hold what a file says of its image.
 
     Attributes:
-        orientation: as EXIF has it, 1 to 8.
-        left: what of it is to do after decoding.
-        exif: the rest of it, where there is any.
-        is_deep: whether it has 16 bits a channel.
+        orientation: EXIF orientation, 1 to 8.
+        left: the orientation that is still to be applied after decoding.
+        exif: the rest of the EXIF that a result may carry.
+        is_deep: whether the file has 16 bits a channel.
     """
 
     orientation: int
@@ -41,26 +41,26 @@ class ImageInfo:
 
 @contextmanager
 def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, ImageInfo]]:
-    """Yield the decoded first picture of a file and what it says of it, every trouble told as an ImageError."""
+    """Yield the decoded first image of a file and what the file says of it; raises ImageError for any failure."""
     name = spelled(path, "standard input")
     try:
         with tolerant_pillow(), _identified(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise _too_large(name)
-            # Before loading, which PNG's EXIF may ask for: what TIFF keeps in folders is out of reach afterwards.
+            # Before loading, which reading a PNG's EXIF may do: TIFF's own directories are out of reach afterwards.
             deep, stored, exif = is_deep(image), stored_orientation(image.getexif), described(image.getexif)
             image.load()
             if image.mode == "F" and not np.isfinite(np.asarray(image)).all():
                 numbers = "some pixels are not numbers, or infinite: save it with levels from 0 to 1"
                 raise ImageError(f"cannot read {name}: {numbers}")
-            # Pillow turns TIFF by itself while loading, and then takes the tag away.
+            # Pillow applies a TIFF's orientation while loading, and then removes the tag.
             left = stored if stored_orientation(image.getexif) == stored else 1
             yield image, ImageInfo(stored, left, exif, deep)
     except (ImageError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         known = ", ".join(READABLE)
-        raise ImageError(f"cannot read {name}: it is not a picture, or is damaged, or none of {known}") from error
+        raise ImageError(f"cannot read {name}: it is not an image, or is damaged, or none of {known}") from error
     except Image.DecompressionBombError as error:
         raise _too_large(name) from error
     except Exception as error:  # Pillow's decoders raise nearly every kind on damaged data.
@@ -69,7 +69,7 @@ def opened(content: bytes, path: Path) -> Iterator[tuple[Image.Image, ImageInfo]
 
 def _identified(file: BinaryIO) -> Image.Image:
     Image.init()
-    with suppress(ImportError):  # an extra: nothing is said of HEIF where it is not there
+    with suppress(ImportError):  # without the extra HEIF is not mentioned
         import pillow_heif
 
         pillow_heif.register_heif_opener(thumbnails=False)
@@ -79,7 +79,7 @@ def _identified(file: BinaryIO) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"the picture is damaged or cut short ({str(error) or type(error).__name__})"
+    return f"the image is damaged or cut short ({str(error) or type(error).__name__})"
 
 
 @contextmanager
@@ -96,7 +96,7 @@ _TOLERANCE = Shared(_lifted)
 
 
 def tolerant_pillow() -> Shared:
-    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow, while any thread asks."""
+    """Silence Pillow's warnings and raise its pixel limit to ours while any thread is inside."""
     return _TOLERANCE
 
 
@@ -105,7 +105,7 @@ def _too_large(name: str) -> ImageError:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Tell whether a PNG or TIFF that is not yet loaded has 16 bits a channel, of which Pillow gives 8 in colour."""
+    """Tell whether a PNG or TIFF that is not yet loaded has 16 bits a channel, of which Pillow returns 8 in colour."""
     if isinstance(image, TiffImageFile):
         return 16 in image.tag_v2.get(BITSPERSAMPLE, ())
     return image.format == "PNG" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))

@@ -15,12 +15,12 @@ Pixel = TypeVar("Pixel", bound="np.generic[Any]")
 
 
 def swaps_sides(orientation: int) -> bool:
-    """Tell whether an orientation (EXIF, 1 to 8) exchanges width and height."""
+    """Tell whether an EXIF orientation (1 to 8) swaps width and height."""
     return orientation >= 5
 
 
 def orient(pixels: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
-    """Turn stored pixels [H, W, ...] upright, as their EXIF orientation (1 to 8) says."""
+    """Turn stored pixels [H, W, ...] upright by their EXIF orientation (1 to 8)."""
     quarters, mirrored = _MOVES[orientation]
     turned = np.rot90(pixels, quarters)
     return np.ascontiguousarray(np.fliplr(turned) if mirrored else turned)

@@ -1,4 +1,4 @@
-"""Read photographs, trimaps and mattes. Pictures from outside are never trusted."""
+"""Read photographs, trimaps and mattes. Files from outside are never trusted."""
 
 import io
 from contextlib import suppress
@@ -20,9 +20,10 @@ from .colour import as_shares, quantise, to_srgb
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 
-__all__ = ["Grey", "Photo", "decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
+__all__ = ["ColourImage", "GreyImage"]
+__all__ += ["decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
 
-_MOST_DPI = 1e5  # more is a mistake, and some formats cannot hold it
+_MOST_DPI = 1e5  # more is a mistake, and some formats cannot store it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
 _UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: give its input space otherwise"
 _APART, _NONE, _ASSOCIATED = 2, 1, 1  # of a TIFF's planes, compression and extra samples
@@ -32,19 +33,19 @@ _OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white
 
 
 @dataclass(frozen=True)
-class Photo:
+class ColourImage:
     """Hold an upright photograph.
 
     Attributes:
-        pixels: uint8 [H, W, 3], straight colour as a screen shows it: what the model sees.
+        pixels: uint8 [H, W, 3], straight colour for a screen: the model's input.
         orientation: EXIF orientation, 1 to 8, that has been applied.
-        icc_profile: the RGB colour profile, where there is one.
-        dpi: horizontal and vertical resolution of the upright picture, where known.
-        exif: what EXIF says of the picture and its taking, its orientation reset, where there is any.
-        deep: uint16 or float32 [H, W, 3], the same with all that the file holds, where that is more.
-        linear: whether ``deep`` is linear light; sRGB, or what the profile says, otherwise.
+        icc_profile: the RGB colour profile, if there is one.
+        dpi: horizontal and vertical resolution of the upright image, if known.
+        exif: tags of the image and its exposure, with the orientation reset, if there are any.
+        deep: uint16 or float32 [H, W, 3], the same colour at the file's own depth, where that is more than 8 bits.
+        linear: whether ``deep`` is linear light; otherwise sRGB, or as the profile says.
         header: what a result in EXR keeps of an EXR's header.
-        notes: what the user should know of how it was read.
+        notes: what the user should know about how it was read.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,42 +60,42 @@ class Photo:
 
     @property
     def colour(self) -> NDArray[Any]:
-        """The pixels with all that the file holds."""
+        """The pixels at the file's own depth."""
         return self.pixels if self.deep is None else self.deep
 
 
 @dataclass(frozen=True)
-class Grey:
-    """Hold an upright grey picture: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
+class GreyImage:
+    """Hold an upright grey image: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
 
     levels: NDArray[np.float32]
     orientation: int = 1
 
 
-def read_image(path: Path) -> Photo:
-    """Read a photograph's file; see :func:`decode_image`."""
+def read_image(path: Path) -> ColourImage:
+    """Read a photograph; see :func:`decode_image`."""
     return decode_image(read_bytes(path), path)
 
 
-def read_grey(path: Path) -> Grey:
-    """Read a trimap's or matte's file; see :func:`decode_grey`."""
+def read_grey(path: Path) -> GreyImage:
+    """Read a trimap or matte; see :func:`decode_grey`."""
     return decode_grey(read_bytes(path), path)
 
 
-def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
-    """Decode a photograph of any usual kind as upright RGB; transparency is ignored, its colour kept.
+def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage:
+    """Decode a photograph of any usual format as upright RGB; transparency is ignored, its colour kept.
 
-    ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR as linear light unless it
-    says otherwise, and all others as sRGB.
+    ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR for linear light unless it
+    says otherwise, and all other formats for sRGB.
 
     Raises:
-        ImageError: the content is no picture, damaged, cut short, or too large.
+        ImageError: the content is not an image, damaged, cut short, or too large.
     """
     if _is_beyond_pillow(content):
         deep = _deep(content, path)
         linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
         return replace(
-            _photo(orient(_rgb(deep, path), deep.orientation), linear, space),
+            _colour_image(orient(_rgb(deep, path), deep.orientation), linear, space),
             orientation=deep.orientation,
             icc_profile=_of_rgb(deep.icc_profile),
             dpi=_turned(deep.dpi, deep.orientation),
@@ -105,7 +106,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
         readable = info.is_deep and is_installed("vfx")
         pixels = _deep_pixels(content, path, image) if readable else _rgb_pixels(image)
         return replace(
-            _photo(orient(pixels, info.orientation if readable else info.left), False, space),
+            _colour_image(orient(pixels, info.orientation if readable else info.left), False, space),
             orientation=info.orientation,
             icc_profile=_of_rgb(image.info.get("icc_profile")),
             dpi=_turned(_dpi(image), info.orientation),
@@ -115,7 +116,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> Photo:
 
 
 def reads_deep(content: bytes) -> bool:
-    """Tell whether more than 8 bits a channel would be read of a photograph, from its header."""
+    """Tell from a photograph's header whether more than 8 bits a channel would be read."""
     with suppress(Exception), tolerant_pillow():
         if _is_beyond_pillow(content):
             return True
@@ -125,8 +126,8 @@ def reads_deep(content: bytes) -> bool:
 
 
 def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
-    """Return a decoded picture, uint8 [H, W, 3]."""
-    if image.mode.startswith("I;16"):  # cut off like colour of 16 bits
+    """Return a decoded image's colour, uint8 [H, W, 3]."""
+    if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)
     elif image.mode in _USUAL_WHITES:
         grey = quantise(_levels(image), 8)
@@ -136,26 +137,26 @@ def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _deep_pixels(content: bytes, path: Path, image: Image.Image) -> NDArray[Any]:
-    """Return a picture with all its bits as it is stored, uint16 or float32 [H, W, 3]."""
-    # What a TIFF says of its fourth channel; without a word it is no alpha.
+    """Return an image's colour at its own depth, not yet turned, uint16 or float32 [H, W, 3]."""
+    # A TIFF says what its fourth channel is; otherwise it is not an alpha.
     said = image.tag_v2.get(EXTRASAMPLES, ()) if isinstance(image, TiffImageFile) else ()
     return _rgb(_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
 
 
-def _photo(pixels: NDArray[Any], linear: bool, space: str) -> Photo:
-    """Make a photograph of upright [H, W, 3], and what the model sees of it."""
+def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage:
+    """Make a photograph of upright colour [H, W, 3]."""
     if linear if space == "auto" else space == "linear":
         light = as_shares(pixels)
-        return Photo(quantise(to_srgb(light), 8), deep=light, linear=True)
+        return ColourImage(quantise(to_srgb(light), 8), deep=light, linear=True)
     if pixels.dtype == np.uint8:
-        return Photo(pixels)
-    if pixels.dtype == np.uint16:  # cut off, as Pillow does: the same matte with and without the extra
-        return Photo((pixels >> 8).astype(np.uint8), deep=pixels)
-    return Photo(quantise(as_shares(pixels), 8), deep=pixels)
+        return ColourImage(pixels)
+    if pixels.dtype == np.uint16:  # truncated as by Pillow: the same matte with and without the extra
+        return ColourImage((pixels >> 8).astype(np.uint8), deep=pixels)
+    return ColourImage(quantise(as_shares(pixels), 8), deep=pixels)
 
 
 def _is_beyond_pillow(content: bytes) -> bool:
-    """Tell EXR, and the kinds of TIFF that Pillow does not know, or takes for others, from what it can read."""
+    """Tell whether Pillow cannot read a file: EXR, and TIFF that it does not know or takes for another kind."""
     if not content.startswith(vfx.TIFF):
         return content.startswith(vfx.EXR)
     try:
@@ -163,7 +164,7 @@ def _is_beyond_pillow(content: bytes) -> bool:
             tags = image.tag_v2
             in_planes = tags.get(PLANAR_CONFIGURATION) == _APART and tags.get(COMPRESSION) == _NONE
             return in_planes and is_deep(image)
-    except SyntaxError:  # which is how Pillow says that it does not know it
+    except SyntaxError:  # Pillow's way to say so
         return True
     except Exception:
         return False
@@ -183,15 +184,15 @@ def _deep(content: bytes, path: Path, associated: bool | None = None) -> vfx.Dee
 
 
 def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
-    """Return the colour [H, W, 3] of a picture with named channels; grey three times."""
+    """Return the colour [H, W, 3] of named channels; grey three times."""
     planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
     if not planes:
         raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
     return np.stack(planes, axis=-1)
 
 
-def decode_grey(content: bytes, path: Path) -> Grey:
-    """Decode a trimap or matte of any usual kind as upright grey levels (colour by luma, without transparency).
+def decode_grey(content: bytes, path: Path) -> GreyImage:
+    """Decode a trimap or matte of any usual format as upright grey levels (colour by luma, without transparency).
 
     Raises:
         ImageError: as for :func:`decode_image`.
@@ -200,11 +201,11 @@ def decode_grey(content: bytes, path: Path) -> Grey:
         deep = _deep(content, path)
         return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
     with opened(content, path) as (image, info):
-        return Grey(orient(_levels(image), info.left), info.orientation)
+        return GreyImage(orient(_levels(image), info.left), info.orientation)
 
 
-def decode_opacity(content: bytes, path: Path) -> Grey | None:
-    """Decode a picture's alpha channel as upright grey levels; None where it has no transparency.
+def decode_opacity(content: bytes, path: Path) -> GreyImage | None:
+    """Decode an image's alpha channel as upright grey levels; None where it has no transparency.
 
     Raises:
         ImageError: as for :func:`decode_image`.
@@ -215,32 +216,27 @@ def decode_opacity(content: bytes, path: Path) -> Grey | None:
     with opened(content, path) as (image, info):
         if not image.has_transparency_data:
             return None
-        return Grey(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
+        return GreyImage(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
 
 
-def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> Grey:
-    return Grey(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
+def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> GreyImage:
+    return GreyImage(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
 
 
 def _levels(image: Image.Image) -> NDArray[np.float32]:
-    """Scale one decoded picture to grey levels, float32 [H, W] in [0, 1]."""
-    if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.float32) / np.float32(65535)
-    if image.mode in _USUAL_WHITES:
-        return _wide_levels(np.asarray(image).astype(np.float64), image.mode)
-    grey = image if image.mode == "L" else image.convert("RGB").convert("L")
-    return np.asarray(grey).astype(np.float32) / np.float32(255)
-
-
-def _wide_levels(values: NDArray[np.float64], mode: str) -> NDArray[np.float32]:
-    """Scale values whose white is written nowhere by the smallest usual white of their mode that fits them all."""
+    """Scale a decoded image to grey levels, float32 [H, W] in [0, 1]."""
+    if image.mode not in _USUAL_WHITES:
+        is_grey = image.mode == "L" or image.mode.startswith("I;16")
+        return as_shares(np.asarray(image if is_grey else image.convert("RGB").convert("L")))
+    # No file says what white is: it is the smallest usual white of the mode that fits all values.
+    values, overshoot = np.asarray(image).astype(np.float64), _OVERSHOOT[image.mode]
     peak = float(values.max(initial=0.0))
-    white = next((usual for usual in _USUAL_WHITES[mode] if peak <= usual * _OVERSHOOT[mode]), peak)
+    white = next((usual for usual in _USUAL_WHITES[image.mode] if peak <= usual * overshoot), peak)
     return np.clip(values / white, 0, 1).astype(np.float32)
 
 
 def _of_rgb(profile: Any) -> bytes | None:
-    """Return an embedded profile if it describes RGB: one of CMYK or grey would be wrong for the result."""
+    """Return an embedded profile if it is of RGB: one of CMYK or grey would be wrong for the result."""
     return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 

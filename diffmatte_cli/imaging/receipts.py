@@ -1,4 +1,4 @@
-"""Receipts: what a result was made of and how, kept inside its file, so that it can be made or trusted again."""
+"""Receipts: what a result was made of and how, kept inside its file, so that it can be made again or trusted."""
 
 import hashlib
 import io
@@ -27,9 +27,7 @@ __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt",
 
 S = TypeVar("S", Sampling, Computing)
 
-# The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
-KEY = "diffmatte"
-PIXELS, NOTES = "pixels", "notes"
+KEY, PIXELS, NOTES = "diffmatte", "pixels", "notes"  # of a PNG's text and an EXR's attribute; in the receipt's JSON
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
@@ -44,21 +42,22 @@ _ASIDE = ("whole", "plain", "memory", "threads")
 
 @dataclass(frozen=True, eq=False)
 class Receipt:
-    """Everything that decides a result's pixels: equal receipts, equal results
-    (on one kind of device, and with the same memory: tiles change rounding).
+    """Hold everything that decides a result's pixels: equal receipts, equal results.
+
+    That is so on one kind of device, and with the same memory, since tiles change rounding.
 
     Attributes:
         program: the program's version.
         weights: sha256 of the weights file.
-        image, trimap: sha256 of the files' bytes; a trimap of "alpha" is the photograph's own channel.
+        image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap.
         result: "alpha", "cutout" or "uncertainty".
-        bits: of what is written; 16 of an EXR are half floats.
-        sampling, computing: how, as it was asked for.
-        input_space: what the photograph's numbers were taken for.
+        bits: a channel of the result; 16 of an EXR are half floats.
+        sampling, computing: the settings.
+        input_space: the colour space that the photograph was taken for.
         deep: whether more than 8 bits a channel were read of it.
-        seeds: how many of them, from the sampling's on, an uncertainty is of; None where there is none in the file.
+        seeds: the number of seeds, from the sampling's on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
-            A background's picture is its sha256.
+            The background of an image is its sha256.
     """
 
     program: str
@@ -82,7 +81,7 @@ class Receipt:
         return isinstance(other, Receipt) and self.record() == other.record()
 
     def record(self) -> dict[str, Any]:
-        """Return it as one flat record; its ``path`` is "region", "whole" or "plain"."""
+        """Return a flat record, whose ``path`` is "region", "whole" or "plain"."""
         record = asdict(self)
         settings = record.pop("sampling") | record.pop("computing")
         path = "plain" if settings["plain"] else "whole" if settings["whole"] else "region"
@@ -90,19 +89,19 @@ class Receipt:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """Read a flat record; settings that were unknown to the program that wrote it have their defaults."""
+        """Read a flat record; settings that its program did not know have their defaults."""
         values = dict(record)
         path = values.pop("path")
         values |= {"plain": path == "plain", "whole": path == "whole"}
         return cls(sampling=_taken(Sampling, values), computing=_taken(Computing, values), **values)
 
     def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
-        """Return one line of JSON to go into a picture's file, with ``pixels_digest`` and notes that decide nothing."""
+        """Return one line of JSON for an image's file, with its ``pixels_digest`` and notes that decide nothing."""
         return json.dumps(self.record() | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
 
 
 def _taken(kind: type[S], values: dict[str, Any]) -> S:
-    """Take a record's fields out of values, and make it of them."""
+    """Make settings of their values, which are taken out of ``values``."""
     return kind(**{field.name: values.pop(field.name) for field in fields(kind) if field.name in values})
 
 
@@ -112,7 +111,7 @@ def sha256_of(content: bytes) -> str:
 
 
 def embedded(receipt: str | None, exif: bytes | None, pillow_name: str) -> dict[str, Any]:
-    """Return Pillow's settings that write a receipt, as text of a PNG or XMP of TIFF and WebP, and EXIF into a file."""
+    """Return Pillow's settings for a receipt, as text of a PNG or XMP of TIFF and WebP, and for EXIF."""
     packet = _XMP.format(escape(receipt)).encode() if receipt else None
     if pillow_name == "TIFF":
         return _tiff_tags(packet, exif)
@@ -129,34 +128,34 @@ def _tiff_tags(packet: bytes | None, exif: bytes | None) -> dict[str, Any]:
     tags.load(exif or b"")
     if packet:
         tags[Base.XMLPacket] = packet
-    # Pillow writes EXIF's own directories into uncompressed TIFF alone.
+    # Pillow writes EXIF's own directories into uncompressed TIFF only.
     return {"exif": tags} | ({"compression": None} if any(tag in tags for tag in DIRECTORIES) else {})
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """Return the receipt inside a result; None where there is no such file, it is damaged, or holds none."""
+    """Return the receipt inside a result; None for a file that is missing, damaged, or without one."""
     found = _read(path)
     return found[0] if found else None
 
 
 def read_notes(path: Path) -> dict[str, Any]:
-    """Return the notes beside the receipt inside a result; none where there is no sound receipt."""
+    """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
     return found[1] if found else {}
 
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
-    with suppress(Exception):  # whatever is wrong with it: it is made again
+    with suppress(Exception):  # the result is made again, whatever is wrong with it
         text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
         values = json.loads(text)
         notes = values.pop(NOTES, {})
-        if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody
+        if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed
             return Receipt.of(values), notes
     return None
 
 
 def _opened(content: bytes) -> tuple[str, str]:
-    """Return the text of a receipt in a file, and the digest of its pixels."""
+    """Return the text of the receipt in a file, and the digest of its pixels."""
     if content.startswith(vfx.EXR):
         channels, texts = vfx.read_all(content, MAX_PIXELS)
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
@@ -169,7 +168,7 @@ def _opened(content: bytes) -> tuple[str, str]:
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
-    """Return the sha256 of a picture's size and pixels; formats that know no grey give the same."""
+    """Return the sha256 of an image's size and pixels, which is the same for formats that have no grey."""
     if isinstance(pixels, Image.Image):
         plain = pixels if pixels.mode.startswith("I;16") else pixels.convert("RGBA")
         return hashlib.sha256(repr(plain.size).encode() + plain.tobytes()).hexdigest()

@@ -1,13 +1,13 @@
-"""Pictures of more than 8 bits a channel, through OpenImageIO: the extra ``vfx``, imported where it is used.
+"""Images of more than 8 bits a channel by OpenImageIO: the extra ``vfx``, imported where it is used.
 
-Read are 16-bit and floating-point PNG and TIFF, and OpenEXR; written are 16-bit PNG and TIFF in colour, and
-half-float OpenEXR of named channels.
+Reads 16-bit and floating-point PNG and TIFF, and OpenEXR; writes 16-bit colour as PNG and TIFF, and half-float OpenEXR
+of named channels.
 """
 
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,29 +25,29 @@ EXR = b"\x76\x2f\x31\x01"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KINDS = {EXR: "exr", b"\x89PNG": "png"} | dict.fromkeys(TIFF, "tiff")
 _SPACE, _STRAIGHT, _PRIMARIES = "oiio:ColorSpace", "oiio:UnassociatedAlpha", "chromaticities"
-# What a result keeps of an EXR's header: the primaries, and what an editing room finds its frames by.
+# What a result keeps of an EXR's header: the primaries, and what editors find their frames by.
 KEPT = (_PRIMARIES, "smpte:TimeCode", "smpte:KeyCode", "FramesPerSecond", "PixelAspectRatio", "Make", "Model")
-# How the names of colour spaces begin that are light, and those that are sRGB or near it.
+# Prefixes of the names of colour spaces that are linear light, and of those that are sRGB or near it.
 LIGHT, ENCODED = ("lin", "scene_linear", "acescg"), ("srgb", "g18", "g22", "g24", "g26", "gamma", "rec709", "bt709")
-USUAL, OWN = "rec709", ""  # gamuts: sRGB's primaries, and primaries that the header has for itself
+USUAL, OWN = "rec709", ""  # gamuts: sRGB's primaries, and the header's own
 _REC709 = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
-_CHANNELS_AT_MOST = 4  # of a picture as large as it may be
-_LEAST_ALPHA = 1 / 1024  # colour under less says nothing, and divided by it would outshine all other
+_CHANNELS_AT_MOST = 4  # of an image of the largest size
+_LEAST_ALPHA = 1 / 1024  # colour of less means nothing, and divided by it would outshine all other
 LARGEST = 65504.0  # of half floats
 
 
 class DamagedError(Exception):
-    """Raised for content that OpenImageIO cannot read; the text says why."""
+    """Content that OpenImageIO cannot read; the text says why."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a result in EXR keeps of an EXR's header.
+    """Hold what a result in EXR keeps of an EXR's header.
 
     Attributes:
         attributes: name, OpenImageIO's type and value of each.
         origin: left and top of the display window.
-        gamut: the primaries, as names of colour spaces have them in their middle, or ``OWN``.
+        gamut: the primaries, as in the names of colour spaces, or ``OWN``.
     """
 
     attributes: Sequence[tuple[str, Any, Any]] = ()
@@ -57,16 +57,16 @@ class Header:
 
 @dataclass(frozen=True)
 class Deep:
-    """Hold a decoded picture.
+    """Hold a decoded image.
 
     Attributes:
-        channels: float32 or uint16 [H, W], straight: R, G and B, or Y, and A where there is one; those of the first
-            layer that has colour or grey. H and W are of the display window. None at all where no layer has any.
-        linear: what the file says of its colour: linear light or sRGB; None where it says nothing known.
-        space: the name that it says it by; empty for none.
+        channels: float32 or uint16 [H, W] of the display window, straight: R, G and B, or Y, and A if there is one, of
+            the first layer with colour or grey; empty where no layer has any.
+        linear: whether the file says that its colour is linear light or sRGB; None where it says nothing known.
+        space: the name of its colour space, if any.
         header: of an EXR.
         orientation: 1 to 8, still to be applied.
-        icc_profile, dpi: where there are any.
+        icc_profile, dpi: if there are any.
     """
 
     channels: Planes
@@ -79,12 +79,12 @@ class Deep:
 
 
 def read(content: bytes, most_pixels: int, *, associated: bool | None = None) -> Deep:
-    """Decode a PNG, TIFF or EXR at its own depth, known by its first bytes.
+    """Decode a PNG, TIFF or EXR, recognised by its first bytes, at its own depth.
 
-    ``associated`` says whether colour is stored multiplied by alpha, None that the file is to be believed.
+    ``associated`` tells whether colour is stored premultiplied; None to believe the file.
 
     Raises:
-        DamagedError: it is none of these, damaged, cut short or has more than ``most_pixels``.
+        DamagedError: the content is none of these, damaged, cut short, or has more than ``most_pixels``.
         OSError: there is no room for a temporary file.
         ImportError: the extra is missing.
     """
@@ -105,7 +105,7 @@ def read(content: bytes, most_pixels: int, *, associated: bool | None = None) ->
 
 
 def read_all(content: bytes, most_pixels: int) -> tuple[Planes, Mapping[str, str]]:
-    """Return every channel as it is stored, by its full name, and the header's texts; raises as ``read``."""
+    """Return every channel as it is stored, by its full name, and the header's text attributes; raises as ``read``."""
     with _opened(content) as source:
         spec = source.spec()
         planes = np.moveaxis(_planes(source, spec, 0, spec.nchannels, most_pixels), -1, 0)
@@ -119,25 +119,23 @@ def _opened(content: bytes) -> Iterator[Any]:
 
     kind = _KINDS.get(content[:4])
     if kind is None:
-        raise DamagedError("it is no PNG, TIFF or EXR")
+        raise DamagedError("it is not a PNG, TIFF or EXR")
     with tempfile.TemporaryDirectory(prefix="diffmatte-") as folder:
-        path = Path(folder, f"picture.{kind}")
+        path = Path(folder, f"image.{kind}")
         path.write_bytes(content)
-        # Colour as the file has it: what is multiplied by alpha is divided here.
+        # Colour as it is stored: premultiplied colour is divided here.
         wanted = oiio.ImageSpec()
         wanted.attribute(_STRAIGHT, 1)
         oiio.attribute("try_all_readers", 0)
         source = oiio.ImageInput.open(str(path), wanted)
         if source is None:
             raise DamagedError(_reason(oiio.geterror()))
-        try:
+        with closing(source):
             yield source
-        finally:
-            source.close()
 
 
 def _layer(names: Sequence[str]) -> dict[str, int]:
-    """Return where the first layer with colour or grey has its channels; a lone channel is grey."""
+    """Return the places of the channels of the first layer with colour or grey; a lone channel is grey."""
     places = {name: index for index, name in enumerate(names)}
     for layer in dict.fromkeys(["", *(name.rpartition(".")[0] for name in names)]):
         start = f"{layer}." if layer else ""
@@ -152,7 +150,7 @@ def _planes(source: Any, spec: Any, first: int, last: int, most_pixels: int) -> 
     sides = ((spec.width, spec.height), (spec.full_width, spec.full_height))
     if max(width * height * max(1, (last - first) / _CHANNELS_AT_MOST) for width, height in sides) > most_pixels:
         raise DamagedError(f"it claims more than {most_pixels // 10**6} million pixels")
-    whole = spec.format.basetype in (_basetype("uint8"), _basetype("uint16"))
+    whole = str(spec.format) in ("uint8", "uint16")
     pixels = source.read_image(0, 0, first, last, "uint16" if whole else "float")
     trouble = source.geterror()
     if pixels is None or trouble:
@@ -162,14 +160,8 @@ def _planes(source: Any, spec: Any, first: int, last: int, most_pixels: int) -> 
     return _in_display_window(pixels.reshape(spec.height, spec.width, last - first), spec)
 
 
-def _basetype(name: str) -> Any:
-    import OpenImageIO as oiio  # noqa: N813
-
-    return oiio.TypeDesc(name).basetype
-
-
 def _in_display_window(pixels: NDArray[Any], spec: Any) -> NDArray[Any]:
-    """Cut or fill up [h, w, C] of the data window to what is displayed."""
+    """Crop or pad [h, w, C] of the data window to the display window."""
     window = (spec.full_y, spec.full_x, spec.full_height, spec.full_width)
     if window == (spec.y, spec.x, spec.height, spec.width):
         return pixels
@@ -184,7 +176,7 @@ def _in_display_window(pixels: NDArray[Any], spec: Any) -> NDArray[Any]:
 
 
 def _straight(channels: Planes) -> Planes:
-    """Divide colour by alpha, where there is some; whole numbers become float32 in [0, 1]."""
+    """Divide colour by alpha, where there is one; integers become float32 in [0, 1]."""
     if "A" not in channels:
         return channels
     shares = {name: as_shares(plane) for name, plane in channels.items()}
@@ -224,7 +216,7 @@ def encode(
 ) -> bytes:
     """Encode channels [H, W] as "png" or "tiff" of 16 bits (uint16), or as "exr" of half floats (float16).
 
-    ``straight`` says that colour is not multiplied by alpha, ``linear`` that an EXR's is light and not sRGB; ``text``
+    ``straight`` says that colour is not premultiplied, ``linear`` that an EXR's is linear light and not sRGB; ``text``
     is the name and value of an attribute of an EXR, ``header`` what it keeps of another's.
 
     Raises:
@@ -236,13 +228,13 @@ def encode(
     height, width = next(iter(channels.values())).shape
     spec = oiio.ImageSpec(width, height, len(channels), "half" if kind == "exr" else "uint16")
     spec.channelnames = list(channels)
-    spec.attribute("DateTime", "")  # not when it was written: the same input gives the same bytes
+    spec.attribute("DateTime", "")  # no date: the same input gives the same bytes
     if kind == "exr":
         _set_header(spec, linear, text, header or Header())
-    elif straight or kind == "png":  # PNG knows no other, and would be divided
+    elif straight or kind == "png":  # PNG has no other, and would be divided
         spec.attribute(_STRAIGHT, 1)
     with tempfile.TemporaryDirectory(prefix="diffmatte-") as folder:
-        path = Path(folder, f"picture.{kind}")
+        path = Path(folder, f"image.{kind}")
         target: Any = oiio.ImageOutput.create(kind)
         pixels = np.stack(list(channels.values()), axis=-1)
         if not (target.open(str(path), spec) and target.write_image(pixels) and target.close()):
@@ -253,7 +245,7 @@ def encode(
 def _set_header(spec: Any, linear: bool, text: tuple[str, str] | None, header: Header) -> None:
     spec.x, spec.y = spec.full_x, spec.full_y = header.origin
     values = {"compression": "zip", **dict([text] if text else [])}
-    # A name would contradict primaries of its own; what is not light needs one all the same.
+    # A name would contradict the header's own primaries; colour that is not linear needs one all the same.
     if header.gamut != OWN or not linear:
         values[_SPACE] = f"{'lin' if linear else 'srgb'}_{header.gamut or USUAL}_scene"
     for name, value in values.items():
@@ -263,6 +255,6 @@ def _set_header(spec: Any, linear: bool, text: tuple[str, str] | None, header: H
 
 
 def _reason(text: str) -> str:
-    """Return what OpenImageIO says, without the name of the temporary file."""
-    first = next(iter(text.strip().splitlines()), "the picture is damaged or cut short")
-    return re.sub(r" ?\(?/\S*picture\.[a-z]+\)?:?", "", first)
+    """Return OpenImageIO's message without the name of the temporary file."""
+    first = next(iter(text.strip().splitlines()), "the image is damaged or cut short")
+    return re.sub(r" ?\(?/\S*image\.[a-z]+\)?:?", "", first)

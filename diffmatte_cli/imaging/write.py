@@ -1,4 +1,4 @@
-"""Write pictures: each all at once, with the receipt of how it was made."""
+"""Write images atomically, each with the receipt of how it was made."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,13 +14,14 @@ from .encoding import Result, encoded
 __all__ = ["write_file", "write_images"]
 
 
-def write_images(results: Sequence[Result]) -> None:
-    """Write several pictures: each is complete under a temporary name before the first is renamed, or sent to a URL.
+def write_images(results: Sequence[Result], within: Path | None = None, *, overwrite: bool = True) -> None:
+    """Write several images: all are complete under temporary names before the first is renamed or sent to its URL.
 
-    A result for ``STREAM`` goes to standard output. Folders that are missing are made.
+    A result for ``STREAM`` goes to standard output. Missing folders are made. No file may lie outside
+    ``within``, nor replace another without ``overwrite``.
 
     Raises:
-        OutputError: a folder or the disk refuses, or a format cannot hold the picture.
+        OutputError: a folder or the disk refuses, or a format cannot hold the image.
         BrokenPipeError: nobody reads standard output.
     """
     with ExitStack() as stack:
@@ -29,18 +30,18 @@ def write_images(results: Sequence[Result]) -> None:
             if result.path == STREAM:
                 _write_to_stdout(content)
             else:
-                stack.enter_context(_putting(content, result.path, result.within, result.overwrite))
+                stack.enter_context(_putting(content, result.path, within, overwrite))
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write one file all at once, or send it to a URL; folders that are missing are made. Raises OutputError."""
+    """Write a file atomically, or send it to a URL; missing folders are made. Raises OutputError."""
     with _putting(content, path):
         pass
 
 
 @contextmanager
 def _putting(content: bytes, path: Path, within: Path | None = None, overwrite: bool = True) -> Iterator[None]:
-    """Put a file, complete under a temporary name, in its place when the block ends well."""
+    """Put a file, complete under a temporary name, in its place when the block succeeds."""
     if is_remote(path):
         with putting(path, content, overwrite=overwrite):
             yield
@@ -53,7 +54,7 @@ def _putting(content: bytes, path: Path, within: Path | None = None, overwrite: 
 
 def _write_to_stdout(content: bytes) -> None:
     rest = memoryview(content)
-    while rest:  # unbuffered, as with PYTHONUNBUFFERED, one call writes what the pipe has room for
+    while rest:  # unbuffered, as with PYTHONUNBUFFERED, one call writes what fits into the pipe
         rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
 

@@ -18,7 +18,7 @@ from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
 from .manifest import read_manifest
 from .options import BACKGROUNDS
-from .rows import check_report
+from .rows import check_report, with_report
 from .sequences import frame_path, is_pattern, marked, remarked, unmarked
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
@@ -270,7 +270,7 @@ class _Planner:
         manifest = None if request.manifest is None else self.here.at(request.manifest)
         targets.inputs |= {place.identity: place for place in (manifest, self.background) if place is not None}
         if request.report is not None:
-            yield from _with_report(self.here.at(request.report), targets)
+            yield from with_report(self.here.at(request.report), targets)
         top = None if request.dump_steps is None else self.here.at(request.dump_steps)
         if top is not None and (problem := top_problem(top)):
             yield UsageError(problem, "dump_steps")
@@ -309,17 +309,3 @@ def _beside(output: Path, mark: str, source: Source) -> Path:
     is_marked = unmarked(output.stem, marks)[1] is not None
     name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
     return output.with_name(name + ".png")
-
-
-def _with_report(report: Place, targets: Targets) -> Iterator[Problem]:
-    parent, folder = report.parent, targets.folder
-    # The folder of results is made when the run begins, and whatever lies below it.
-    to_be_made = folder is not None and parent.kind is None and parent.is_inside(folder)
-    if parent.kind != "folder" and not to_be_made:
-        yield f"the folder of the report {report} does not exist: make it first"
-    elif report.kind not in (None, "file"):
-        yield f"the report {report} is there already and is no file"
-    elif not to_be_made and not os.access((report if report.kind else parent).path, os.W_OK):
-        yield f"the report {report} cannot be written: it, or its folder, is read-only"
-    else:
-        yield from targets.add(report, "the report", inside=parent)

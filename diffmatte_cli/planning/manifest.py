@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..errors import UsageError
 from ..settings import Sampling
 from ..storage.paths import Place, below
 from ..storage.remotes import is_url, remote
-from ..storage.tables import Row, read_table
+from ..storage.tables import TableRow, read_table
 from .sources import ALPHA, Source, Sources, unusable
 
 __all__ = ["COLUMNS", "is_path", "read_manifest"]
@@ -21,12 +22,11 @@ _NEEDED = COLUMNS[:2]
 def read_manifest(manifest: Place) -> Sources:
     """Read a manifest, ``.csv`` with a head of column names or ``.jsonl`` with an object a line.
 
-    ``image`` and ``trimap`` are needed and start at the manifest's own folder; ``output`` (below the run's
-    folder of results), ``seed`` and ``steps`` may be left out or empty. What is wrong with rows is among the
-    problems, with the row's line.
+    ``image`` and ``trimap`` are required and start at the manifest's own folder; ``output`` (below the run's folder of
+    results), ``seed`` and ``steps`` may be missing or empty. Problems name the lines of wrong rows.
 
     Raises:
-        UsageError: the file cannot be read or is no manifest at all.
+        UsageError: the file cannot be read or is not a manifest.
     """
     sources = Sources()
     for line, row in read_table(manifest.path, "manifest", lambda names: _check_head(names, manifest.path)):
@@ -43,7 +43,7 @@ def _check_head(names: Sequence[str], path: Path) -> None:
         raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
 
 
-def _add(sources: Sources, manifest: Place, line: int, row: Row | str) -> None:
+def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> None:
     try:
         if isinstance(row, str):
             raise UsageError(row)
@@ -54,12 +54,11 @@ def _add(sources: Sources, manifest: Place, line: int, row: Row | str) -> None:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
 
-def _source(manifest: Place, row: Row) -> Source:
+def _source(manifest: Place, row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
-    for name in _NEEDED:
-        if name not in row:
-            raise UsageError(f"it has no {name}")
+    if missing := [name for name in _NEEDED if name not in row]:
+        raise UsageError(f"it has no {missing[0]}")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is not a path: {row[name]!r}")
@@ -79,19 +78,16 @@ def _source(manifest: Place, row: Row) -> Source:
 
 
 def is_path(value: Any) -> bool:
-    """Tell whether a value of a table can be a path, existing or not."""
-    try:
+    """Tell whether a value of a table can be a path, whether that exists or not."""
+    with suppress(UnicodeEncodeError):  # half a character
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
-    except UnicodeEncodeError:  # half a character
-        return False
+    return False
 
 
 def _whole(name: str, value: Any) -> int | None:
     if value is None:
         return None
-    try:
+    with suppress(ValueError):
         if isinstance(value, str | int) and not isinstance(value, bool):
             return int(value)
-    except ValueError:
-        pass
     raise UsageError(f"its {name} is not a whole number: {value!r}")

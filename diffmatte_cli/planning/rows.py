@@ -1,15 +1,18 @@
-"""The rows of reports: their columns, and the formats that they are written in. Standard library only."""
+"""Reports: the columns of their rows, their formats, and their place in a plan. Standard library only."""
 
 import csv
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import UsageError
+from ..errors import Problem, UsageError
+from ..storage.paths import Place
 from ..storage.remotes import is_remote
+from .targets import Targets
 
-__all__ = ["COLUMNS", "REPORTS", "check_report"]
+__all__ = ["COLUMNS", "REPORTS", "check_report", "with_report"]
 
 COLUMNS = (
     *("image", "trimap", "output", "alpha_output", "uncertainty_output", "status", "error"),
@@ -26,7 +29,7 @@ def _csv_line(row: dict[str, Any], file: TextIO) -> None:
     csv.DictWriter(file, COLUMNS).writerow(row | {"receipt": receipt})
 
 
-# By ending: what writes a row, and the line above all rows.
+# By suffix: what writes a row, and the first line.
 REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
     ".jsonl": (_json_line, ""),
     ".csv": (_csv_line, ",".join(COLUMNS) + "\r\n"),
@@ -34,8 +37,23 @@ REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
 
 
 def check_report(path: Path) -> None:
-    """Raise UsageError for a report whose ending says no format, and for one elsewhere."""
+    """Raise UsageError for a report of another suffix, or on another machine."""
     if is_remote(path):
-        raise UsageError(f"the report {path} must be a file on this machine: rows are added to it one by one")
+        raise UsageError(f"the report {path} must be a file on this machine: rows are appended to it")
     if path.suffix.lower() not in REPORTS:
         raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
+
+
+def with_report(report: Place, targets: Targets) -> Iterator[Problem]:
+    """Yield a sentence for what is in the way of a report."""
+    parent, folder = report.parent, targets.folder
+    # The folder of results is made when the run begins, and whatever lies below it.
+    to_be_made = folder is not None and parent.kind is None and parent.is_inside(folder)
+    if parent.kind != "folder" and not to_be_made:
+        yield f"the folder of the report {report} does not exist: make it first"
+    elif report.kind not in (None, "file"):
+        yield f"the report {report} is there already and is no file"
+    elif not to_be_made and not os.access((report if report.kind else parent).path, os.W_OK):
+        yield f"the report {report} cannot be written: it, or its folder, is read-only"
+    else:
+        yield from targets.add(report, "the report", inside=parent)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..errors import UsageError
-from ..imaging.folders import pictures_in
+from ..imaging.folders import images_in
 from ..storage.paths import Place
 
 __all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
@@ -39,7 +39,7 @@ def frames(pattern: Place) -> dict[int, Place]:
     """
     start, _, _, end = _SLOT.split(pattern.path.name)
     shape = re.compile(f"{re.escape(start)}([0-9]+){re.escape(end)}", re.DOTALL)
-    there = {place.path: place for place in pictures_in(pattern.parent)}
+    there = {place.path: place for place in images_in(pattern.parent)}
     numbers = sorted(int(match[1]) for path in there if (match := shape.fullmatch(path.name)))
     # A number that is written in another width is none of the sequence's.
     found = {number: there[path] for number in numbers if (path := frame_path(pattern.path, number)) in there}

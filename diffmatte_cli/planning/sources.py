@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import Problem, UsageError
-from ..imaging.folders import by_stem, pictures_in
+from ..imaging.folders import by_stem, images_in
 from ..storage.paths import Place, below
 from .sequences import frame_path, frames, gaps, is_pattern
 
@@ -104,7 +104,7 @@ def _add(sources: Sources, source: Source, role: str) -> None:
 def _add_folder(sources: Sources, folder: Place, recursive: bool, except_in: Place | None, role: str) -> None:
     sources.folders.append(folder)
     try:
-        pictures = list(pictures_in(folder, recursive=recursive, except_in=except_in))
+        pictures = list(images_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
         sources.problems.append(error)
         return
@@ -248,4 +248,4 @@ def _in_folder(folder: Place, source: Source, listed: Callable[[Place], dict[str
 
 def _by_stem(folder: Place) -> dict[str, list[Place]] | None:
     """Return a folder's pictures by their names without endings; None where there is no such folder."""
-    return by_stem(pictures_in(folder)) if folder.kind == "folder" else None
+    return by_stem(images_in(folder)) if folder.kind == "folder" else None

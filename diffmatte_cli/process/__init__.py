@@ -1,1 +1,1 @@
-"""What the whole process shares: warnings and libraries' limits."""
+"""What a whole process shares: signals that end it, threads, and libraries' limits and warnings."""

@@ -1,4 +1,4 @@
-"""The page on which the results of a batch are looked through: what goes in, what is shown of it, the page itself."""
+"""The page to look through a batch's results: find them, read their images, write the page."""
 
 from .entries import Entry, Gathered, find_entries
 from .page import Summary, check_target, write_page

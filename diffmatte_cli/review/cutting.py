@@ -1,4 +1,4 @@
-"""Cut a subject out where its edge is: as ``background.cutout`` does, in the time and memory of the edge alone."""
+"""Cut a subject out as ``background.cutout`` does, in the time and memory that its edge takes."""
 
 from collections.abc import Iterator
 
@@ -12,17 +12,16 @@ from ..process.threads import one_thread
 __all__ = ["cut_out"]
 
 _TILE = 2048
-_MARGIN = 96  # the reach of the colours' estimate, its wide and its narrow pass together
+_MARGIN = 96  # the reach of the colours' estimate, in its wide and its narrow pass together
 
 
 def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return straight RGBA, uint8 [H, W, 4], of a photograph [H, W, 3] and an alpha [H, W].
+    """Return straight RGBA, uint8 [H, W, 4], of an image [H, W, 3] and an alpha [H, W].
 
-    Colours are estimated in tiles that hold half transparent pixels; elsewhere the photograph's own are right, or
-    nobody sees any.
+    Colours are estimated in tiles with half transparent pixels; elsewhere the image's own are right, or invisible.
     """
-    picture = np.dstack([image, alpha])
-    with one_thread():  # waiting for others costs more than they bring to pictures as small as the page's
+    rgba = np.dstack([image, alpha])
+    with one_thread():  # more cost more than they save on images as small as the page's
         for tile in _tiles(alpha.shape):
             part = alpha[tile]
             if ((part > 0) & (part < 255)).any():
@@ -30,8 +29,8 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
                 levels = alpha[around].astype(np.float32) / np.float32(255)
                 inner = tuple(slice(s.start - a.start, s.stop - a.start) for s, a in zip(tile, around, strict=True))
                 foreground = estimate_foreground(image[around], levels)
-                picture[tile] = cutout(foreground, levels, 8, premultiplied=False)[inner]
-    return picture
+                rgba[tile] = cutout(foreground, levels, 8, premultiplied=False)[inner]
+    return rgba
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:

@@ -1,6 +1,6 @@
-"""Find what is to be reviewed: each result with its photograph, its trimap and what a report says of it.
+"""Find what is to be reviewed: each result with its photograph, its trimap and its row in a report.
 
-Standard library only; no picture is opened.
+Standard library only; no image is opened.
 """
 
 import os
@@ -10,20 +10,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
-from ..imaging.folders import pictures_in
-from ..imaging.formats import WRITERS
+from ..imaging.folders import images_in
+from ..imaging.formats import WRITTEN_SUFFIXES
 from ..planning.sequences import remarked, unmarked
 from ..planning.sources import ALPHA, STEM, Source, gather, paired
 from ..storage.paths import Place
 from ..storage.remotes import is_remote, is_url
-from .rows import Row, merged, reports_in, rows_of
+from .reports import ReportRow, merged, reports_in, rows_of
 
 __all__ = ["MARKS", "Entry", "Gathered", "find_entries"]
 
 MARKS = ("alpha", "cutout")
 _UNCERTAINTY = "uncertainty"
 _STDIN, _STDOUT = "standard input", "standard output"  # as reports spell them
-_ENDINGS = frozenset(suffix for writer in WRITERS.values() for suffix in writer.suffixes)
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,13 @@ class Entry:
     """Hold one result to look at.
 
     Attributes:
-        name: its place below the folder of results, without mark and ending.
+        name: its path below the folder of results, without mark and suffix.
         result: the alpha or the cutout.
-        image, trimap, uncertainty: the photograph and what goes with it, where known; they need not be there.
+        image, trimap, uncertainty: the photograph and its other images, if known; they need not exist.
         own_alpha: whether the photograph's own alpha channel is its trimap.
         spelled: the photograph as the report spells it, or as it was found; the result where there is none.
         risk: from the report, higher is worse.
-        failure: what its job failed with.
+        failure: why its job failed.
     """
 
     name: str
@@ -53,7 +52,7 @@ class Entry:
 
 @dataclass
 class Gathered:
-    """Hold the entries, and how many files and rows were passed by."""
+    """Hold the entries, the reports, and the numbers of images and rows that were left out."""
 
     entries: list[Entry] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
@@ -64,10 +63,10 @@ class Gathered:
 def find_entries(
     folder: Path, reports: Sequence[Path] = (), photos: Path | None = None, trimap: str | None = None
 ) -> Gathered:
-    """List the results in a folder and those below, and the jobs of reports that failed to make one.
+    """Find the results in a folder and below it, and the jobs of reports that failed to make one.
 
-    Without ``reports`` those in the folder itself are taken. ``photos`` and ``trimap`` pair by name what no report
-    tells of, by the rules of ``sources.paired``.
+    Without ``reports`` those in the folder itself are read. ``photos`` and ``trimap`` match what no report mentions by
+    name, by the rules of ``sources.paired``.
 
     Raises:
         UsageError: the folder, a report or the photographs cannot be used, or there is nothing to show.
@@ -92,9 +91,9 @@ def find_entries(
     return gathered
 
 
-def _rows(gathered: Gathered, folder: Place) -> dict[str, Row]:
+def _rows(gathered: Gathered, folder: Place) -> dict[str, ReportRow]:
     """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, ReportRow] = {}
     for report in gathered.reports:
         for row in rows_of(report, folder):
             elsewhere = row.output == _STDOUT or is_url(row.output)
@@ -122,19 +121,19 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Pat
     return sources
 
 
-def _results(gathered: Gathered, folder: Place, rows: dict[str, Row]) -> list[tuple[Path, Row | None]]:
+def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
-    found = pictures_in(folder, recursive=True)
-    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in _ENDINGS}
-    told = {path: rows.get(target) for path, target in pictures.items()}
-    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
-    uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
+    found = images_in(folder, recursive=True)
+    images = {place.path: place.target for place in found if place.path.suffix.lower() in WRITTEN_SUFFIXES}
+    told = {path: rows.get(target) for path, target in images.items()}
+    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in images}
+    uncertain = {path for path in images if marks[path] == _UNCERTAINTY}
     alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
-    beside = {path for path, target in pictures.items() if target in alphas}
-    beside |= {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
-    results = [path for path in pictures if told[path] or (marks[path] in MARKS and path not in beside)]
-    gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
-    there = {pictures[path] for path in results}
+    beside = {path for path, target in images.items() if target in alphas}
+    beside |= {_beside(path, "alpha") for path in images if told[path] or marks[path] == "cutout"}
+    results = [path for path in images if told[path] or (marks[path] in MARKS and path not in beside)]
+    gathered.strangers = len(set(images) - set(results) - uncertain - beside)
+    there = {images[path] for path in results}
     missing = [
         (folder.path / os.path.relpath(target, folder.target), row)
         for target, row in rows.items()
@@ -143,8 +142,8 @@ def _results(gathered: Gathered, folder: Place, rows: dict[str, Row]) -> list[tu
     return [(path, told[path]) for path in results] + missing
 
 
-def _entry(name: str, result: Path, row: Row | None, source: Source | None, trimap: str | None) -> Entry:
-    """Put an entry together; a photograph that the report names and that is gone is looked for by its name."""
+def _entry(name: str, result: Path, row: ReportRow | None, source: Source | None, trimap: str | None) -> Entry:
+    """Make an entry; a photograph that the report mentions and that is gone is looked for by its name."""
     beside = _beside(result, _UNCERTAINTY)
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
     if source is not None:
@@ -154,7 +153,7 @@ def _entry(name: str, result: Path, row: Row | None, source: Source | None, trim
     return entry if row is None else _told(entry, row)
 
 
-def _told(entry: Entry, row: Row) -> Entry:
+def _told(entry: Entry, row: ReportRow) -> Entry:
     """Return the entry with what its row says."""
     told = row.path(row.image)
     image: Path | None = told
@@ -178,12 +177,12 @@ def _unmarked(result: Path) -> str:
 
 
 def _beside(result: Path, mark: str) -> Path:
-    """Return where another picture of a result's job lies."""
+    """Return the path of another image of a result's job."""
     return result.with_name(f"{remarked(result.stem, mark, MARKS)}.png")
 
 
 def _names(results: list[Path], folder: Path) -> list[str]:
-    """Name results by their place without mark and ending, and in full where two would share it."""
+    """Name results by their paths without mark and suffix, or in full where two would share a name."""
     whole = [path.relative_to(folder) for path in results]
     short = [str(path.parent / _unmarked(path)) for path in whole]
     counts = Counter(short)

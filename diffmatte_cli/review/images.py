@@ -1,4 +1,4 @@
-"""Read the images of an entry, measure its result, and encode all of them small enough for a page."""
+"""Read an entry's images, measure its result, and encode the images for a page."""
 
 import io
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
-from ..imaging.read import Photo, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..imaging.read import ColourImage, decode_grey, decode_image, decode_opacity, read_grey, read_image
 from ..imaging.receipts import read_receipt, sha256_of
 from ..imaging.vfx import EXR, TIFF
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes
-from ..trimaps.trimap import UNKNOWN, fit_to_photo, parse_trimap
+from ..trimaps.trimap import UNKNOWN, fit_to_image, parse_trimap
 from .cutting import cut_out
 from .entries import MARKS, Entry
 
@@ -27,8 +27,8 @@ __all__ += ["encode", "measure", "read_images", "spot"]
 SMALL_SIDE = 640  # pixels of the longer side, sharp enough for a card on any usual screen
 FULL_SIDE = 16383  # WebP holds no longer side
 _BRIGHTEST = 99.5  # percentile of an uncertainty's pixels above 0 that the page shows as white
-_SURE = 0.05  # alphas closer to 0 or 1 count as decided
-_SPOT = 24  # cells along the longer side among which the one to look at first is searched
+_SURE = 0.05  # alphas closer to 0 or 1 do not count as half transparent
+_SPOT = 24  # cells along the longer side, of which one is to be looked at first
 _LARGEST_PROFILE = 2**14  # bytes of a colour profile that goes into every image
 
 
@@ -47,7 +47,7 @@ class EntryImages:
         error: why there is no result to show.
     """
 
-    image: Photo | None = None
+    image: ColourImage | None = None
     trimap: NDArray[np.uint8] | None = None
     colour: NDArray[np.uint8] | None = None
     alpha: NDArray[np.float32] | None = None
@@ -77,7 +77,7 @@ class EntryImages:
         else:
             grey = decode_grey(content, path)
             kind = receipt.result if receipt else unmarked(path.stem, MARKS)[1]
-            if kind == "cutout":  # on a background, or opaque all over and stored without its channel
+            if kind == "cutout":  # on a background, or opaque all over and stored without an alpha channel
                 self.colour = decode_image(content, path, space).pixels
                 grey.levels[...] = 1
         self.alpha, self.digest = grey.levels, sha256_of(content)
@@ -94,9 +94,9 @@ class EntryImages:
             self.trimap = parse_trimap(opacity.levels)
 
     def read_trimap(self, path: Path) -> None:
-        """Read the trimap, turned along with the photograph if that is known."""
+        """Read the trimap, fitted to the photograph if that is known."""
         grey = read_grey(path)
-        levels = grey.levels if self.image is None else fit_to_photo(grey, self.image)
+        levels = grey.levels if self.image is None else fit_to_image(grey, self.image)
         self._check_size(path, levels.shape)
         self.trimap = parse_trimap(levels)
 
@@ -114,7 +114,7 @@ class EntryImages:
 
 @dataclass(frozen=True)
 class Shares:
-    """Say how much of a result is half transparent: its share of the image and of the trimap's unknown region."""
+    """Hold the shares of half transparent pixels, of the image and of the trimap's unknown region."""
 
     of_image: float
     of_unknown: float | None
@@ -132,7 +132,7 @@ class EncodedImage:
 
 
 def read_images(entry: Entry) -> EntryImages:
-    """Read all images of an entry; none that fails stands in the way of the others."""
+    """Read all images of an entry, those after one that fails, too."""
     images = EntryImages(error=entry.failure)
     if entry.failure is None and not images.attempt(images.read_result, entry.result):
         images.error = images.problems[-1]
@@ -146,12 +146,12 @@ def read_images(entry: Entry) -> EntryImages:
 
 
 def _taken_as_straight(content: bytes) -> bool | None:
-    """Tell what reading takes colour beside an alpha for; None where the file itself says what it is."""
+    """Tell whether reading takes colour for straight; None where the file itself says what it is."""
     return None if content.startswith(TIFF) else not content.startswith(EXR)
 
 
-def _restored(image: Photo, alpha: NDArray[np.float32], content: bytes) -> NDArray[np.uint8]:
-    """Return straight colour of what was read as what it is not: divide it by alpha, or undo that it was."""
+def _restored(image: ColourImage, alpha: NDArray[np.float32], content: bytes) -> NDArray[np.uint8]:
+    """Return the straight colour of a file that was misread: divide it by alpha, or undo that."""
     factor = np.where(alpha > 0, alpha, np.float32(1))[..., None]
     colour = as_shares(image.colour)
     straight = (colour / factor if _taken_as_straight(content) else colour * factor).astype(np.float32)
@@ -166,7 +166,7 @@ def measure(entry: Entry) -> Shares | None:
     if entry.own_alpha and entry.image is not None:
         images.attempt(images.read_image, entry.image, True)
     elif entry.trimap is not None and not images.attempt(images.read_trimap, entry.trimap) and entry.image is not None:
-        # Painted before the camera's turn, perhaps, which the photograph tells.
+        # It may have been painted before the photograph was turned upright.
         images.attempt(images.read_image, entry.image, False)
         images.attempt(images.read_trimap, entry.trimap)
     assert images.alpha is not None
@@ -211,7 +211,7 @@ def _cutout(
     """Return the subject as RGBA: a cutout as it is, an alpha with the photograph's estimated colours, or white."""
     alpha = quantise(levels, 8)
     if colour is None and image is not None:
-        # On what is scaled already: many times faster, and no worse for a small image.
+        # Of the scaled image: many times faster, and no worse in a small one.
         return Image.fromarray(cut_out(np.asarray(image), np.asarray(_scaled(alpha, longest))))
     colour = np.full((*alpha.shape, 3), 255, np.uint8) if colour is None else colour
     return _scaled(np.dstack([colour, alpha]), longest)  # Pillow weighs colours by alpha

@@ -1,4 +1,4 @@
-"""Write the page: a template, and entry by entry what it shows, so that memory does not grow with their number."""
+"""Write the page: a template, and one entry after the other, so that memory does not grow with their number."""
 
 import base64
 import hashlib
@@ -24,11 +24,11 @@ from .images import FULL_SIDE, SMALL_SIDE, EncodedImage, EntryImages, Shares, en
 
 __all__ = ["Summary", "check_target", "write_page"]
 
-# Behind the doctype, so that a page of ours is known again and nothing else is ever replaced by one.
+# Follows the doctype: only a page of ours is ever replaced by another.
 MARKER = "<!-- diffmatte review -->"
 _HEAD = f"<!doctype html>\n{MARKER}\n"
 _SCRIPTS = ("data.js", "marks.js", "sheet.js", "viewer.js", "main.js")
-# What entries are sorted by, as the page words it.
+# What entries are sorted by, as the page says.
 _RISK = "risk"
 _OF_UNKNOWN = "share half transparent (of the unknown region)"
 _OF_IMAGE = "share half transparent (of the image)"
@@ -45,7 +45,7 @@ class Summary:
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError where no page can be written; what is there and is no page of ours is never replaced."""
+    """Raise UsageError where no page can be written; nothing but a page of ours is ever replaced."""
     if os.path.isdir(path):
         raise UsageError(f"the page {path} is an existing folder: name a file")
     if not os.path.isdir(path.parent):
@@ -80,7 +80,7 @@ def write_page(
     ``target`` is a path or an open stream. ``began`` is called before the images of each entry are read.
 
     Raises:
-        OutputError: it cannot be written; then nothing of it is left.
+        OutputError: the page cannot be written; nothing of it is left.
     """
     if not isinstance(target, Path):
         with tempfile.TemporaryFile() as later:
@@ -122,7 +122,7 @@ class _PageWriter:
         return self.summary
 
     def _ordered(self, entries: list[Entry]) -> tuple[list[tuple[Entry, float | None]], str]:
-        """Sort entries, without a result first, then the worst; say by what."""
+        """Sort entries, those without a result first, then the worst; return by what, too."""
         shares: list[Shares | None] = []
         if any(entry.risk is None for entry in entries if entry.failure is None):
             for entry in entries:
@@ -136,7 +136,7 @@ class _PageWriter:
         """Write one entry; return whether it went in with full resolution."""
         self.began()
         images = read_images(entry)
-        if entry.failure is None:  # what a failed job lacks has been told when it failed
+        if entry.failure is None:  # what a failed job lacks was told when it failed
             result = str(entry.result)
             self.summary.problems += [told if result in told else f"{result}: {told}" for told in images.problems]
         small = encode(images, SMALL_SIDE)
@@ -164,7 +164,7 @@ class _PageWriter:
 
 
 def _scores(entries: list[Entry], shares: list[Shares | None]) -> tuple[list[float | None], str]:
-    """Return the figure to sort by, the first that is known of all, and its name; None for what has no result."""
+    """Return the scores to sort by, the first kind that is known of all, and its name; None without a result."""
     if not shares:
         return [None if entry.failure is not None else entry.risk for entry in entries], _RISK
     if all(share.of_unknown is not None for share in shares if share):
@@ -173,7 +173,7 @@ def _scores(entries: list[Entry], shares: list[Shares | None]) -> tuple[list[flo
 
 
 def _facts(entry: Entry, images: EntryImages, score: float | None, small: list[EncodedImage]) -> dict[str, Any]:
-    """Return what the page says of an entry in words."""
+    """Return what the page says of an entry."""
     shown = (images.alpha, images.image.pixels if images.image else None, images.trimap)
     height, width = next((image.shape[:2] for image in shown if image is not None), (0, 0))
     return {
@@ -195,7 +195,7 @@ def _facts(entry: Entry, images: EntryImages, score: float | None, small: list[E
 
 
 def _for_the_shell(text: str) -> str:
-    """Escape what would end a line or is no text, and nothing else, so that the path is still the file's."""
+    """Escape what would end a line or is not text, and nothing else, so that the path stays the file's."""
     return "".join(printable(c) if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
 
 
@@ -204,15 +204,15 @@ def _short_hash(content: bytes) -> str:
 
 
 def _script_json(value: dict[str, Any]) -> str:
-    """Return JSON in plain ASCII that no parser of HTML takes for an end of the script."""
+    """Return JSON in ASCII in which no HTML parser sees the end of the script."""
     text = json.dumps(value, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _template(title: str) -> list[str]:
-    """Return the page's three parts, around the entries and around the large images.
+    """Return the three parts of the page around the entries and the large images.
 
-    Its policy lets in its own style and script alone, by their hashes.
+    Its policy admits its own style and script only, by their hashes.
     """
     data = files(__package__)
     style = data.joinpath("page.css").read_text("utf-8")

@@ -10,16 +10,16 @@ from typing import Any
 from ..errors import ImageError, UsageError
 from .remotes import is_remote, read
 
-__all__ = ["TABLES", "Row", "read_table"]
+__all__ = ["TABLES", "TableRow", "read_table"]
 
 TABLES = (".csv", ".jsonl")
 
-Row = dict[str, Any]
+TableRow = dict[str, Any]
 
 
 def read_table(
     path: Path, role: str, check_head: Callable[[Sequence[str]], None] | None = None
-) -> Iterator[tuple[int, Row | str]]:
+) -> Iterator[tuple[int, TableRow | str]]:
     """Yield each row's line number and its values by column, or a sentence on why it has none.
 
     ``role`` is what messages call the table. ``check_head`` gets the column names of a CSV, which is then read
@@ -48,7 +48,7 @@ def read_table(
         raise UsageError(f"the {role} {path} is not CSV: {error}") from error
 
 
-def _object(line: str) -> Row | str:
+def _object(line: str) -> TableRow | str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:

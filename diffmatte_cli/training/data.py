@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import TrainingError
 from ..imaging.read import read_grey, read_image
 from ..priors.colours import colour_priors
+from ..process.signals import SIGNALS, signals_handled
 from ..process.threads import one_thread
-from ..stopping import SIGNALS, signals_handled
 from ..trimaps.trimap import parse_trimap
 from .checking import check_data, list_materials, list_validation
 from .config import MADE, DataConfig, TrainConfig

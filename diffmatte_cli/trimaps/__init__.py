@@ -1,1 +1,1 @@
-"""Trimaps: what their levels mean, how they are made out of masks, and what is wrong with them."""
+"""Trimaps: what their levels mean, how they are made from masks, and what is wrong with them."""

@@ -12,9 +12,9 @@ _MOST_PIXELS = 2000
 
 @dataclass(frozen=True)
 class Band:
-    """How wide the unknown region becomes on the subject's side and outside it.
+    """Hold the width of the unknown region inside the subject and outside it.
 
-    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the picture's longer side.
+    ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the image's longer side.
     """
 
     erode: int | None = None
@@ -22,7 +22,7 @@ class Band:
     percent: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse widths that make no sense."""
+        """Check the widths."""
         for name, pixels in (("erode", self.erode), ("dilate", self.dilate)):
             if pixels is not None and not 0 <= pixels <= _MOST_PIXELS:
                 raise UsageError(f"the width to {name} must be from 0 to {_MOST_PIXELS} pixels, not {pixels}", name)

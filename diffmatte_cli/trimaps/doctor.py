@@ -1,4 +1,4 @@
-"""Tell what is wrong with a photograph and its trimap before anything is computed, and mend what can be mended."""
+"""Diagnose a photograph and its trimap before anything is computed, and mend what can be mended."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,23 +8,26 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import ImageError
+from ..imaging.colour import as_shares
 from ..imaging.orientation import swaps_sides
-from ..imaging.read import Grey, Photo
+from ..imaging.read import ColourImage, GreyImage
 from .band import Band
 from .masks import trimap_from_mask
 from .morphology import dilate, erode
-from .trimap import BACKGROUND, FOREGROUND, UNKNOWN, Finding, diagnose, fit_to_photo, main_grey, parse_trimap
+from .trimap import BACKGROUND, FOREGROUND, UNKNOWN, Finding, diagnose, fit_to_image, main_grey, parse_trimap
 
 __all__ = ["Diagnosis", "examine"]
 
-MOST_UNKNOWN = 0.6  # share of the picture; real trimaps have 5 to 20 %
-# Where subject and background come nearer than this share of the longer side, soft edges find no room between.
+MOST_UNKNOWN = 0.6  # share of the image; real trimaps have 5 to 20 %
+# Where subject and background are closer than this share of the longer side, soft edges find no room in between.
 THINNEST = 0.002
-THIN_EDGE = 0.25  # so much of the subject's edge has to be so thin
-# JPEG leaves many pixels a little off what was painted, up to a block's width from any edge. A wide soft brush
-# leaves all levels alike, and a narrow one, or smooth scaling, nothing far from edges.
+THIN_EDGE = 0.25  # share of the subject's edge that has to be so thin
+# JPEG leaves many pixels slightly off what was painted, up to a block's width from any edge. A wide soft brush leaves
+# all levels equally often, and a narrow one, or smooth scaling, none far from edges.
 OFF, A_LITTLE, JPEG_SHARE, JPEG_EXCESS = 1.5 / 255, 40 / 255, 0.002, 5
-NARROW, JPEG_BEYOND = 4, 0.05  # pixels, and the share of those a little off that lies farther from edges
+NARROW, JPEG_BEYOND = 4, 0.05  # pixels, and the share of slightly wrong ones that is farther from edges
+
+_NOISE = "many of the trimap's pixels are a little off black, grey and white, as JPEG leaves them: save it as PNG"
 
 Levels = NDArray[np.float32]
 Trimap = NDArray[np.uint8]
@@ -32,11 +35,11 @@ Trimap = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found out about one pair.
+    """Hold what is wrong with a photograph's trimap, and the mended trimap.
 
     Attributes:
-        findings: what is wrong; those that are ``mended`` are right in ``trimap``.
-        trimap: uint8 [H, W] in {0, 128, 255}, as good as it can be made; None where it cannot fit the photograph.
+        findings: what is wrong; what is ``mended`` is right in ``trimap``.
+        trimap: uint8 [H, W] in {0, 128, 255}, mended as far as possible; None where it cannot fit the photograph.
     """
 
     findings: tuple[Finding, ...]
@@ -44,21 +47,22 @@ class Diagnosis:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Shares of unknown, foreground and background in the mended trimap, 0 to 1."""
+        """Shares of unknown, foreground and background in the trimap, 0 to 1."""
         levels = {"unknown": UNKNOWN, "foreground": FOREGROUND, "background": BACKGROUND}
         return {} if self.trimap is None else {name: float((self.trimap == v).mean()) for name, v in levels.items()}
 
 
-def examine(photo: Photo, grey: Grey) -> Diagnosis:
-    """Examine a photograph and its trimap as they were read: size and turn, levels, classes, and the band's width."""
-    levels, findings = _fitted(photo, grey)
+def examine(image: ColourImage, grey: GreyImage) -> Diagnosis:
+    """Examine a photograph and its trimap: size and orientation, levels, classes, and the band's width."""
+    levels, findings = _fitted(image, grey)
     if levels is None:
         return Diagnosis(tuple(findings))
     trimap = parse_trimap(levels)
     found = diagnose(levels, trimap)
     if _has_jpeg_noise(levels):
         trimap = _nearest(levels)
-        found = [_noise(), *(finding for finding in diagnose(levels, trimap) if finding.code != "in-between")]
+        noise = Finding("noise", _NOISE)
+        found = [noise, *(finding for finding in diagnose(levels, trimap) if finding.code != "in-between")]
     for finding in found:
         mended = _MENDS[finding.code](trimap) if finding.code in _MENDS else None
         findings.append(replace(finding, mended=mended is not None))
@@ -68,11 +72,11 @@ def examine(photo: Photo, grey: Grey) -> Diagnosis:
     return Diagnosis((*findings, *thin), trimap)
 
 
-def _fitted(photo: Photo, grey: Grey) -> tuple[Levels | None, list[Finding]]:
-    """Bring the trimap's levels to the photograph's size; None where that would be a guess."""
-    size = photo.pixels.shape[:2]
+def _fitted(image: ColourImage, grey: GreyImage) -> tuple[Levels | None, list[Finding]]:
+    """Fit the trimap's levels to the photograph; None where that would be a guess."""
+    size = image.pixels.shape[:2]
     try:
-        levels = fit_to_photo(grey, photo)
+        levels = fit_to_image(grey, image)
     except ImageError as error:
         return _resized(grey.levels, size, str(error))
     if levels.shape == grey.levels.shape:
@@ -85,10 +89,10 @@ def _fitted(photo: Photo, grey: Grey) -> tuple[Levels | None, list[Finding]]:
 
 def _resized(levels: Levels, size: tuple[int, ...], sentence: str) -> tuple[Levels | None, list[Finding]]:
     (height, width), (rows, columns) = size, levels.shape
-    # The same shape but for rounding to whole pixels, of the larger picture's sides or of the smaller one's.
+    # The same shape but for rounding to whole pixels, of the larger image's sides or of the smaller one's.
     if abs(rows * width - columns * height) <= max(width + height, columns + rows):
-        picture = Image.fromarray(levels).resize((width, height), Image.Resampling.NEAREST)
-        return np.asarray(picture), [Finding("size", sentence, mended=True)]
+        resized = Image.fromarray(levels).resize((width, height), Image.Resampling.NEAREST)
+        return np.asarray(resized), [Finding("size", sentence, mended=True)]
     if levels.shape == size[::-1]:
         text = "the trimap lies on its side against the photograph, and which way to turn it cannot be told: turn it"
         return None, [Finding("orientation", text)]
@@ -106,17 +110,12 @@ def _has_jpeg_noise(levels: Levels) -> bool:
 
 
 def _painted_grey(levels: Levels) -> float:
-    """Return the grey used most among what counts as unknown: noise around black and white is none."""
+    """Return the grey used most in the unknown region, which noise around black and white is not."""
     return main_grey(levels[parse_trimap(levels) == UNKNOWN])
 
 
-def _noise() -> Finding:
-    text = "many of the trimap's pixels are a little off black, grey and white, as JPEG leaves them: save it as PNG"
-    return Finding("noise", text)
-
-
 def _nearest(levels: Levels) -> Trimap:
-    """Sort levels by which of black, the main grey and white is nearest."""
+    """Assign each level to the nearest of black, the main grey and white."""
     grey = _painted_grey(levels)
     trimap = np.full(levels.shape, UNKNOWN, np.uint8)
     trimap[levels < grey / 2] = BACKGROUND
@@ -124,24 +123,16 @@ def _nearest(levels: Levels) -> Trimap:
     return trimap
 
 
-def _inverted(trimap: Trimap) -> Trimap:
-    return np.where(trimap == UNKNOWN, trimap, FOREGROUND - trimap)
-
-
-def _banded(trimap: Trimap) -> Trimap | None:
-    return _if_complete(trimap_from_mask((trimap / np.float32(255)).astype(np.float32), Band()))
-
-
 def _if_complete(trimap: Trimap) -> Trimap | None:
-    """Return a trimap that has all three classes, and None for another: no band may swallow a whole class."""
+    """Return a trimap if it has all three classes: no band may swallow a whole class."""
     return trimap if len(np.unique(trimap)) == 3 else None
 
 
-# What mends a finding, or returns None; what lies between classes has been sorted into them already.
+# Mends a finding, or returns None; what lies between classes has been assigned to them already.
 _MENDS: dict[str, Callable[[Trimap], Trimap | None]] = {
     "noise": np.copy,
-    "inverted": _inverted,
-    "no-unknown": _banded,
+    "inverted": lambda trimap: np.where(trimap == UNKNOWN, trimap, FOREGROUND - trimap),
+    "no-unknown": lambda trimap: _if_complete(trimap_from_mask(as_shares(trimap), Band())),
     "in-between": np.copy,
 }
 
@@ -153,7 +144,7 @@ def _wide(trimap: Trimap) -> list[Finding]:
 
 
 def _thin(trimap: Trimap) -> tuple[list[Finding], Trimap]:
-    """Look for edges without room for softness, and lay the usual band along them."""
+    """Look for edges with a band too thin for softness, and lay the usual band along them."""
     height, width = trimap.shape
     pixels = max(2, round(THINNEST * max(height, width)))
     subject, background = trimap == FOREGROUND, trimap == BACKGROUND

@@ -1,4 +1,4 @@
-"""Make a trimap out of a mask, a soft segmentation, a rough cutout's alpha, or the true alpha."""
+"""Make a trimap from a mask, a soft segmentation, a rough cutout's alpha, or the true alpha."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ from .trimap import trimap_of
 
 __all__ = ["trimap_from_alpha", "trimap_from_mask"]
 
-# A mask is sure only where it says so: in between it is unknown already.
+# Levels in between are unknown.
 SURE_BACKGROUND, SURE_FOREGROUND = 0.05, 0.95
 
 
 def trimap_from_mask(levels: NDArray[np.float32], band: Band) -> NDArray[np.uint8]:
-    """Return a trimap [H, W] in {0, 128, 255} from a mask's levels [H, W] in [0, 1], white being the subject.
+    """Return a trimap [H, W] in {0, 128, 255} of a mask's levels [H, W] in [0, 1], where the subject is white.
 
-    Everything between 5 % and 95 % is unknown, and so is what lies within ``band`` of the edge.
+    Levels between 5 % and 95 % are unknown, and so is everything within ``band`` of the edge.
     """
     inside, outside = band.pixels(*levels.shape)
     return trimap_of(erode(levels >= SURE_FOREGROUND, inside), erode(levels <= SURE_BACKGROUND, outside))
@@ -25,7 +25,7 @@ def trimap_from_mask(levels: NDArray[np.float32], band: Band) -> NDArray[np.uint
 def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> NDArray[np.uint8]:
     """Return a trimap [H, W] in {0, 128, 255} of the true alpha [H, W] in [0, 1].
 
-    Everything between 0 and 1 is unknown, and so is what lies within ``inside`` pixels of it in the foreground, and
-    within ``outside`` pixels in the background.
+    Alphas between 0 and 1 are unknown, and so is the foreground within ``inside`` pixels of them, and the background
+    within ``outside`` pixels.
     """
     return trimap_of(erode(alpha >= 1, inside), erode(alpha <= 0, outside))

@@ -1,4 +1,4 @@
-"""Read meaning into trimaps as people draw them: classes, size, and signs of a mistake."""
+"""Interpret trimaps as people draw them: classes, size, and signs of a mistake."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,10 +10,10 @@ from ..errors import ImageError
 from ..imaging.orientation import orient, swaps_sides
 
 if TYPE_CHECKING:
-    from ..imaging.read import Grey, Photo
+    from ..imaging.read import ColourImage, GreyImage
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
-__all__ += ["diagnose", "fit_to_photo", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
+__all__ += ["diagnose", "fit_to_image", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
@@ -26,7 +26,7 @@ _INVERTED_BORDER = 0.7  # share of the image's border that is foreground
 
 
 def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Sort grey levels [H, W] in [0, 1] into background 0, unknown 128 and foreground 255, uint8 [H, W].
+    """Classify grey levels [H, W] in [0, 1] as background 0, unknown 128 and foreground 255, uint8 [H, W].
 
     Below 10 % is background, above 90 % foreground, the rest unknown.
     """
@@ -34,7 +34,7 @@ def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def trimap_of(foreground: NDArray[np.bool_], background: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the trimap of what is known, two masks [H, W]; the rest is unknown."""
+    """Return the trimap of known foreground and background, masks [H, W]; the rest is unknown."""
     trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
     trimap[foreground], trimap[background] = FOREGROUND, BACKGROUND
     return trimap
@@ -45,7 +45,7 @@ def unknown_share(trimap: NDArray[np.uint8]) -> float:
     return float((trimap == UNKNOWN).mean())
 
 
-def fit_to_photo(trimap: "Grey", photo: "Photo") -> NDArray[np.float32]:
+def fit_to_image(trimap: "GreyImage", image: "ColourImage") -> NDArray[np.float32]:
     """Return the trimap's levels [H, W] in the upright photograph's size.
 
     A trimap drawn on the unrotated pixels of a photograph whose EXIF orientation swaps the sides is recognised by its
@@ -55,14 +55,14 @@ def fit_to_photo(trimap: "Grey", photo: "Photo") -> NDArray[np.float32]:
     Raises:
         ImageError: no reading fits; the message names both sizes.
     """
-    (rows, columns), (height, width) = trimap.levels.shape, photo.pixels.shape[:2]
+    (rows, columns), (height, width) = trimap.levels.shape, image.pixels.shape[:2]
     if (rows, columns) == (height, width):
         return trimap.levels
     swapped = (columns, rows) == (height, width)
     if swapped and swaps_sides(trimap.orientation):
         return orient(trimap.levels, _INVERSE[trimap.orientation])
-    if swapped and swaps_sides(photo.orientation):
-        return orient(trimap.levels, photo.orientation)
+    if swapped and swaps_sides(image.orientation):
+        return orient(trimap.levels, image.orientation)
     raise ImageError(
         f"the trimap is {columns}x{rows} but the photograph is {width}x{height}: paint the trimap over the photograph"
         " at its full size, or scale the trimap to that size without smoothing"
@@ -74,7 +74,7 @@ _INVERSE = {5: 5, 6: 8, 7: 7, 8: 6}
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a trimap: ``code`` for programs, ``text`` a sentence, ``mended`` where that was possible."""
+    """Hold something wrong with a trimap: ``code`` for programs, a sentence as ``text``, whether it was ``mended``."""
 
     code: str
     text: str
@@ -82,7 +82,7 @@ class Finding:
 
 
 def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[Finding]:
-    """List what looks wrong with a trimap from its levels [H, W] in [0, 1] and the classes made of it."""
+    """List what looks wrong with a trimap by its levels [H, W] in [0, 1] and its classes."""
     of_all, of_grey = _in_between_shares(levels)
     is_found = {
         "inverted": _looks_inverted(trimap),
@@ -105,7 +105,7 @@ _SENTENCES = {
 
 
 def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
-    """Suspect inversion if foreground covers the border and background lies rather within than along it."""
+    """Suspect inversion where foreground covers the border and more background lies within than along it."""
     border = np.concatenate([trimap[0], trimap[-1], trimap[1:-1, 0], trimap[1:-1, -1]])
     within = float((trimap == BACKGROUND).mean())
     along = float((border == BACKGROUND).mean())
@@ -113,7 +113,7 @@ def _looks_inverted(trimap: NDArray[np.uint8]) -> bool:
 
 
 def main_grey(levels: NDArray[np.float32]) -> float:
-    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; the middle without one."""
+    """Return the level, 0 to 1, that a trimap [H, W] uses most besides black and white; 0.5 without any."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.5
@@ -121,7 +121,7 @@ def main_grey(levels: NDArray[np.float32]) -> float:
 
 
 def _in_between_shares(levels: NDArray[np.float32]) -> tuple[float, float]:
-    """Count levels far from black, white and the grey used most; give their share of all and of the greys."""
+    """Return the share of levels far from black, white and the main grey, of all pixels and of the grey ones."""
     middle = levels[(levels > _NEAR) & (levels < 1 - _NEAR)]
     if not middle.size:
         return 0.0, 0.0

@@ -1,1 +1,1 @@
-"""Weights: the records of models, their files on disk, and getting them from the Hub and onto it."""
+"""Weights: the records of models, their files on disk, and the Hub that they come from and go to."""

@@ -1,7 +1,7 @@
-"""Get weights from the Hugging Face Hub, through its own client.
+"""Get weights from the Hugging Face Hub by its own client.
 
-The client brings the cache, locks, resumed transfers and progress bar; here are the pin, and every
-failure as one sentence. It is imported only when it is needed.
+The client has the cache, locks, resumed transfers and the progress bar; this module checks the pin and turns every
+failure into one sentence. The client is imported only where it is needed.
 """
 
 import logging
@@ -31,11 +31,11 @@ _DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothin
 
 
 def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Tell = say_nothing) -> Path:
-    """Return the file of a model, pulled if it has to be, and never one whose sha256 is not the recorded one.
+    """Return the file of a model, pulled if necessary, and never one whose sha256 is not the recorded one.
 
     ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer.
 
-    Raises WeightsError when the file on disk is damaged and cannot be pulled anew, or pulling fails.
+    Raises WeightsError where the file on disk is damaged and cannot be pulled again, or pulling fails.
     """
     record = source.record
     if record is None:
@@ -56,13 +56,13 @@ def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Te
 
 
 def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
-    """Return the file of ``location``, ``hf://OWNER/REPO[@REVISION]/FILE``, pulled unless it is in the cache.
+    """Return the file at ``location``, ``hf://OWNER/REPO[@REVISION]/FILE``, pulled unless it is in the cache.
 
-    The revision is a branch, tag or commit, ``main`` unless given; ``progress`` as for ``obtain``. Nothing pins the
-    content, so that only its size is checked.
+    The revision is a branch, tag or commit, by default ``main``; ``progress`` as for ``obtain``. Nothing pins the
+    content: only its size is checked.
 
-    Raises UsageError for another form, and for a file that is not in the cache while the network is out of
-    bounds; WeightsError when pulling fails.
+    Raises UsageError for another form, and offline for a file that is not in the cache; WeightsError where pulling
+    fails.
     """
     with hub_client(f"pull {location}", store, progress):
         from huggingface_hub import parse_hf_uri, try_to_load_from_cache
@@ -71,10 +71,10 @@ def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
         try:
             uri = parse_hf_uri(location)
             if uri.type != "model" or not uri.path_in_repo:
-                raise HfUriError(location, "no file of a model")
+                raise HfUriError(location, "not a file of a model")
         except HfUriError as error:
             form = "hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE"
-            raise UsageError(f"{location} is no file on the Hub: write {form}") from error
+            raise UsageError(f"{location} is not a file on the Hub: write {form}") from error
         repo, filename, revision = uri.id, uri.path_in_repo, uri.revision or "main"
         cached = try_to_load_from_cache(repo, filename, cache_dir=store.hub_cache, revision=revision)
         if isinstance(cached, str):
@@ -89,14 +89,14 @@ def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
 
 
 def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
-    """Fetch a pinned file into the cache and check it; what is there and differs is replaced if the Hub has better."""
+    """Fetch a pinned file into the cache and check it; another one there is replaced if the Hub has the right one."""
     with hub_client(f"pull {record.name} from {record.repo}", store, progress):
         _check_offer(record)
         for is_last in (False, True):
             path = _download(str(record.repo), str(record.filename), str(record.revision), store, force=is_last)
             if (found := file_sha256(path)) == record.sha256:
                 return path
-            # The client replaces what it has linked to and nothing else.
+            # The client replaces only what it has linked to.
             if not (path.is_symlink() and _is_cached(path, store)):
                 path.unlink(missing_ok=True)
         _remove(path, store)
@@ -106,31 +106,29 @@ def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
 def _download(repo: str, filename: str, revision: str, store: Store, *, force: bool = False) -> Path:
     """Let the client fetch a file, with ``force`` even if it has it.
 
-    It resumes what stops; what is reset, it gives up, so that is tried again.
+    The client resumes a transfer that stops, but gives up one that is reset, which is tried again here.
     """
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    for more_tries in (True, True, False):
+    for is_last in (False, False, True):
         try:
-            path = hub_api().hf_hub_download(
-                repo, filename, revision=revision, cache_dir=store.hub_cache, force_download=force
-            )
-        except httpx.ReadError:
-            if not more_tries:
-                raise
-        else:
+            cache = store.hub_cache
+            path = hub_api().hf_hub_download(repo, filename, revision=revision, cache_dir=cache, force_download=force)
             break
+        except httpx.ReadError:
+            if is_last:
+                raise
     return Path(path)
 
 
 class _OfferError(Exception):
-    """The Hub has something else than what was asked for."""
+    """The Hub offers something else than what was asked for."""
 
 
 def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
-    """Ask what the Hub would send, once: a wrong file is not fetched, and a dead server not waited for.
+    """Ask once what the Hub would send: a wrong file is not fetched, and a dead server not waited for.
 
-    The client's own request repeats for up to six minutes when nobody answers.
+    The client repeats its own request for up to six minutes when nobody answers.
     """
     from huggingface_hub import constants, hf_hub_url
 
@@ -143,11 +141,11 @@ def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
 
 
 def _check_offer(record: WeightsRecord) -> None:
-    """Refuse what the Hub offers unless it is the pinned file, as far as can be told beforehand."""
+    """Refuse the Hub's file unless it is the pinned one, as far as its header tells."""
     offer = _offer(str(record.repo), str(record.filename), str(record.revision))
     if offer.size not in (None, record.size):
         raise _OfferError(f"it has {offer.size} bytes there but {record.size} in the weights file: check its table")
-    # The tag of a large file is its sha256; that of a small one says nothing about the content.
+    # A large file's tag is its sha256; a small one's says nothing about the content.
     if re.fullmatch(r"[0-9a-f]{64}", str(offer.etag)) and offer.etag != record.sha256:
         raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
 
@@ -161,12 +159,12 @@ def remove_cached(path: Path, store: Store) -> None:
 def _remove(path: Path, store: Store) -> None:
     from huggingface_hub import scan_cache_dir
 
-    if _is_cached(path, store):  # and no link of somebody's own to somewhere else
+    if _is_cached(path, store):  # and not a symlink of somebody's own to somewhere else
         content = path.resolve()
         cache = scan_cache_dir(store.hub_cache)
         files = (file for repo in cache.repos for revision in repo.revisions for file in revision.files)
         cache.delete_files(*(file for file in files if file.file_path == path)).execute()
-        if path.exists():  # not seen, since another file of its repository is broken
+        if path.exists():  # not listed, since another file of its repository is broken
             content.unlink()
     path.unlink(missing_ok=True)
 
@@ -177,7 +175,7 @@ def _is_cached(path: Path, store: Store) -> bool:
 
 
 def hub_api() -> "HfApi":
-    """Return the client's methods, by which it is told who asks."""
+    """Return the client's interface, which tells the Hub who asks."""
     from huggingface_hub import HfApi
 
     return HfApi(library_name="diffmatte", library_version=__version__)
@@ -185,7 +183,7 @@ def hub_api() -> "HfApi":
 
 @contextmanager
 def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
-    """Use the client without its own words on stderr; turn whatever it raises into one WeightsError.
+    """Use the client without its own output on stderr; turn whatever it raises into one WeightsError.
 
     ``action`` completes "cannot ..."; ``progress`` lets the client show its bars on a terminal.
     """
@@ -195,7 +193,7 @@ def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
             yield
     except DiffmatteError:
         raise
-    except Exception as error:  # a client with three transports raises what it likes
+    except Exception as error:  # the client has three transports, and errors of many kinds
         folder = ("cache_dir",) if isinstance(error, OSError) and error.errno is not None else ()
         raise WeightsError(f"cannot {action}: {_reason(error, store)}", *folder) from error
 
@@ -207,17 +205,17 @@ def _muted(progress: bool) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(silence)
-        if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
+        if get_verbosity() == logging.WARNING:  # the default; whoever chose another wants to read
             stack.callback(set_verbosity, logging.WARNING)
             set_verbosity(logging.CRITICAL)
-        # Uploading, the client would show a bar even where nobody looks.
+        # The client shows a bar of uploads even where stderr is not a terminal.
         if not (progress and sys.stderr is not None and sys.stderr.isatty()):
             stack.enter_context(disable_progress_bars())
         yield
 
 
 def _reason(error: BaseException, store: Store) -> str:
-    """Say what went wrong, and what to do, in half a sentence."""
+    """Say what went wrong and what to do, to complete a sentence."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
@@ -227,12 +225,10 @@ def _reason(error: BaseException, store: Store) -> str:
     if isinstance(error, HfHubHTTPError):
         return _refusal(error.response.status_code, str(error.server_message or "no reason given"))
     if error.__cause__ is not None and isinstance(error, FileNotFoundError | RuntimeError):
-        return _reason(error.__cause__, store)  # the client's wrappers, which say less
+        return _reason(error.__cause__, store)  # wrapped by the client, which says less
     if isinstance(error, httpx.TimeoutException):
-        return (
-            f"{constants.ENDPOINT} does not answer in time: try again later, or allow more seconds with"
-            " HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
-        )
+        more = "allow more seconds with HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT"
+        return f"{constants.ENDPOINT} does not answer in time: try again later, or {more}"
     if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return "the connection broke off: run the command again"
     if isinstance(error, httpx.TransportError):
@@ -241,7 +237,7 @@ def _reason(error: BaseException, store: Store) -> str:
         return f"{store.hub_cache} cannot be written ({error.strerror}): make room, or choose another folder"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE forbids the network: unset it"
-    if type(error) is OSError:  # the client's own count of the bytes
+    if type(error) is OSError:  # by the client's count of the bytes
         return "what arrived is shorter or longer than announced: run the command again"
     first = (str(error).strip() or "no reason given").splitlines()[0]
     return f"{type(error).__name__}, {first}: run the command again, or with HF_HUB_DISABLE_XET=1 if it stays"
@@ -250,15 +246,11 @@ def _reason(error: BaseException, store: Store) -> str:
 def _refusal(status: int, words: str) -> str:
     answer = f"the Hub answered HTTP {status}"
     if status in (401, 403):
-        return (
-            f"{answer}, no access: set HF_TOKEN or run `hf auth login`, and accept the repository's terms on its page"
-            " if it has any"
-        )
+        terms = "accept the repository's terms on its page if it has any"
+        return f"{answer}, no access: set HF_TOKEN or run `hf auth login`, and {terms}"
     if status == 404:
-        return (
-            f"{answer}, no such repository, revision or file: check their names, or set HF_TOKEN if the repository"
-            " is private"
-        )
+        private = "set HF_TOKEN if the repository is private"
+        return f"{answer}, no such repository, revision or file: check their names, or {private}"
     if status == 429:
         return f"{answer}, too many requests: try again in a few minutes, or set HF_TOKEN"
     if status >= 500:

@@ -1,4 +1,4 @@
-"""Put weights on the Hugging Face Hub: the file and a model card, and the record that pins them."""
+"""Publish weights on the Hugging Face Hub: the file and a model card, and the record that pins them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,12 @@ __all__ = ["model_card", "publish"]
 
 
 def publish(name: str, file: Path, repo: str, store: Store, *, progress: bool = True) -> WeightsRecord:
-    """Upload a weights file with a model card, in one commit, and return the record that pins it.
+    """Upload a weights file with a model card in one commit, and return the record that pins it.
 
-    The repository is made if it is missing. Licence and training data come from the file's metadata, or
-    from the record of ``name``.
+    A missing repository is made. Licence and training data come from the file's metadata, or from the record of
+    ``name``.
 
-    Raises UsageError before anything is sent, WeightsError for an unusable file or a refusal of the Hub.
+    Raises UsageError before anything is sent, WeightsError for an unusable file or a refusal by the Hub.
     """
     check_name(name, f"cannot publish {name!r}")
     if not is_repository(repo):
@@ -29,29 +29,28 @@ def publish(name: str, file: Path, repo: str, store: Store, *, progress: bool = 
         api = hub_api()
         api.create_repo(repo, exist_ok=True)
         record = replace(draft, repo=repo, filename=f"{name}.safetensors")
-        contents: dict[str, str | bytes] = {f"{name}.safetensors": str(file), "README.md": model_card(record).encode()}
-        operations = [CommitOperationAdd(path, content) for path, content in contents.items()]
+        card = CommitOperationAdd("README.md", model_card(record).encode())
+        operations = [CommitOperationAdd(f"{name}.safetensors", str(file)), card]
         commit = api.create_commit(repo, operations, commit_message=f"Add {name}")
     return replace(record, revision=commit.oid)
 
 
 def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
-    """Describe a weights file, before it has a place on the Hub."""
+    """Describe a weights file before it has a place on the Hub."""
     from ..model.checkpoint import parameter_count, read_model
 
     model, metadata = read_model(file)
     variant = model.config.variant
     if known is not None and known.variant != variant:
         raise UsageError(f"{file} is of the variant {variant}, but {name} is {known.variant}: choose another name")
-    licence, trained_on = (
-        metadata.get(key) or (getattr(known, key) if known else "") for key in ("licence", "trained_on")
-    )
+    keys = ("licence", "trained_on")
+    licence, trained_on = (metadata.get(key) or (getattr(known, key) if known else "") for key in keys)
     if not licence or not trained_on:
         raise UsageError(
             f"{file} does not say its licence and what it was trained on: give {name} a table with both in a weights"
             " file, and convert it again"
         )
-    # What a table says of its own file is no word about another one of its variant, imported under its name or not.
+    # What a table says of its own file does not hold for another one of its variant, imported under its name or not.
     said = metadata.get("model"), licence, trained_on
     is_its_own = known is not None and said == (name, known.licence, known.trained_on)
     kept = known if known is not None and is_its_own else WeightsRecord(name, variant, licence, trained_on)
@@ -66,12 +65,12 @@ def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
     )
 
 
-# What the Hub knows by these names; anything else is "other" there, and worded in the card.
+# Licences that the Hub knows by these names; any other is "other" there, and named in the card.
 _HUB_LICENCES = ("mit", "apache-2.0", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0")
 
 
 def model_card(record: WeightsRecord) -> str:
-    """Write the page that the Hub shows of a model, with the header it reads."""
+    """Return the page that the Hub shows of a model, with the header that it reads."""
     from huggingface_hub import ModelCardData
 
     licence = record.licence.lower()

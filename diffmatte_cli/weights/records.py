@@ -1,4 +1,4 @@
-"""The tables of a weights file, read and checked: what a model is, and where its weights may be got.
+"""Read and check the tables of a weights file: what a model is, and where its weights are.
 
 Adding a model is adding a table. Standard library only.
 """
@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def _inside(text: str) -> bool:
-    """Tell a safetensors file's path inside a repository from one that leads out of it."""
+    """Tell whether a text is the path of a safetensors file that stays inside its repository."""
     path = PurePosixPath(text)
     is_plain = not path.is_absolute() and ".." not in path.parts and str(path) == text
     return is_plain and "\\" not in text and text.endswith(".safetensors")
@@ -34,7 +34,7 @@ _FIGURE = Annotated[float, Rule("a number that is not negative", lambda number: 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Published figures after ``steps`` steps: SAD in thousands, MSE times 1000, Grad and Conn."""
+    """Hold published figures after ``steps`` steps: SAD in thousands, MSE times 1000, Grad and Conn."""
 
     data: Annotated[str, _LINE]
     steps: Annotated[int, _COUNT]
@@ -47,11 +47,10 @@ class Metrics:
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """One table of a weights file.
+    """Hold one table of a weights file.
 
-    ``bundled`` is a file inside the package; ``repo``, ``revision`` (a commit), ``filename``,
-    ``sha256`` and ``size`` (bytes) pin one on the Hub; with neither, ``upstream`` links to the
-    authors' own file, which has to be imported.
+    ``bundled`` is a file inside the package; ``repo``, ``revision`` (a commit), ``filename``, ``sha256`` and ``size``
+    (bytes) pin one on the Hub; with neither, ``upstream`` links to the authors' own file, which has to be imported.
     """
 
     name: str
@@ -73,7 +72,7 @@ class WeightsRecord:
 def read_records(path: Path, origin: str = "") -> dict[str, WeightsRecord]:
     """Read and check a weights file's tables; raises UsageError that names table and key.
 
-    ``origin`` says in the message where the path came from.
+    ``origin`` says in messages where the path came from.
     """
     tables = read_toml(path, f"the weights file {path}{origin}")
     return {name: _record(f"{path}, [{name}]", name, table) for name, table in tables.items()}
@@ -103,7 +102,7 @@ def _record(place: str, name: str, table: object) -> WeightsRecord:
 
 
 def _check_origin(place: str, record: WeightsRecord) -> None:
-    """Check that a record says where its file is, in one way."""
+    """Check that a record says in exactly one way where its file is."""
     pin = {key: getattr(record, key) for key in ("repo", "revision", "filename", "sha256", "size")}
     given = {key for key, value in pin.items() if value is not None}
     if record.bundled is not None:
@@ -119,7 +118,7 @@ def _check_origin(place: str, record: WeightsRecord) -> None:
 
 
 def check_name(name: str, place: str) -> None:
-    """Raise UsageError, which begins with the place, for what cannot be a model's name: it is a folder's, too."""
+    """Raise UsageError, which begins with ``place``, for what cannot be a model's name, which names a folder, too."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UsageError(f"{place}: a model's name may hold letters, digits, '.', '_' and '-' only")
 

@@ -1,6 +1,6 @@
-"""Which models there are, and where each one's weights lie on disk.
+"""Find models by their names, and their weights on disk.
 
-A wrong name is told, and a listing printed, before anything heavy is imported. Nothing here uses the network:
+Nothing heavy is imported, so that a wrong name is told and a listing printed at once. Nothing here uses the network:
 ``diffmatte_cli.weights.hub`` does.
 """
 
@@ -23,7 +23,7 @@ FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 
 @dataclass(frozen=True)
 class Copy:
-    """A weights file on disk: ``kind`` is imported, bundled or cached, ``sha256`` what it has to be."""
+    """Hold a weights file on disk: ``kind`` is imported, bundled or cached, ``sha256`` the expected one."""
 
     kind: str
     path: Path
@@ -32,10 +32,10 @@ class Copy:
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model as the user named it: where its file is, or will be once it is pulled.
+    """Hold a model as the user named it: where its file is, or will be once it is pulled.
 
-    Without a ``record`` it is a file of the user's own, of which nothing is known beforehand; with one
-    and no ``copy`` it has to be pulled.
+    Without a ``record`` it is a file of the user's own, of which nothing is known beforehand; with one and no ``copy``
+    it has to be pulled.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Store:
     offline: bool = False
 
     def records(self) -> dict[str, WeightsRecord]:
-        """Return every known model by name; the organisation's tables replace built-in ones of their names.
+        """Return all known models by name; an organisation's tables replace built-in ones of the same names.
 
         Raises UsageError for a weights file that is missing or wrong.
         """
@@ -67,7 +67,7 @@ class Store:
         return _built_in() | (read_records(Path(named), f" (named by {FILE_VARIABLE})") if named else {})
 
     def record(self, name: str) -> WeightsRecord:
-        """Return one model's record; raises UsageError for a name that is not known."""
+        """Return a model's record; raises UsageError for an unknown name."""
         known = self.records()
         if name not in known:
             raise UsageError(f"there is no model named {name!r}: use one of {', '.join(known)}, or add a weights file")
@@ -75,27 +75,27 @@ class Store:
 
     @property
     def hub_cache(self) -> Path:
-        """The Hub client's cache folder."""
+        """The cache folder of the Hub's client."""
         return _absolute(self.cache_dir or client_settings().HF_HUB_CACHE)
 
     @property
     def imports(self) -> Path:
-        """The folder of imported weights: one folder a model, whose one file is named by its sha256."""
+        """The folder of imported weights: a folder for each model, with one file, named by its sha256."""
         return _absolute(self.cache_dir or client_settings().HF_HOME) / "diffmatte"
 
     @property
     def is_offline(self) -> bool:
-        """Whether the network is out of bounds."""
+        """Whether the network must not be used."""
         return self.offline or client_settings().is_offline_mode()
 
     def cached_path(self, record: WeightsRecord) -> Path:
-        """Return the place of a pinned file in the Hub's cache, whether it is there or not."""
-        # The client's own way to ask takes long to import; a test compares the two.
+        """Return the path of a pinned file in the Hub's cache, whether it exists or not."""
+        # The client's own function takes long to import; a test compares the two.
         repo = f"models--{str(record.repo).replace('/', '--')}"
         return self.hub_cache / repo / "snapshots" / str(record.revision) / str(record.filename)
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
-        """List a model's files on disk; the first is the one in use."""
+        """Return a model's files on disk; the first is the one in use."""
         copies = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
         if record.bundled is not None:
             copies.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
@@ -111,12 +111,12 @@ class Store:
 
 
 def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
-    """Find what a name of a weights file's tables, or the path of a safetensors file, stands for.
+    """Find a model by its name in a weights file's tables, or by the path of its safetensors file.
 
-    Touches neither the network nor the content of a file.
+    Uses neither the network nor the content of a file.
 
-    Raises UsageError for a name that is not known, a file that is not there, a model that only its
-    authors have, and one that is not on disk while the network is out of bounds.
+    Raises UsageError for an unknown name, a missing file, a model that only its authors have, and, offline, for one
+    that is not on disk.
     """
     store = store or Store()
     known, path = store.records(), Path(model)
@@ -133,7 +133,7 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
 def file_or_variant(model: str, store: Store | None = None) -> Path | str:
     """Return a model's file if it is on disk, else its variant, which is enough to measure with random weights.
 
-    Raises UsageError for a name that is not known, and a file that is not there; WeightsError for a damaged one.
+    Raises UsageError for an unknown name and a missing file, WeightsError for a damaged one.
     """
     store = store or Store()
     record = store.records().get(model)
@@ -162,7 +162,7 @@ def _source(record: WeightsRecord, store: Store) -> ModelSource:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    """List a folder's weights files; nothing where there is no folder, or it cannot be read."""
+    """Return a folder's weights files; none where the folder is missing or cannot be read."""
     try:
         paths = [path for path in folder.iterdir() if path.suffix == ".safetensors" and os.path.isfile(path)]
         return sorted(paths, key=os.path.getmtime, reverse=True)
@@ -171,7 +171,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def check_copy(name: str, copy: Copy) -> None:
-    """Raise WeightsError unless a file on disk has the sha256 that it has to have."""
+    """Raise WeightsError unless a file on disk has the expected sha256."""
     found = file_sha256(copy.path)
     if found != copy.sha256:
         cure = {
@@ -192,7 +192,7 @@ def file_sha256(path: Path) -> str:
 
 
 def sha256_of_model(source: ModelSource) -> str:
-    """Return the sha256 that a model's file has, or has to have; raises WeightsError if it cannot be read."""
+    """Return the sha256 that a model's file has or must have; raises WeightsError if it cannot be read."""
     if source.copy is not None:
         return source.copy.sha256
     if source.record is not None:
@@ -201,14 +201,14 @@ def sha256_of_model(source: ModelSource) -> str:
 
 
 def in_megabytes(size: int) -> str:
-    """Word a file's size, in bytes, for people."""
+    """Return a file's size in bytes as text for people."""
     return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
 
 
 def client_settings() -> ModuleType:
-    """Return the Hub client's settings, which it reads from its variables when it is first imported.
+    """Return the settings that the Hub's client reads from environment variables when it is first imported.
 
-    Raises UsageError for a variable that it cannot read.
+    Raises UsageError for a variable that it cannot parse.
     """
     try:
         from huggingface_hub import constants
@@ -223,7 +223,7 @@ def _absolute(path: str | Path) -> Path:
 
 @cache
 def _built_in() -> dict[str, WeightsRecord]:
-    """Read the package's own tables, inside an installed package or at the top of a checkout."""
+    """Read the package's own tables, in an installed package or at the top of a checkout."""
     for place in (PACKAGE / "weights.toml", PACKAGE.parent / "weights.toml"):
         if place.is_file():
             return read_records(place)

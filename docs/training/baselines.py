@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from diffmatte_cli.imaging.encoding import Result
-from diffmatte_cli.imaging.folders import pictures_in
+from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.read import read_grey, read_image
 from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.priors.colours import colour_priors
@@ -45,8 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     kinds = {"prior": prior} | ({"closed-form": closed_form} if options.closed_form else {})
     folder = Place(options.folder)
-    trimaps = {place.path.stem: place.path for place in pictures_in(folder / "trimap")}
-    for path in (place.path for place in pictures_in(folder / "image")):
+    trimaps = {place.path.stem: place.path for place in images_in(folder / "trimap")}
+    for path in (place.path for place in images_in(folder / "image")):
         image, trimap = read_image(path).pixels, parse_trimap(read_grey(trimaps[path.stem]).levels)
         results = [
             Result(options.output / kind / f"{path.stem}.png", make(image, trimap)) for kind, make in kinds.items()

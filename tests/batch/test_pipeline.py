@@ -8,21 +8,26 @@ from typing import Any
 import pytest
 from support.processes import PATIENCE
 
-from diffmatte_cli.batch.pipeline import WAITING, Ended, Settled, Stopped, run_stages
+from diffmatte_cli.batch.outcome import Outcome
+from diffmatte_cli.batch.pipeline import WAITING, Stopped, run_stages
 
 
 def _same(item: Any) -> Any:
     return item
 
 
-def _run(jobs: Any, stop: threading.Event | None = None, **stages: Any) -> Iterator[Ended[int]]:
-    chosen = {"read": _same, "computers": [_same], "write": _same} | stages
+def _end(item: Any) -> Outcome:
+    return Outcome("done", engine=str(item))
+
+
+def _run(jobs: Any, stop: threading.Event | None = None, **stages: Any) -> Iterator[tuple[int, Outcome]]:
+    chosen = {"read": _same, "computers": [_same], "write": _end} | stages
     return run_stages(jobs, chosen["read"], chosen["computers"], chosen["write"], stop or threading.Event())
 
 
 def test_every_job_goes_through_every_stage_in_order() -> None:
-    ends = list(_run(range(20), read=lambda n: [n], computers=[lambda x: [*x, "c"]], write=lambda x: [*x, "w"]))
-    assert [(end.job, end.result, end.error) for end in ends] == [(n, [n, "c", "w"], None) for n in range(20)]
+    ends = list(_run(range(20), read=lambda n: f"{n}r", computers=[lambda x: x + "c"], write=lambda x: _end(x + "w")))
+    assert ends == [(n, _end(f"{n}rcw")) for n in range(20)]
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -35,29 +40,28 @@ def test_several_computers_share_the_jobs(count: int) -> None:
         return item
 
     ends = list(_run(range(40), computers=[compute] * count))
-    assert sorted(end.job for end in ends) == list(range(40))
+    assert sorted(job for job, _ in ends) == list(range(40))
 
 
 @pytest.mark.parametrize("stage", ["read", "computers", "write"])
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), KeyboardInterrupt(), SystemExit(3)])
 def test_an_error_ends_one_job_and_no_thread(stage: str, error: BaseException) -> None:
-    def failing(item: int) -> int:
+    def failing(item: int) -> Any:
         if item == 3:
             raise error
-        return item
+        return _end(item) if stage == "write" else item
 
     ends = list(_run(range(8), **{stage: [failing] if stage == "computers" else failing}))
     assert len(ends) == 8
-    assert [(end.job, end.error) for end in ends if end.error is not None] == [(3, error)]
+    assert [end for end in ends if end[1].status != "done"] == [(3, Outcome("failed", error))]
 
 
-def test_a_settled_job_skips_the_other_stages() -> None:
+def test_a_job_that_ends_early_skips_the_other_stages() -> None:
     computed: list[int] = []
-    ends = list(
-        _run(range(6), read=lambda n: Settled("early") if n % 2 else n, computers=[lambda n: computed.append(n) or n])
-    )
+    early = Outcome("skipped")
+    ends = list(_run(range(6), read=lambda n: early if n % 2 else n, computers=[lambda n: computed.append(n) or n]))
     assert computed == [0, 2, 4]
-    assert {end.job for end in ends if end.result == "early"} == {1, 3, 5}
+    assert {job for job, outcome in ends if outcome is early} == {1, 3, 5}
 
 
 def test_reading_runs_ahead_by_a_bounded_number_of_jobs() -> None:
@@ -92,9 +96,9 @@ def test_stopping_begins_no_job_and_writes_what_is_computed() -> None:
             stop.set()
         return item
 
-    ends = list(_run(range(100), stop, computers=[compute], write=lambda item: written.append(item) or item))
+    ends = list(_run(range(100), stop, computers=[compute], write=lambda item: written.append(item) or _end(item)))
     assert written == list(range(6))
-    assert [end.job for end in ends] == written
+    assert [job for job, _ in ends] == written
 
 
 def test_a_stage_may_give_its_job_up() -> None:
@@ -106,14 +110,14 @@ def test_a_stage_may_give_its_job_up() -> None:
             raise Stopped
         return item
 
-    assert [end.job for end in _run(range(9), stop, computers=[compute])] == [0, 1]
+    assert [job for job, _ in _run(range(9), stop, computers=[compute])] == [0, 1]
 
 
 def test_leaving_early_stops_the_threads() -> None:
     before = threading.active_count()
     run = _run(iter(range(10**9)))
-    for end in run:
-        if end.job == 3:
+    for job, _ in run:
+        if job == 3:
             break
     run.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

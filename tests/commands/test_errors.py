@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import Image
 from support import fakes
 
 from diffmatte_cli.batch import engines
-from diffmatte_cli.errors import DiffmatteError, ResourceError, WeightsError
+from diffmatte_cli.errors import DiffmatteError, ResourceError, UsageError, WeightsError
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
@@ -145,3 +146,16 @@ def test_names_with_markup_line_breaks_and_great_length_stay_one_line(matter: fa
 
 def test_every_error_has_an_exit_code_of_its_own_kind() -> None:
     assert {kind.exit_code for kind in DiffmatteError.__subclasses__()} == {1, 2}
+
+
+def test_options_are_named_as_the_user_spelt_them(matter: fakes.FakeMatter) -> None:
+    both = ("matte", "cat.png", "cat.png", "--trimap", "cat_trimap.png")
+    for spelt in ("-o", "--output"):
+        assert fakes.error_line(fakes.run(*both, spelt, "-"), 2).endswith(f": name a folder ({spelt})")
+    assert fakes.error_line(fakes.run(*both), 2).endswith(": name one (--output)")
+    assert fakes.error_line(fakes.run_matte("--steps=0"), 2).endswith(", not 0 (--steps)")
+
+
+def test_settings_stay_with_an_error_on_its_way_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(UsageError("too many", "steps", "seed")))
+    assert (str(error), error.settings) == ("too many", ("steps", "seed"))

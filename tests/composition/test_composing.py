@@ -13,7 +13,7 @@ from diffmatte_cli.composition.foreground import FOREGROUNDS, blurred_background
 from diffmatte_cli.errors import ImageError, UsageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.colour import to_linear, to_srgb
-from diffmatte_cli.imaging.read import Photo
+from diffmatte_cli.imaging.read import ColourImage
 from diffmatte_cli.planning.options import FOREGROUND_NAMES
 
 pytestmark = pytest.mark.usefixtures("cat_folder")
@@ -96,8 +96,8 @@ def test_a_picture_covers_the_whole_frame_and_keeps_its_shape(matter: fakes.Fake
 
 
 def test_a_background_keeps_its_light(tmp_path: Path) -> None:
-    picture = Photo(np.zeros((2, 2, 3), np.uint8), deep=np.full((2, 2, 3), 4.0, np.float32), linear=True)
-    plane = Background("x", picture=picture).plane(Photo(np.zeros((3, 4, 3), np.uint8)), ALPHA)
+    picture = ColourImage(np.zeros((2, 2, 3), np.uint8), deep=np.full((2, 2, 3), 4.0, np.float32), linear=True)
+    plane = Background("x", picture=picture).plane(ColourImage(np.zeros((3, 4, 3), np.uint8)), ALPHA)
     assert plane.linear
     np.testing.assert_allclose(plane.values, 4, rtol=1e-6)
 
@@ -123,8 +123,8 @@ def test_a_blurred_background_is_free_of_the_subject() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (40, 3)])
 def test_backgrounds_of_any_size(shape: tuple[int, int]) -> None:
-    photo, alpha = Photo(np.full((*shape, 3), 9, np.uint8)), np.full(shape, 0.5, np.float32)
-    picture = Background("x", picture=Photo(np.full((5, 9, 3), 77, np.uint8)))
+    photo, alpha = ColourImage(np.full((*shape, 3), 9, np.uint8)), np.full(shape, 0.5, np.float32)
+    picture = Background("x", picture=ColourImage(np.full((5, 9, 3), 77, np.uint8)))
     for background, level in ((background_of("blur"), 9), (background_of("navy"), (0, 0, 128)), (picture, 77)):
         expected = np.broadcast_to(np.float32(level) / 255, (*shape, 3))
         np.testing.assert_allclose(background.plane(photo, alpha).values, expected, atol=1e-5)

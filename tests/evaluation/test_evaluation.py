@@ -296,7 +296,7 @@ def test_many_pictures_share_a_histogram(tmp_path: Path) -> None:
     flat = np.zeros((4, 4), np.float32)
     from diffmatte_cli.evaluation.scores import Trial
 
-    for name, scores in found.pictures.items():
+    for name, scores in found.images.items():
         gallery.add(Trial(name, flat, flat, np.zeros((4, 4), np.uint8)), scores)
     assert [exhibit.name for exhibit in gallery.worst] == [f"picture {MOST_BARS}"]
     gallery.draw(tmp_path, {None: found})

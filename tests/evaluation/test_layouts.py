@@ -265,18 +265,18 @@ def test_another_layout_that_fits_is_named(layout: str, other: str, tmp_path: Pa
             "the composites of the Semantic Image Matting Dataset are not made yet: {0}/fur holds fg and no merged,"
             " {0}/net holds fg and no merged; generate_testset.py",
         ),
-        ("plain", "image: notes.txt; alpha: a; trimap: a", "the folder {0}/image holds no pictures; expected"),
-        ("plain", "image: a b; alpha: a; trimap: a b", "no alpha in {0}/alpha for 1 of 2 pictures: b; expected"),
+        ("plain", "image: notes.txt; alpha: a; trimap: a", "the folder {0}/image holds no images; expected"),
+        ("plain", "image: a b; alpha: a; trimap: a b", "no alpha in {0}/alpha for 1 of 2 images: b; expected"),
         (
             "plain",
             "image: a b c d e; alpha: a; trimap: b",
-            "no alpha in {0}/alpha for 4 of 5 pictures: b, c, d, and 1 more;"
-            " no trimap in {0}/trimap for 4 of 5 pictures: a, c, d, and 1 more; expected",
+            "no alpha in {0}/alpha for 4 of 5 images: b, c, d, and 1 more;"
+            " no trimap in {0}/trimap for 4 of 5 images: a, c, d, and 1 more; expected",
         ),
         (
             "composition-1k",  # one alpha short: that of the foreground a is not taken for the composite a_1_0
             "merged: a_0 a_1 a_1_0; alpha_copy: a_0 a_1; trimaps: a_0 a_1 a_1_0",
-            "no alpha in {0}/alpha_copy for 1 of 3 pictures: a_1_0; expected",
+            "no alpha in {0}/alpha_copy for 1 of 3 images: a_1_0; expected",
         ),
         (
             "simd",

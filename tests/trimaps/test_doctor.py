@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFilter
 
 from diffmatte_cli.imaging.orientation import orient
-from diffmatte_cli.imaging.read import Grey, Photo
+from diffmatte_cli.imaging.read import ColourImage, GreyImage
 from diffmatte_cli.trimaps.doctor import Diagnosis, examine
 
 HEIGHT, WIDTH = 240, 320
@@ -33,8 +33,8 @@ def _levels(labels: np.ndarray) -> np.ndarray:
 
 def _examined(labels: np.ndarray, size: tuple[int, int] | None = None, turned: tuple[int, int] = (1, 1)) -> Diagnosis:
     """Examine a trimap with a photograph of ``size`` (default: its own); ``turned`` are both EXIF orientations."""
-    photo = Photo(np.zeros((*(size or labels.shape), 3), np.uint8), turned[0])
-    return examine(photo, Grey(_levels(labels), turned[1]))
+    photo = ColourImage(np.zeros((*(size or labels.shape), 3), np.uint8), turned[0])
+    return examine(photo, GreyImage(_levels(labels), turned[1]))
 
 
 def _codes(diagnosis: Diagnosis) -> dict[str, bool]:

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 from diffmatte_cli.errors import ImageError
 from diffmatte_cli.imaging.orientation import orient
-from diffmatte_cli.imaging.read import Grey, Photo
-from diffmatte_cli.trimaps.trimap import diagnose, fit_to_photo, parse_trimap, unknown_share
+from diffmatte_cli.imaging.read import ColourImage, GreyImage
+from diffmatte_cli.trimaps.trimap import diagnose, fit_to_image, parse_trimap, unknown_share
 
 LEVELS = hnp.arrays(
     np.float32,
@@ -39,8 +39,8 @@ def test_thresholds_in_8_bits(values: np.ndarray) -> None:
     np.testing.assert_array_equal(parse_trimap(values.astype(np.float32) / 255), expected)
 
 
-def _photo(height: int, width: int, orientation: int = 1) -> Photo:
-    return Photo(np.zeros((height, width, 3), np.uint8), orientation)
+def _photo(height: int, width: int, orientation: int = 1) -> ColourImage:
+    return ColourImage(np.zeros((height, width, 3), np.uint8), orientation)
 
 
 MARKED = np.arange(12, dtype=np.float32).reshape(3, 4) / 12
@@ -48,29 +48,29 @@ MARKED = np.arange(12, dtype=np.float32).reshape(3, 4) / 12
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_fitting_trimap_is_used_as_it_is(orientation: int) -> None:
-    np.testing.assert_array_equal(fit_to_photo(Grey(MARKED), _photo(3, 4, orientation)), MARKED)
+    np.testing.assert_array_equal(fit_to_image(GreyImage(MARKED), _photo(3, 4, orientation)), MARKED)
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 def test_a_trimap_of_the_unrotated_pixels_is_turned_along(orientation: int) -> None:
-    turned = fit_to_photo(Grey(MARKED), _photo(4, 3, orientation))
+    turned = fit_to_image(GreyImage(MARKED), _photo(4, 3, orientation))
     np.testing.assert_array_equal(turned, orient(MARKED, orientation))
 
 
 @pytest.mark.parametrize("copied", [5, 6, 7, 8])
 def test_a_copied_orientation_tag_that_spoils_the_fit_is_ignored(copied: int) -> None:
-    upright = Grey(orient(MARKED, copied), copied)
-    np.testing.assert_array_equal(fit_to_photo(upright, _photo(3, 4, 6)), MARKED)
+    upright = GreyImage(orient(MARKED, copied), copied)
+    np.testing.assert_array_equal(fit_to_image(upright, _photo(3, 4, 6)), MARKED)
 
 
 @pytest.mark.parametrize(
     ("shape", "photo"),
     [((3, 4), _photo(6, 8)), ((3, 4), _photo(4, 3)), ((3, 4), _photo(4, 3, 3)), ((3, 4), _photo(3, 5, 6))],
 )
-def test_other_sizes_are_refused_naming_both(shape: tuple[int, int], photo: Photo) -> None:
+def test_other_sizes_are_refused_naming_both(shape: tuple[int, int], photo: ColourImage) -> None:
     height, width = photo.pixels.shape[:2]
     with pytest.raises(ImageError, match=rf"trimap is 4x3 but the photograph is {width}x{height}: "):
-        fit_to_photo(Grey(np.zeros(shape, np.float32)), photo)
+        fit_to_image(GreyImage(np.zeros(shape, np.float32)), photo)
 
 
 def _disc(inside: float, band: float, outside: float, size: int = 120) -> np.ndarray:

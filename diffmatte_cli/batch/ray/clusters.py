@@ -17,9 +17,9 @@ from ...planning.jobs import Job
 from ...planning.options import MatteOptions
 from ...storage.paths import STREAM
 from ...storage.remotes import is_remote
-from ..pipeline import Ended
+from ..outcome import Outcome
 from .connecting import address_of, check_address, connected, first_line
-from .workers import Desk, Outcome, Setup, Worker
+from .workers import Desk, Note, Setup, Worker
 
 __all__ = ["Run", "check_cluster", "jobs_together", "run_on_cluster"]
 
@@ -83,8 +83,8 @@ def check_cluster(options: MatteOptions, jobs: Sequence[Job]) -> None:
     check_address(address_of(options))
 
 
-def run_on_cluster(jobs: Sequence[Job], run: Run) -> Generator[Ended[Job]]:
-    """Take every job to a worker and yield each one's end as it comes.
+def run_on_cluster(jobs: Sequence[Job], run: Run) -> Generator[tuple[Job, Outcome]]:
+    """Take every job to a worker and yield what became of each as it ends.
 
     Once ``run.stop`` is set no job is begun any more; what is in hand stops between two steps, or is written.
 
@@ -208,7 +208,7 @@ def _fed(rows: Iterator[dict[str, Any]]) -> "SimpleQueue[Any]":
     return queue
 
 
-def _ends(jobs: Sequence[Job], run: Run, desk: Asking, rows: "SimpleQueue[Any]") -> Generator[Ended[Job]]:
+def _ends(jobs: Sequence[Job], run: Run, desk: Asking, rows: "SimpleQueue[Any]") -> Generator[tuple[Job, Outcome]]:
     """Make ends of rows until none comes any more."""
     ledger, leaving = Ledger(jobs, run), None
     while True:
@@ -223,7 +223,7 @@ def _ends(jobs: Sequence[Job], run: Run, desk: Asking, rows: "SimpleQueue[Any]")
             return
         if isinstance(row, BaseException):
             raise ResourceError(f"the Ray cluster gave up: {first_line(row)}") from row
-        end = None if row is None else ledger.taken(row["index"], pickle.loads(row["ended"]))
+        end = None if row is None else ledger.taken(row["index"], *pickle.loads(row["ended"]))
         if end is not None:
             yield end
         elif leaving is not None and leaving.is_over():
@@ -255,18 +255,18 @@ class Ledger:
         self._told: set[str] = set()
         self._ended: set[int] = set()
 
-    def taken(self, index: int, outcome: Outcome) -> Ended[Job] | None:
-        """Return a job's end; None if it was not done, or had ended before."""
-        self._tell(outcome)
-        if index in self._ended or (outcome.result is None and outcome.error is None):
+    def taken(self, index: int, outcome: Outcome | None, notes: Sequence[Note]) -> tuple[Job, Outcome] | None:
+        """Return a job and what became of it; None if it was not done, or had ended before."""
+        self._tell(notes)
+        if outcome is None or index in self._ended:
             return None
         self._ended.add(index)
         if outcome.error is not None and self._run.is_fatal(outcome.error):
             self._run.stop.set()
-        return Ended(self._jobs[index], outcome.result, outcome.error)
+        return self._jobs[index], outcome
 
-    def _tell(self, outcome: Outcome) -> None:
-        for text, is_warning in outcome.notes:
+    def _tell(self, notes: Sequence[Note]) -> None:
+        for text, is_warning in notes:
             if is_warning:
                 self._run.warn(text)
             elif text not in self._told:  # what every worker says by itself

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ...planning.options import MatteOptions
-from ...stopping import signals_handled
+from ...process.signals import signals_handled
 
 __all__ = ["QUIET", "address_of", "check_address", "connected", "first_line"]
 

@@ -20,11 +20,14 @@ from ...planning.options import MatteOptions
 from ...version import __version__
 from ...weights.store import resolve_model, sha256_of_model
 from ..engines import Engine, engines
-from ..pipeline import Settled, Stopped
-from ..stages import Matted, Stages
+from ..outcome import Outcome
+from ..pipeline import Stopped
+from ..stages import Stages, made_before
 
-__all__ = ["Desk", "Outcome", "Setup", "Worker"]
+__all__ = ["Desk", "Note", "Setup", "Worker"]
 
+# What is to be told, and whether it is a warning.
+Note = tuple[str, bool]
 # A job that so many workers have died of is given up.
 MOST_TRIES = 3
 # The desk's answer instead of how often a job was begun.
@@ -54,18 +57,6 @@ class Setup:
     share: int
     desk: Any
     version: str = __version__
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one job in a worker: a result, an error, or neither where the run was to stop.
-
-    ``notes`` are what is to be told, each with whether it is a warning.
-    """
-
-    result: Matted | None = None
-    error: Exception | None = None
-    notes: tuple[tuple[str, bool], ...] = ()
 
 
 class Desk:
@@ -141,39 +132,41 @@ class Worker:
         self._room = Room()
         self._engine: Engine | None = None
         self._background: Background | None = None
-        self._notes: deque[tuple[str, bool]] = deque()
+        self._notes: deque[Note] = deque()
         self._has_told = False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a block of indices and pickled jobs; return the indices, each with a pickled ``Outcome``."""
+        """Take a block of indices and pickled jobs; return the indices, each with the pickled outcome and notes."""
         indices = [int(index) for index in block["index"]]
         ended = [self._ended(index, pickle.loads(job)) for index, job in zip(indices, block["job"], strict=True)]
-        return {"index": indices, "ended": [_pickled(outcome) for outcome in ended]}
+        return {"index": indices, "ended": [pickle.dumps(end) for end in ended]}
 
     def _listen(self) -> None:
         while not self._stop.wait(PAUSE):
             if self._setup.desk("is_stopped"):
                 self._stop.set()
 
-    def _ended(self, index: int, job: Job) -> Outcome:
-        result, error = None, None
+    def _ended(self, index: int, job: Job) -> tuple[Outcome | None, tuple[Note, ...]]:
+        """Do one job; its outcome is None where the run was to stop."""
+        outcome = None
         before = self._setup.desk("begin", index)
         if before == STOPPED:
             self._stop.set()
-            return Outcome()
+            return None, ()
         try:
             with self._room.entered(alone=before > 0):
                 if before:
                     self._begin_again(index, before)
-                result = self._matted(job)
+                outcome = self._matted(job)
         except Stopped:
             pass
-        except Exception as failure:
-            error = failure
+        except Exception as error:  # of another kind, it may not be sent
+            outcome = Outcome(
+                "failed", error if isinstance(error, DiffmatteError) else DiffmatteError(described(error))
+            )
         self._setup.desk("end", index)
-        notes = tuple(self._notes.popleft() for _ in range(len(self._notes)))
-        return Outcome(result, error, notes)
+        return outcome, tuple(self._notes.popleft() for _ in range(len(self._notes)))
 
     def _begin_again(self, index: int, before: int) -> None:
         """Begin what a worker has died of, in case it died of something else."""
@@ -184,7 +177,7 @@ class Worker:
             raise ResourceError(f"{before} workers died while doing it; often their machine had no memory left")
         self._setup.desk("begin", index, True)
 
-    def _matted(self, job: Job) -> Matted:
+    def _matted(self, job: Job) -> Outcome:
         engine = self._prepared()
         stages = Stages(
             self._setup.options,
@@ -195,10 +188,9 @@ class Worker:
             background=self._background,
         )
         work = stages.read(job)
-        if isinstance(work, Settled):
-            result: Matted = work.result
-            return result
-        if (done := stages.made_before(work)) is not None:
+        if isinstance(work, Outcome):
+            return work
+        if (done := made_before(work)) is not None:
             return done
         with self._computing:
             work = stages.computer(engine)(work)
@@ -244,10 +236,3 @@ class Worker:
 
     def _tell(self, text: str) -> None:
         self._notes.append((text, False))
-
-
-def _pickled(outcome: Outcome) -> bytes:
-    """Pickle an outcome; an error that is none of the program's own becomes its sentence."""
-    if outcome.error is not None and not isinstance(outcome.error, DiffmatteError):
-        outcome = replace(outcome, error=DiffmatteError(described(outcome.error)))
-    return pickle.dumps(outcome)

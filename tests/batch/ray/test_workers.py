@@ -12,9 +12,10 @@ import pytest
 from support import fakes
 from support.processes import PATIENCE
 
+from diffmatte_cli.batch.outcome import Outcome
 from diffmatte_cli.batch.ray import clusters, connecting, workers
 from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
-from diffmatte_cli.batch.ray.workers import Desk, Outcome, Room, Setup, Worker
+from diffmatte_cli.batch.ray.workers import Desk, Note, Room, Setup, Worker
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.planning.jobs import Job, Request, plan
 from diffmatte_cli.planning.options import MatteOptions
@@ -47,19 +48,24 @@ def make_worker(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> Ca
     return make
 
 
-def _done(worker: Worker, *jobs: Job) -> list[Outcome]:
+def _ended(worker: Worker, *jobs: Job) -> list[tuple[Outcome | None, tuple[Note, ...]]]:
     block = {"index": list(range(len(jobs))), "job": [pickle.dumps(job) for job in jobs]}
     done = worker(block)
     assert done["index"] == block["index"]
-    return [pickle.loads(outcome) for outcome in done["ended"]]
+    return [pickle.loads(end) for end in done["ended"]]
+
+
+def _done(worker: Worker, *jobs: Job) -> list[Outcome]:
+    outcomes = [outcome for outcome, _ in _ended(worker, *jobs) if outcome is not None]
+    assert len(outcomes) == len(jobs)
+    return outcomes
 
 
 def test_a_block_of_jobs(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
     Path("photos/b.png").write_bytes(b"no picture")
     desk = Desk()
     first, second, third = _done(make_worker(desk), *jobs)
-    assert first.result is not None
-    assert (first.result.status, first.result.width, third.error) == ("done", fakes.WIDTH, None)
+    assert (first.status, first.width, second.status, third.error) == ("done", fakes.WIDTH, "failed", None)
     assert isinstance(second.error, ImageError)
     assert str(second.error).startswith("cannot read photos/b.png: ")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
@@ -71,10 +77,7 @@ def test_what_a_dead_worker_has_written_is_done_and_not_in_the_way(
 ) -> None:
     (first,) = _done(make_worker(Desk()), jobs[0])
     (again,) = _done(make_worker(Desk()), jobs[0])
-    assert again.error is None
-    assert first.result is not None
-    assert again.result is not None
-    assert replace(again.result, engine="", seconds=0) == replace(first.result, engine="", seconds=0)
+    assert replace(again, engine="", seconds=0) == replace(first, engine="", seconds=0)
     assert len(matter.encoded) == 1
     (other,) = _done(make_worker(Desk()), replace(jobs[0], sampling=Sampling(sampler="ddpm")))
     assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and is kept"
@@ -84,10 +87,11 @@ def test_a_job_that_kills_workers_is_given_up(make_worker: Callable[..., Worker]
     desk = Desk()
     for _ in range(workers.MOST_TRIES):
         desk.begin(0, again=True)
-    (outcome,) = _done(make_worker(desk), jobs[0])
+    ((outcome, notes),) = _ended(make_worker(desk), jobs[0])
+    assert outcome is not None
     assert isinstance(outcome.error, ResourceError)
     assert "3 workers died while doing it" in str(outcome.error)
-    assert outcome.notes[0] == (DIED, True)
+    assert notes[0] == (DIED, True)
     assert desk.in_hand() == 0
     desk.begin(0)
     (outcome,) = _done(make_worker(desk), jobs[0])
@@ -98,11 +102,11 @@ def test_a_death_is_told_once_by_who_does_the_work_again(make_worker: Callable[.
     desk = Desk()
     for index in range(2):
         desk.begin(index)
-    outcomes = _done(make_worker(desk), *jobs)
-    assert [(outcome.error, (DIED, True) in outcome.notes) for outcome in outcomes] == [
-        (None, True),
-        (None, False),
-        (None, False),
+    ended = _ended(make_worker(desk), *jobs)
+    assert [(outcome and outcome.status, (DIED, True) in notes) for outcome, notes in ended] == [
+        ("done", True),
+        ("done", False),
+        ("done", False),
     ]
 
 
@@ -142,15 +146,14 @@ def test_errors_of_other_kinds_come_back_as_sentences(
 def test_nothing_is_begun_after_the_stop(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
     desk = Desk()
     desk.stop()
-    outcomes = _done(make_worker(desk), *jobs)
-    assert [(outcome.result, outcome.error) for outcome in outcomes] == [(None, None)] * 3
+    assert _ended(make_worker(desk), *jobs) == [(None, ())] * 3
     assert not Path("out").exists()
 
 
 def test_warnings_and_messages_come_along(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
     Path("trimaps/a.png").write_bytes(Path("photos/a.png").read_bytes())
-    (outcome,) = _done(make_worker(Desk()), jobs[0])
-    assert any(text.startswith("photos/a.png: ") and is_warning for text, is_warning in outcome.notes)
+    ((_, notes),) = _ended(make_worker(Desk()), jobs[0])
+    assert any(text.startswith("photos/a.png: ") and is_warning for text, is_warning in notes)
 
 
 def test_two_side_by_side_or_one_alone() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from .storage.atomic import abandon
+from ..storage.atomic import abandon
 
 __all__ = ["SIGNALS", "Stop", "signals_handled", "stopping_on_signals"]
 
@@ -19,7 +19,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 @dataclass
 class Stop:
-    """Hold whether a run is to stop, and the signal that said so; 0 when it was something else."""
+    """Hold whether a run is to stop, and by which signal; 0 if by something else."""
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int = 0
@@ -27,10 +27,10 @@ class Stop:
 
 @contextmanager
 def signals_handled(handler: Handler | None) -> Iterator[None]:
-    """Handle ``SIGNALS`` by ``handler`` while the block runs, then as before, whoever changed it; None changes nothing.
+    """Handle ``SIGNALS`` by ``handler`` while the block runs, and as before afterwards, whoever changed that.
 
-    Those that the caller has set to be ignored, as nohup does, stay so. Elsewhere than in the main thread, where
-    signals cannot be caught, they do what they did.
+    None changes nothing. Signals that the caller ignores, as under nohup, stay ignored. Outside the main thread, where
+    handlers cannot be set, nothing happens.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,7 +48,7 @@ def signals_handled(handler: Handler | None) -> Iterator[None]:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Stop]:
-    """Yield what signals set while the block runs, as ``signals_handled`` does."""
+    """Yield what signals set while the block runs; see ``signals_handled``."""
     stop = Stop()
 
     def caught(number: int, _: FrameType | None) -> None:
@@ -57,9 +57,9 @@ def stopping_on_signals() -> Iterator[Stop]:
             os._exit(128 + number)
         stop.signal = number
         stop.event.set()
-        # Not by the usual way: that may be what the signal came in the middle of.
+        # Not by sys.stderr, which the signal may have interrupted.
         with suppress(OSError):
-            os.write(2, b"\nstopping: what is being written is finished first; once more stops at once\n")
+            os.write(2, b"\nstopping once files in progress are written; again to stop at once\n")
 
     with signals_handled(caught):
         yield stop

@@ -1,9 +1,10 @@
-"""Read reports back: rows by the result that they tell of. Standard library only."""
+"""Read the reports of batches. Standard library only."""
 
 import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,20 @@ from ..storage.paths import Place, location
 from ..storage.remotes import is_url
 from ..storage.tables import TABLES, read_table
 
-__all__ = ["Row", "merged", "read_report", "reports_in", "rows_of"]
+__all__ = ["ReportRow", "merged", "read_report", "reports_in", "rows_of"]
 
 _NEEDED = ("image", "trimap", "output", "status")
 
 
 @dataclass(frozen=True)
-class Row:
-    """Hold what a report says of one job.
+class ReportRow:
+    """Hold a report's row: what became of one job.
 
     Attributes:
-        image, trimap, output, alpha, uncertainty: as they are spelled there; None for no such file.
+        image, trimap, output, alpha, uncertainty: paths as they are spelled there; None for no such file.
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
-        base: the folder that they start at.
+        base: the folder that paths start at.
     """
 
     image: str
@@ -41,12 +42,12 @@ class Row:
     base: Path = Path()
 
     def path(self, text: str) -> Path:
-        """Return the path of a file of the row; raises UsageError for a URL of a kind that is not installed."""
+        """Return the path of a file of the row; raises UsageError for a URL whose package is not installed."""
         return location(text) if is_url(text) else self.base / text
 
 
 def reports_in(folder: Path) -> list[Path]:
-    """List the reports that lie in a folder, the oldest first; other tables are passed by."""
+    """Return the reports in a folder, the oldest first; other tables are skipped."""
     try:
         tables = [path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()]
         return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
@@ -55,16 +56,15 @@ def reports_in(folder: Path) -> list[Path]:
 
 
 def _is_report(path: Path) -> bool:
-    try:
+    with suppress(UsageError):
         return next(read_report(path), None) is not None
-    except UsageError:
-        return False
+    return False
 
 
-def rows_of(report: Path, folder: Place) -> list[Row]:
+def rows_of(report: Path, folder: Place) -> list[ReportRow]:
     """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
 
-    It is the current folder, the report's, or one above the results' ``folder``: where their outputs lie inside that.
+    It is the current folder, the report's, or one above the results' ``folder``, such that outputs are in ``folder``.
     """
     rows = list(read_report(report))
     bases = (Path(), report.parent, *folder.path.parents, *Path(folder.target).parents)
@@ -86,38 +86,37 @@ def _folders(paths: Iterable[str]) -> Counter[str]:
     return Counter(os.path.dirname(path) for path in paths if not is_url(path))
 
 
-def read_report(path: Path) -> Iterator[Row]:
+def read_report(path: Path) -> Iterator[ReportRow]:
     """Yield a report's rows; columns that it lacks are taken as empty.
 
     Raises:
-        UsageError: it cannot be read, or is no report; the message names the line.
+        UsageError: it cannot be read, or is not a report; the message names the line.
     """
     for number, row in read_table(path, "report"):
         yield _row({} if isinstance(row, str) else row, number, path)
 
 
-def _row(line: dict[str, Any], number: int, path: Path) -> Row:
+def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:
     if not all(map(_name, map(line.get, _NEEDED))):
         raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
     image, trimap, output, status = (line[name] for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
-    return Row(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
+    return ReportRow(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
 
 
 def _name(value: Any) -> str | None:
     return value if is_path(value) and value else None
 
 
-def _number(value: object) -> float | None:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+def _number(value: Any) -> float | None:
+    with suppress(TypeError, ValueError, OverflowError):
+        if math.isfinite(number := float(value)):
+            return number
+    return None
 
 
-def merged(old: Row | None, new: Row) -> Row:
-    """Return what holds after two runs told of one result: the later, which knows less of what it skipped."""
+def merged(old: ReportRow | None, new: ReportRow) -> ReportRow:
+    """Merge the rows of one result from two runs: the later one, which knows less of what it skipped."""
     if old is None or new.status != "skipped":
         return new
     risk = old.risk if new.risk is None else new.risk
