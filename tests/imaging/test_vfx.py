@@ -449,7 +449,7 @@ def test_one_layer_is_read_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     output.close()
     seen, real = [], ours._in_display_window
     monkeypatch.setattr(
-        oiio, "_in_display_window", lambda pixels, spec: seen.append(pixels.shape) or real(pixels, spec)
+        ours, "_in_display_window", lambda pixels, spec: seen.append(pixels.shape) or real(pixels, spec)
     )
     read_image(Path("x.exr"))
     assert seen == [(8, 8, 3)]
