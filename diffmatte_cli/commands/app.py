@@ -39,7 +39,11 @@ class ErrorBoundary(TyperGroup):
         argv = list(sys.argv[1:] if args is None else args) or ["--help"]
         settings["standalone_mode"] = False
         try:
-            code = super().main(argv, *rest, **settings)
+            code = None
+            if text := self._help(argv):
+                sys.stdout.write(text + "\n")
+            else:
+                code = super().main(argv, *rest, **settings)
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
             code = _exit_code(error, Options(self, argv))
@@ -47,6 +51,17 @@ class ErrorBoundary(TyperGroup):
             if code == _INTERRUPTED:  # Typer's own answer to Ctrl-C
                 say("interrupted")
         sys.exit(code or 0)
+
+    def _help(self, argv: Sequence[str]) -> str:
+        """Return the help of the command that alone is asked for, without the parser, whose import takes as long."""
+        command: Any = self
+        context = command.context_class(command, info_name=self.name, **command.context_settings)
+        for word in argv[:-1]:
+            command = getattr(command, "commands", {}).get(word)
+            if command is None:
+                return ""
+            context = command.context_class(command, info_name=word, parent=context)
+        return str(command.get_help(context)) if argv[-1] in context.help_option_names else ""
 
 
 class Options:
