@@ -28,6 +28,7 @@ from .weights import weights
 
 __all__ = ["app", "main"]
 
+_COMPLETING = "_DIFFMATTE_COMPLETE"  # set by the shell that asks for completions
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
@@ -40,7 +41,7 @@ class ErrorBoundary(TyperGroup):
         settings["standalone_mode"] = False
         try:
             code = None
-            if text := self._help(argv):
+            if _COMPLETING not in os.environ and (text := self._help(argv)):
                 sys.stdout.write(text + "\n")
             else:
                 code = super().main(argv, *rest, **settings)
