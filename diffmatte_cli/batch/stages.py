@@ -15,9 +15,9 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
+from ..imaging.oiio import USUAL
 from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
-from ..imaging.vfx import USUAL
 from ..imaging.write import write_images
 from ..inference.known import settled_alpha
 from ..inference.uncertainty import Spread, risk_of

@@ -15,7 +15,7 @@ from PIL import TiffImagePlugin as Tiff
 from ..errors import OutputError
 from ..storage.atomic import refusal
 from ..storage.paths import spelled
-from . import vfx
+from . import oiio
 from .colour import as_shares, quantise
 from .exif import DIRECTORIES
 from .formats import WRITERS, Writer, writer_for
@@ -50,7 +50,7 @@ class Result:
     premultiplied: bool = False
     linear: bool = False
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    header: vfx.Header | None = None
+    header: oiio.Header | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,9 +88,9 @@ def _exr(result: Result) -> bytes:
     pixels = as_shares(result.pixels)
     quantise(pixels, 8)  # refuses values that are not finite
     planes = {**_planes(pixels), **result.layers}
-    channels = {name: np.clip(plane, -vfx.LARGEST, vfx.LARGEST).astype(np.float16) for name, plane in planes.items()}
+    channels = {name: np.clip(plane, -oiio.LARGEST, oiio.LARGEST).astype(np.float16) for name, plane in planes.items()}
     text = (KEY, result.receipt.line(pixels_digest(channels), result.notes)) if result.receipt else None
-    return vfx.encode("exr", channels, linear=result.linear, text=text, header=result.header)
+    return oiio.encode("exr", channels, linear=result.linear, text=text, header=result.header)
 
 
 def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -113,7 +113,7 @@ def _by_pillow(result: Result, image: Image.Image) -> bytes:
 def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
     """Encode 16-bit colour: the pixels by OpenImageIO, all else by Pillow."""
     channels, kind = _planes(pixels), result.writer.pillow_name
-    content = vfx.encode(kind.lower(), channels, straight=not result.premultiplied)
+    content = oiio.encode(kind.lower(), channels, straight=not result.premultiplied)
     settings = _save_settings(result, channels)
     if kind == "TIFF":
         return _with_tags(content, _tags(settings))

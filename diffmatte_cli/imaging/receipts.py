@@ -18,7 +18,7 @@ from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
 from ..storage.remotes import is_remote, read
-from . import vfx
+from . import oiio
 from .exif import DIRECTORIES
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
@@ -156,15 +156,15 @@ def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
 
 def _opened(content: bytes) -> tuple[str, str]:
     """Return the text of the receipt in a file, and the digest of its pixels."""
-    if content.startswith(vfx.EXR):
-        channels, texts = vfx.read_all(content, MAX_PIXELS)
+    if content.startswith(oiio.EXR):
+        channels, texts = oiio.read_all(content, MAX_PIXELS)
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
         if not deep_colour:
             return text, pixels_digest(image)
-    return text, pixels_digest(vfx.read_all(content, MAX_PIXELS)[0])
+    return text, pixels_digest(oiio.read_all(content, MAX_PIXELS)[0])
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
