@@ -10,7 +10,7 @@ import typer
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..settings import Computing, Sampling
-from ..weights.store import Store, file_or_variant
+from ..weights.store import WeightsStore, file_or_variant
 from . import options as opt
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def bench(
     if (image is None) != (trimap is None):
         raise UsageError("a photograph needs its trimap: name both, or neither for a drawn scene")
     height, width = _size(size)
-    weights = file_or_variant(model, Store(weights_file, cache_dir))
+    weights = file_or_variant(model, WeightsStore(weights_file, cache_dir))
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not here, so random ones are timed: the difference of alpha means nothing")
 

@@ -18,7 +18,7 @@ from ..model.config import check_attention_grids
 from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import location
-from ..weights.store import Store, resolve_model
+from ..weights.store import WeightsStore, resolve_model
 from . import options as opt
 from .records import taking_records
 from .scores import Show
@@ -124,7 +124,7 @@ def evaluate(
     data: DataOption = None,
     layout: LayoutOption = None,
     model: opt.ModelOption = "tiny",
-    store: Store = Store(),
+    store: WeightsStore = WeightsStore(),
     steps: StepsOption = str(Sampling.steps),
     limit: LimitOption = None,
     consistent: ConsistentOption = False,

@@ -13,7 +13,7 @@ from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
-from ..weights.store import ModelSource, Store, resolve_model, sha256_of_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model, sha256_of_model
 from . import options as opt
 from .records import taking_records
 from .tally import Tally, bar
@@ -32,7 +32,7 @@ def matte(
     dry_run: opt.DryRunOption = False,
     sampling: Sampling = Sampling(),
     model: opt.ModelOption = MatteOptions.model,
-    store: Store = Store(),
+    store: WeightsStore = WeightsStore(),
     device: opt.DeviceOption = MatteOptions.device,
     computing: Computing = Computing(),
     bits: opt.BitDepthOption = None,

@@ -13,7 +13,7 @@ from ..errors import UsageError, WeightsError
 from ..settings import DTYPE_NAMES, check_choice
 from ..storage.atomic import staged_file
 from ..weights.records import WeightsRecord, as_toml
-from ..weights.store import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
+from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
 from .records import taking_records
@@ -52,7 +52,7 @@ def list_models(
 
     Without network. SAD is in thousands, MSE times 1000, lower is better.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     rows = [Row(record, store.where(record), store.copies(record)) for record in store.records().values()]
     if as_json:
         sys.stdout.write(as_json_text(rows))
@@ -74,7 +74,7 @@ def convert(
 
     A .pth file is read as numbers only: code in it is refused, not run.
     """
-    record = Store(weights_file).record(model)
+    record = WeightsStore(weights_file).record(model)
     _check_conversion(checkpoint, dtype)
     if output.suffix != ".safetensors":
         raise UsageError(f"the result {output} must end in .safetensors")
@@ -105,7 +105,7 @@ def import_checkpoint(
     It goes before a published file of that name until `weights remove NAME`, and replaces what was
     imported before.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     record = store.record(name)
     _check_conversion(checkpoint, dtype)
     folder = store.imports / name
@@ -133,7 +133,7 @@ def import_checkpoint(
 @taking_records
 def pull(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Models to fetch.")],
-    store: Store = Store(),
+    store: WeightsStore = WeightsStore(),
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
@@ -161,7 +161,7 @@ def path(
 
     Neither fetched nor checked: see `weights pull` and `weights verify`.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     sys.stdout.write(f"{_on_disk(store, store.record(name))[0].path}\n")
 
 
@@ -173,7 +173,7 @@ def verify(
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Check files on disk against their sha256, one line each; exit code 1 if one is damaged or cannot be read."""
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     if names:
         chosen = [(name, copy) for name in names for copy in _on_disk(store, store.record(name))]
     else:
@@ -196,7 +196,7 @@ def remove(
 
     A bundled file belongs to the installation and stays.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     copies = _on_disk(store, store.record(name))
     removable = [copy for copy in copies if copy.kind != "bundled"]
     if not removable:
@@ -227,7 +227,7 @@ def publish(
 
     if not file.is_file():
         raise UsageError(f"there is no weights file {file}: check the path")
-    record = upload(name, file, repo, Store(weights_file), progress=not quiet)
+    record = upload(name, file, repo, WeightsStore(weights_file), progress=not quiet)
     sys.stdout.write(as_toml(record))
     if not quiet:
         say(f"published {name} at {repo}: put the table above into a weights file to use it")
@@ -251,7 +251,7 @@ def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) 
     convert_checkpoint(checkpoint, target, record.variant, notes, dtype)
 
 
-def _on_disk(store: Store, record: WeightsRecord) -> tuple[Copy, ...]:
+def _on_disk(store: WeightsStore, record: WeightsRecord) -> tuple[Copy, ...]:
     """List a model's files; raises WeightsError if there is none."""
     copies = store.copies(record)
     if not copies:
@@ -271,7 +271,7 @@ def _checked(name: str, copy: Copy) -> WeightsError | None:
     return problem
 
 
-def _remove(copy: Copy, store: Store) -> None:
+def _remove(copy: Copy, store: WeightsStore) -> None:
     if copy.kind == "cached":
         from ..weights.hub import remove_cached
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from ..errors import UsageError
 from ..extras import require
 from ..settings import Computing, check_choice, check_device
-from ..weights.store import Store
+from ..weights.store import WeightsStore
 
 __all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES", "MatteOptions"]
 
@@ -28,7 +28,7 @@ class MatteOptions:
     """
 
     model: str = "tiny"
-    store: Store = field(default_factory=Store)
+    store: WeightsStore = field(default_factory=WeightsStore)
     device: str = "auto"
     computing: Computing = Computing()
     uncertainty: int | None = None

@@ -21,7 +21,7 @@ from diffmatte_cli.planning.jobs import Job, Request, plan
 from diffmatte_cli.planning.options import MatteOptions
 from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.storage.paths import location
-from diffmatte_cli.weights.store import Store
+from diffmatte_cli.weights.store import WeightsStore
 
 DIED = "a worker died and was replaced: what it had in hand is done again"
 
@@ -289,9 +289,9 @@ def _run_of(**options: Any) -> Run:
         ({"model": "mine.safetensors"}, True),
         ({"cutout": True, "background": "b.png"}, True),
         ({"cutout": True, "background": "white"}, False),
-        ({"store": Store(weights_file=Path("mine.toml"))}, True),
-        ({"store": Store(cache_dir=Path("cache"))}, True),
-        ({"store": Store(cache_dir=Path("/cache"), weights_file=Path("/mine.toml"))}, False),
+        ({"store": WeightsStore(weights_file=Path("mine.toml"))}, True),
+        ({"store": WeightsStore(cache_dir=Path("cache"))}, True),
+        ({"store": WeightsStore(cache_dir=Path("/cache"), weights_file=Path("/mine.toml"))}, False),
     ],
 )
 def test_workers_go_where_relative_options_start(
