@@ -21,7 +21,7 @@ from ..storage.paths import location
 from ..weights.store import Store, resolve_model
 from . import options as opt
 from .records import taking_records
-from .scores import Show
+from .scores import ScoreWriter
 from .tally import bar
 
 __all__ = ["evaluate"]
@@ -152,17 +152,17 @@ def evaluate(
     """
     _check_form(context)
     options = ScoreOptions(tuple(metrics.split(",")), region, definition)
-    show = Show(as_json, csv, plots, worst)
-    _check_use(context, options, show)
+    writer = ScoreWriter(as_json, csv, plots, worst)
+    _check_use(context, options, writer)
     if pred is not None and gt is not None:
         if trimap is None and region == REGIONS[0]:
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
-        _score_files(pair(pred, gt, trimap), options, show, quiet)
+        _score_files(pair(pred, gt, trimap), options, writer, quiet)
     elif data is not None and layout is not None:
         computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
         working = MatteOptions(model, store, device, computing, quiet=quiet)
         samplings = tuple(Sampling(number, seed, keep_known=keep_known) for number in _numbers(steps))
-        _score_model(_Run(data, layout, samplings, consistent, limit, output), working, options, show)
+        _score_model(_Run(data, layout, samplings, consistent, limit, output), working, options, writer)
     else:
         raise UsageError(FORMS)
 
@@ -175,9 +175,9 @@ def _check_form(context: typer.Context) -> None:
         raise UsageError(f"--{of_models[0].replace('_', '-')} does not go with PRED, GT and --trimap: {FORMS}")
 
 
-def _check_use(context: typer.Context, options: ScoreOptions, show: Show) -> None:
+def _check_use(context: typer.Context, options: ScoreOptions, writer: ScoreWriter) -> None:
     """Refuse options that would change nothing."""
-    if _is_given(context, "worst") and show.plots is None:
+    if _is_given(context, "worst") and writer.plots is None:
         raise UsageError("--worst is the number of mattes that --plots draws: give --plots DIR, or leave it out")
     if _is_given(context, "definition") and not {"grad", "conn"} & set(options.metrics):
         raise UsageError("--definition is of grad and conn: name one of them in --metrics, or leave it out")
@@ -188,10 +188,10 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _score_files(pairs: Sequence[Pair], options: ScoreOptions, show: Show, quiet: bool) -> None:
+def _score_files(pairs: Sequence[Pair], options: ScoreOptions, writer: ScoreWriter, quiet: bool) -> None:
     """Score predictions that are there, one at a time."""
-    show.check_places(pairs, None)
-    gallery = show.gallery(options)
+    writer.check_places(pairs, None)
+    gallery = writer.gallery(options)
     found: dict[str, Scores] = {}
     with _bar(len(pairs), quiet) as progress:
         for entry in pairs:
@@ -200,7 +200,7 @@ def _score_files(pairs: Sequence[Pair], options: ScoreOptions, show: Show, quiet
             if gallery is not None:
                 gallery.add(trial, found[entry.name])
             progress.update()
-    show.show({None: Evaluation(found)}, gallery, {})
+    writer.write({None: Evaluation(found)}, gallery, {})
 
 
 @dataclass(frozen=True)
@@ -234,13 +234,13 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: Show) -> None:
+def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, writer: ScoreWriter) -> None:
     """Matte a test set with each number of steps and score it, one picture at a time."""
     from ..evaluation.trials import check_headers, kept_at, save, trials
 
     chosen = examples(run.layout, run.data)[: run.limit]
     folders = [folder for sampling in run.samplings if (folder := run.folder(sampling.steps)) is not None]
-    show.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
+    writer.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
     source = resolve_model(working.model, working.store)
     if source.record is not None:
         check_attention_grids(working.computing.attention_grids or 1, source.record.variant)
@@ -249,7 +249,7 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
 
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
-    gallery = show.gallery(options)
+    gallery = writer.gallery(options)
     found: dict[int, dict[str, Scores]] = {sampling.steps: {} for sampling in run.samplings}
     with _bar(len(chosen), working.quiet) as progress:
         for example in chosen:
@@ -263,7 +263,7 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
     how = run.samplings[0]  # their steps stand with their scores
     about = {"model": source.name, "layout": run.layout, "seed": how.seed, "consistent": run.consistent}
     about["keep_known"] = how.keep_known
-    show.show({steps: Evaluation(pictures) for steps, pictures in found.items()}, gallery, about)
+    writer.write({steps: Evaluation(pictures) for steps, pictures in found.items()}, gallery, about)
 
 
 def _bar(total: int, quiet: bool) -> Any:

@@ -165,9 +165,11 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         rows = opened.enter_context(Report(report)) if report is not None else None
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
         if options.engine == "ray":
-            from ..batch.ray.clusters import Run, run_on_cluster
+            from ..batch.ray.clusters import ClusterRun, run_on_cluster
 
-            ends = run_on_cluster(jobs, Run(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn))
+            ends = run_on_cluster(
+                jobs, ClusterRun(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn)
+            )
         else:
             computers = [stages.computer(engine) for engine in engines(source, options, tell)]
             ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)

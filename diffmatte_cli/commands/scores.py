@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from ..evaluation.plots import Gallery
 
-__all__ = ["Show"]
+__all__ = ["ScoreWriter"]
 
 
 @dataclass(frozen=True)
-class Show:
+class ScoreWriter:
     """Say where scores go: JSON, CSV or a table on stdout, a file of CSV, a folder of plots of the ``worst`` mattes."""
 
     as_json: bool = False
@@ -80,7 +80,7 @@ class Show:
 
         return Gallery(options, self.worst)
 
-    def show(
+    def write(
         self, evaluations: Mapping[int | None, Evaluation], gallery: "Gallery | None", about: Mapping[str, Any]
     ) -> None:
         """Write everything: the evaluations are by number of steps, or one under None; ``about`` goes into JSON.

@@ -47,8 +47,6 @@ def train(
     Data are composed on the fly from the folders that the configuration names, or drawn. Ctrl-C ends the run after
     the step at hand, with a checkpoint. Under torchrun or accelerate launch, each process does its share of a batch.
     """
-    if resume and init is not None:
-        raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
     require("train", "training")
     from ..training.config import read_config
     from ..training.loop import CHECKPOINT, Trainer
@@ -57,12 +55,7 @@ def train(
     settings = read_config(config, changes or ())
     if settings.run.tensorboard:
         require("tensorboard", "tensorboard = true")
-    if not resume and (output / CHECKPOINT).exists():
-        raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
-    if init is not None and not init.is_file():
-        raise UsageError(f"there is no weights file {init}: check the path of --init")
-    if init is not None and settings.initial.encoder:
-        raise UsageError("--init and encoder in [initial] exclude each other: weights hold an encoder already")
+    _check_start(output / CHECKPOINT, init, resume, settings.initial.encoder)
     _check_folders(config, settings.data)
     processes = Processes(device)
     quiet = quiet or not processes.is_main
@@ -87,6 +80,18 @@ def train(
         _report(outcome)
     if stop.signal:
         raise SystemExit(128 + stop.signal)
+
+
+def _check_start(checkpoint: Path, init: Path | None, resume: bool, encoder: str) -> None:
+    """Refuse starting points that conflict or do not exist."""
+    if not resume and checkpoint.exists():
+        raise UsageError(f"{checkpoint.parent} already holds a run: add --resume, or choose another folder")
+    if init is not None and resume:
+        raise UsageError("--resume and --init conflict: a resumed run has its own weights")
+    if init is not None and not init.is_file():
+        raise UsageError(f"weights file {init} does not exist: check --init")
+    if init is not None and encoder:
+        raise UsageError("--init and encoder in [initial] conflict: the weights already include an encoder")
 
 
 def _check_folders(config: Path, data: "DataConfig") -> None:

@@ -19,7 +19,7 @@ from .dumps import top_problem, with_dump
 from .manifest import read_manifest
 from .options import BACKGROUNDS
 from .rows import check_report, with_report
-from .sequences import frame_path, is_pattern, marked, remarked, unmarked
+from .sequences import beside, frame_path, is_pattern, marked
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
@@ -241,8 +241,8 @@ class _Planner:
             form,
             sampling,
             WRITERS[form].depth(request.bits),
-            _beside(output, "alpha", source) if request.with_alpha else None,
-            _beside(output, "uncertainty", source) if request.uncertainty else None,
+            beside(output, "alpha", source.frame) if request.with_alpha else None,
+            beside(output, "uncertainty", source.frame) if request.uncertainty else None,
             request.dump_steps / source.relative if request.dump_steps is not None else None,
             None if self.folder is None else self.folder.path,
             request.dump_steps,
@@ -296,16 +296,3 @@ def _format(request: Request, output: Path) -> str:
             f"the result {output} is {form} by its ending, and {request.format} is asked for: change one", "format"
         )
     return form
-
-
-def _beside(output: Path, mark: str, source: Source) -> Path:
-    """Name another picture that is written along with a result."""
-    if output == STREAM:
-        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
-        raise UsageError(
-            f"standard output (-) holds one picture: leave out the {mark} beside it, or name a file", setting, "output"
-        )
-    marks = ("alpha", "cutout")
-    is_marked = unmarked(output.stem, marks)[1] is not None
-    name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
-    return output.with_name(name + ".png")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..errors import UsageError
 from ..imaging.folders import images_in
-from ..storage.paths import Place
+from ..storage.paths import STREAM, Place
 
-__all__ = ["frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
+__all__ = ["beside", "frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
 
 # %04d, %d, or one # a digit; the number's width is the least that it has.
 _SLOT = re.compile(r"%0?([0-9]*)d|(#+)")
@@ -69,6 +69,19 @@ def remarked(name: str, mark: str, marks: tuple[str, ...]) -> str:
     """Return a result's name with another mark than one of ``marks``, at the end where it bears none of them."""
     plain, _, digits = _taken_apart(name, marks)
     return f"{plain}_{mark}{digits}"
+
+
+def beside(output: Path, mark: str, frame: int | None) -> Path:
+    """Return the path of an image written along with a result; raises UsageError for standard output."""
+    if output == STREAM:
+        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
+        raise UsageError(
+            f"standard output (-) holds one image: leave out the {mark} beside it, or name a file", setting, "output"
+        )
+    marks = ("alpha", "cutout")
+    is_marked = unmarked(output.stem, marks)[1] is not None
+    name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, frame)
+    return output.with_name(name + ".png")
 
 
 def _taken_apart(name: str, marks: tuple[str, ...]) -> tuple[str, str | None, str]:
