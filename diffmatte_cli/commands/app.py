@@ -1,4 +1,4 @@
-"""Assemble the commands; turn every error into one line on stderr and an exit code, here and nowhere else."""
+"""Assemble the commands; only here, turn every error into one line on stderr and an exit code."""
 
 import atexit
 import errno
@@ -66,7 +66,7 @@ class ErrorBoundary(TyperGroup):
 
 
 class Options:
-    """The options of the command that was run, for messages of what lies below the commands and knows none."""
+    """The options of the command that was run, to add to messages of the library."""
 
     def __init__(self, command: Any, argv: Sequence[str]) -> None:
         for word in argv:
@@ -74,13 +74,13 @@ class Options:
         self.parameters, self.given = command.params, {word.partition("=")[0] for word in argv}
 
     def named(self, problem: Problem | DiffmatteError) -> str:
-        """Return a problem's sentence, and behind it what the settings that it is about are called here."""
+        """Return a problem's sentence, followed by the options of the settings concerned."""
         settings = () if isinstance(problem, str) else problem.settings
         names = ", ".join(name for setting in settings if (name := self._name(setting)))
         return f"{problem} ({names})" if names else str(problem)
 
     def _name(self, setting: str) -> str:
-        """Return a setting's option as it was given, or else its longest spelling; empty where there is none."""
+        """Return a setting's option as it was given, or else its longest spelling; empty if there is none."""
         options = [
             option
             for parameter in self.parameters
@@ -93,7 +93,7 @@ class Options:
 def _exit_code(error: BaseException, options: Options) -> int:
     """Print what ended the program, in one line, and choose its exit code."""
     if isinstance(error, BrokenPipeError):
-        _drop_output(sys.stdout, sys.stderr)  # nobody listens any more
+        _drop_output(sys.stdout, sys.stderr)  # the reader is gone
         return 1
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         say("interrupted")
@@ -106,16 +106,16 @@ def _exit_code(error: BaseException, options: Options) -> int:
         fail(options.named(error))
         return error.exit_code
     if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
-        fail("there is no room for the output: send it somewhere else")
+        fail("no space left for standard output: redirect it elsewhere")
         _drop_output(sys.stdout)
         return 1
-    if hasattr(error, "format_message"):  # a wrong command line, as the parser tells it
+    if hasattr(error, "format_message"):  # a parser error
         return _bad_command_line(error)
     return _bug(error, verbose="--verbose" in options.given)
 
 
 def _drop_output(*streams: TextIO) -> None:
-    """Send what is still buffered for ``streams`` nowhere, so that Python's own exit stays silent."""
+    """Discard what ``streams`` still buffer, so that Python's own exit stays silent."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         os.dup2(nowhere, stream.fileno())
@@ -141,7 +141,7 @@ app = typer.Typer(
     name="diffmatte",
     help="Cut hair, fur and soft edges out of photographs: photograph and trimap in, alpha matte out.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode=None,  # plain help: denser to read, and shown in half the time
+    rich_markup_mode=None,  # plain help: denser, and twice as fast
     pretty_exceptions_enable=False,
 )
 
@@ -159,7 +159,7 @@ def _common(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Take the options that stand before the command."""
+    """Take the options before the command."""
 
 
 for _command in (matte, check, trimap, review, evaluate, bench, train):
@@ -168,22 +168,22 @@ app.add_typer(weights, name="weights")
 
 
 def _end(number: int, _: object) -> None:
-    """End by an exception, so that what is half-written is cleared away."""
+    """End by an exception, so that temporary files are removed."""
     raise SystemExit(128 + number)
 
 
 def _leave_quickly() -> None:
-    if "OpenImageIO" not in sys.modules:  # its bindings report what is not cleared away as leaks
+    if "OpenImageIO" not in sys.modules:  # whose bindings would report leaks
         gc.freeze()
 
 
 def main() -> None:
     """Run the command line of this process."""
-    # Importing torch makes a great many objects that stay: not to be looked through at every turn, nor at the end.
+    # Importing torch creates many permanent objects, which the collector need not scan again and again.
     gc.set_threshold(50_000)
     atexit.register(_leave_quickly)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the caller: nobody wants to read, which is no reason to fail
+        if getattr(sys, name) is None:  # closed by the caller: no reason to fail
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
