@@ -1,4 +1,4 @@
-"""Keep what the sampler does: one picture a step, and one of the whole iteration."""
+"""Record the sampler's steps: one image per step, and a sheet of all."""
 
 import math
 from collections.abc import Iterator
@@ -23,17 +23,17 @@ _TILE = 320  # longest side of one tile, pixels
 _LABEL = 22  # height of the line of text above it
 _LABEL_WIDTH = 110
 _GAP = 8
-_MOST_STEPS = 46  # shown in one sheet; of more, an even choice that keeps the last
+_MOST_STEPS = 46  # in one sheet; of more, an even selection with the last
 _PAPER, _INK = (246, 246, 246), (32, 32, 32)
 
 LabelledImage = tuple[str, Image.Image]
 
 
 class StepDump:
-    """Write each step's alpha into a folder as it comes, keeping only small copies for the sheet."""
+    """Write each step's alpha into a folder, keeping only thumbnails for the sheet."""
 
     def __init__(self, folder: Path, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int) -> None:
-        """Start with the photograph uint8 [H, W, 3], the trimap uint8 [H, W] and how many steps will come."""
+        """Start with the photograph uint8 [H, W, 3], the trimap uint8 [H, W] and the number of steps."""
         self._folder = folder
         self._steps = steps
         self._shown = _shown_steps(steps)
@@ -41,7 +41,7 @@ class StepDump:
         self._tiles: list[LabelledImage] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
 
     def add(self, number: int, alpha: NDArray[np.float32]) -> None:
-        """Keep step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
+        """Write step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
         pixels = quantise(alpha, 8)
         write_images([Result(self._folder / step_name(number, self._steps), pixels)])
         tile = f"step {number} of {self._steps}", _thumbnail(pixels)
@@ -50,7 +50,7 @@ class StepDump:
             self._tiles.append(tile)
 
     def finish(self, receipt: Receipt | None = None) -> None:
-        """Write ``trajectory.png``, with the receipt of it all; the last step is always shown."""
+        """Write ``trajectory.png``, with the job's receipt; the last step is always shown."""
         tiles = self._tiles + ([self._last] if self._last else [])
         write_images([Result(self._folder / TRAJECTORY, contact_sheet(tiles), receipt=receipt)])
 
@@ -59,7 +59,7 @@ class StepDump:
 def dumping(
     folder: Path | None, top: Path | None, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int
 ) -> Iterator[StepDump | None]:
-    """Yield a dump whose folder, inside ``top``, appears when the block ends well; nothing for no folder."""
+    """Yield a dump whose folder, inside ``top``, appears when the block succeeds; None without a folder."""
     if folder is None:
         yield None
         return
@@ -79,7 +79,7 @@ def is_dump_of(folder: Path, receipt: Receipt) -> bool:
 
 
 def contact_sheet(tiles: list[LabelledImage]) -> NDArray[np.uint8]:
-    """Lay labelled pictures out in rows on light paper; gives uint8 [H, W, 3]."""
+    """Lay out labelled images in rows on a light background; return uint8 [H, W, 3]."""
     columns = _columns(len(tiles))
     width = max(_LABEL_WIDTH, *(picture.width for _, picture in tiles))
     height = max(picture.height for _, picture in tiles) + _LABEL
@@ -109,7 +109,7 @@ def _shown_steps(steps: int) -> set[int]:
 
 
 def _thumbnail(pixels: NDArray[Any]) -> Image.Image:
-    """Scale to the tile: large pictures smoothly down, small ones up by whole pixels."""
+    """Scale to the tile: large images smoothly down, small ones up by whole pixels."""
     picture = Image.fromarray(pixels)
     factor = _TILE / max(picture.size)
     if factor >= 1:
