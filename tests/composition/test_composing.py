@@ -145,8 +145,8 @@ def test_what_is_no_background_is_refused(matter: fakes.FakeMatter) -> None:
     assert "would replace the input" in _matte("--background", "room.png", "-o", "room.png", code=2).stderr
     assert "name one" in _matte("--linear-light", code=2).stderr
     for flag in ("--premultiplied", "--straight"):
-        assert f"leave it out ({flag})" in _matte(flag, code=2).stderr
-        assert f"leave it out ({flag})" in _matte(flag, "--background", "red", code=2).stderr
+        assert f"omit it ({flag})" in _matte(flag, code=2).stderr
+        assert f"omit it ({flag})" in _matte(flag, "--background", "red", code=2).stderr
 
 
 def test_the_options_names_are_those_that_are_there() -> None:
