@@ -81,16 +81,16 @@ def is_dump_of(folder: Path, receipt: Receipt) -> bool:
 def contact_sheet(tiles: list[LabelledImage]) -> NDArray[np.uint8]:
     """Lay out labelled images in rows on a light background; return uint8 [H, W, 3]."""
     columns = _columns(len(tiles))
-    width = max(_LABEL_WIDTH, *(picture.width for _, picture in tiles))
-    height = max(picture.height for _, picture in tiles) + _LABEL
+    width = max(_LABEL_WIDTH, *(image.width for _, image in tiles))
+    height = max(image.height for _, image in tiles) + _LABEL
     rows = math.ceil(len(tiles) / columns)
     size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for index, (label, picture) in enumerate(tiles):
+    for index, (label, image) in enumerate(tiles):
         left, top = _GAP + index % columns * (width + _GAP), _GAP + index // columns * (height + _GAP)
         draw.text((left, top), label, _INK, font=ImageFont.load_default(14))
-        sheet.paste(picture, (left, top + _LABEL))
+        sheet.paste(image, (left, top + _LABEL))
     return np.asarray(sheet)
 
 
@@ -110,9 +110,9 @@ def _shown_steps(steps: int) -> set[int]:
 
 def _thumbnail(pixels: NDArray[Any]) -> Image.Image:
     """Scale to the tile: large images smoothly down, small ones up by whole pixels."""
-    picture = Image.fromarray(pixels)
-    factor = _TILE / max(picture.size)
+    image = Image.fromarray(pixels)
+    factor = _TILE / max(image.size)
     if factor >= 1:
-        return picture.resize((picture.width * int(factor), picture.height * int(factor)), Image.Resampling.NEAREST)
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    return picture.resize(size, Image.Resampling.BOX)
+        return image.resize((image.width * int(factor), image.height * int(factor)), Image.Resampling.NEAREST)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.BOX)

@@ -209,7 +209,7 @@ class Matter:
             if grids > 1:
                 self.tell(
                     f"global attention works within {grids} x {grids} interleaved grids on {width}x{height} pixels:"
-                    " set attention grids to 1 for the whole, which takes much longer"
+                    " set attention grids to 1 for full attention, which is much slower"
                 )
 
 
@@ -223,11 +223,11 @@ def load_model(
     tell: Callable[[str], None] = _silence,
     **computing: Any,
 ) -> Matter:
-    """Load a model by name or file, ready to matte; one that is on the Hub is pulled the first time.
+    """Load a model by name or file, ready to matte; fetch it from the Hub on first use.
 
-    Arguments: ``weights_file`` adds models of one's own, ``cache_dir`` is where pulled and imported
-    weights lie, ``offline`` keeps to what is on disk, ``tell`` hears that memory ran short or attention was divided;
-    see ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
+    Arguments: ``weights_file`` adds your own models, ``cache_dir`` holds pulled and imported weights,
+    ``offline`` uses only files on disk, ``tell`` receives messages on short memory or divided attention; see
+    ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
     failed download.

@@ -190,7 +190,7 @@ def _number(path: Path) -> int | None:
 
 
 def _address_space() -> int | None:
-    """Return what is left of the address space limit (ulimit -v); None without one."""
+    """Return the rest of the address space limit (ulimit -v); None without one."""
     try:
         import resource
     except ImportError:  # not on Windows

@@ -114,8 +114,8 @@ class Region:
         self.plan = plan = Plan.make(wanted, len(decoder.down), side)
         self.chosen = plan.wanted.layout.pixels(wanted)
         first = plan.down[0]
-        picture = StoreLayout(wanted, 1)
-        self.image_rows = picture.around(first.origin, 2, -3, 2 * first.side + 5)
+        whole = StoreLayout(wanted, 1)
+        self.image_rows = whole.around(first.origin, 2, -3, 2 * first.side + 5)
         self.down_rows = [
             fine.layout.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
             for fine, coarse in zip(plan.down, plan.down[1:], strict=False)

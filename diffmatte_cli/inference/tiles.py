@@ -46,7 +46,7 @@ class _TileState:
 class TiledDecoder:
     """The decoder for the pixels ``wanted`` [H, W] (boolean) of one image.
 
-    Arguments: ``features`` F of the whole image; ``budget`` chooses the tiles; ``tell`` hears of smaller ones.
+    Arguments: ``features`` F of the whole image; ``budget`` chooses the tiles; ``tell`` receives messages.
     """
 
     def __init__(

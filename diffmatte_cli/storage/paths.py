@@ -60,12 +60,12 @@ class Place:
     Attributes:
         path: the path.
         text: the argument as written; empty if it was none.
-        told: its kind, if known from a listing.
+        listed_kind: its kind, if known from a listing.
     """
 
     path: Path
     text: str = ""
-    told: str | None = field(default=None, compare=False, repr=False)
+    listed_kind: str | None = field(default=None, compare=False, repr=False)
     _known: "dict[str, Place]" = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -80,9 +80,9 @@ class Place:
         """Return the place of something in this folder."""
         return self.at(self.path / name)
 
-    def at(self, path: Path, told: str | None = None) -> "Place":
+    def at(self, path: Path, listed_kind: str | None = None) -> "Place":
         """Return the place of another path."""
-        return self._known.get(str(path)) or Place(path, told=told, _known=self._known)
+        return self._known.get(str(path)) or Place(path, listed_kind=listed_kind, _known=self._known)
 
     def named(self, text: str) -> "Place":
         """Return the place of an argument; raises what ``location`` does."""
@@ -120,12 +120,12 @@ class Place:
 
         Raises UsageError if a store cannot be queried.
         """
-        return self.told or self._answer.kind
+        return self.listed_kind or self._answer.kind
 
     @property
     def is_link(self) -> bool:
         """Whether it is a symlink itself."""
-        return self.told is None and not self.is_remote and self._answer.is_link
+        return self.listed_kind is None and not self.is_remote and self._answer.is_link
 
     @property
     def refusal(self) -> str | None:

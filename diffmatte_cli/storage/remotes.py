@@ -126,7 +126,7 @@ def read(path: Path, most: int | None = None) -> bytes:
 
 
 def _at_most(file: Any, most: int) -> bytes:
-    """Read up to ``most`` bytes of a file that may return fewer at a time than it is asked for."""
+    """Read up to ``most`` bytes of a file whose reads may return fewer than requested."""
     content = bytearray()
     while len(content) < most and (part := file.read(min(CHUNK, most - len(content)))):
         content += part

@@ -95,7 +95,7 @@ def test_a_good_pair() -> None:
     result = _run("photos/a.png", "--trimap", "trimaps/a.png")
     assert (result.exit_code, result.stderr) == (0, "1 checked, 0 with problems\n")
     rows = [line.replace("│", " ").split() for line in result.stdout.splitlines()]
-    assert ["photos/a.png", "32x24", "33.3%", "fine"] in rows
+    assert ["photos/a.png", "32x24", "33.3%", "ok"] in rows
 
 
 def test_a_pair_as_json() -> None:

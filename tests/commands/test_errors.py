@@ -22,7 +22,7 @@ USAGE = {
     "steps of text": (("--steps", "ten"), "--steps"),
     "unknown option": (("--stepz", "1"), "No such option"),
     "bits": (("--bit-depth", "12"), "the bit depth must be 8 or 16, not 12 (--bit-depth)"),
-    "bits of webp": (("--bit-depth", "16", "--format", "webp"), "webp holds no 16-bit pictures"),
+    "bits of webp": (("--bit-depth", "16", "--format", "webp"), "webp holds no 16-bit images"),
     "alpha without cutout": (
         ("--with-alpha",),
         "it is the result itself (--with-alpha, --cutout)",

@@ -161,9 +161,9 @@ def test_existing_results_are_replaced_unless_asked_not_to() -> None:
     Path("cat_alpha.png").touch()
     Path("x_alpha.png").touch()
     plan(CAT, TRIMAP)
-    with pytest.raises(UsageError, match=r"cat_alpha\.png exists already"):
+    with pytest.raises(UsageError, match=r"cat_alpha\.png already exists"):
         plan(CAT, TRIMAP, overwrite=False)
-    with pytest.raises(UsageError, match=r"x_alpha\.png exists already"):
+    with pytest.raises(UsageError, match=r"x_alpha\.png already exists"):
         plan(CAT, TRIMAP, Path("x_cutout.png"), cutout=True, with_alpha=True, overwrite=False)
 
 
@@ -208,7 +208,7 @@ def test_dumps_go_into_a_new_or_an_old_dump_folder_only() -> None:
     for name in ("step_01.png", "step_100.png", "trajectory.png"):
         Path("steps/cat", name).touch()
     assert plan(CAT, TRIMAP, dump_steps=Path("steps")).dump_dir == Path("steps/cat")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         plan(CAT, TRIMAP, dump_steps=Path("steps"), overwrite=False)
     Path("steps/cat/precious.txt").touch()
     with pytest.raises(UsageError, match=r"contains other files \(precious\.txt\)"):

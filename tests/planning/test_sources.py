@@ -127,7 +127,7 @@ def test_streams() -> None:
         (("-", "a.png"), {"trimap": "t.png", "output": "out"}, "give it alone"),
         (("-",), {"trimap": "{stem}.png"}, "standard input has none"),
         (("-",), {"trimap": "t.png", "cutout": True, "with_alpha": True}, "holds one image"),
-        (("-",), {"trimap": "t.png", "format": "webp", "bits": 16}, "webp holds no 16-bit pictures"),
+        (("-",), {"trimap": "t.png", "format": "webp", "bits": 16}, "webp holds no 16-bit images"),
         (("a.png", "t.png"), {"trimap": "alpha", "output": "-"}, "holds one image"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -187,7 +187,7 @@ def test_folders_that_cannot_be() -> None:
     assert _problems("empty", trimap="t") == ("the folder empty contains no images; subfolders are not searched",)
     with pytest.raises(UsageError, match="need a folder for their results"):
         _plan("p", trimap="t")
-    with pytest.raises(UsageError, match="file is none"):
+    with pytest.raises(UsageError, match="file is not one"):
         _plan("p", trimap="t", output="file")
     (problem,) = _problems("p", trimap="t", output="file/out")
     assert "file is a file" in problem
