@@ -220,7 +220,7 @@ def test_a_pipe_into_a_folder() -> None:
         (("mask.png", "-o", "."), "would replace the input"),
         (("none.png", "-o", "out.png"), "none.png does not exist"),
         (("empty", "-o", "out"), "the folder empty contains no images"),
-        (("masks", "-o", "masks"), "the folder of trimaps masks also holds masks"),
+        (("masks", "-o", "masks"), "the folder of trimaps masks also contains masks"),
         (("masks", "-o", "mask.png"), "mask.png is a file"),
         (("masks", "-o", "-"), "standard output (-) holds one image"),
         (("mask.png", "masks/a.png", "-o", "-"), "standard output (-) holds one image"),

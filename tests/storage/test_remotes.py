@@ -203,7 +203,7 @@ def test_results_in_each_others_or_in_inputs_places(stores: MemoryFileSystem) ->
     one = ("matte", "memory://in/photos/a.png", "--trimap", "memory://in/trimaps/a.png", "-o")
     assert "would replace the input memory://in/photos/a.png" in _refusal(*one, "memory://in/photos/a.png")
     assert "would replace the input memory://in/trimaps/a.png" in _refusal(*one, "memory:///in/trimaps/a.png")
-    assert "need a folder, and memory://in/photos/a.png is none" in _refusal(*FOLDER, "memory://in/photos/a.png")
+    assert "need a folder, and memory://in/photos/a.png is not one" in _refusal(*FOLDER, "memory://in/photos/a.png")
     stores.pipe_file("/out/a_alpha.png/x", b"x")
     assert "is an existing folder" in _refusal(*FOLDER, "memory://out")
 
