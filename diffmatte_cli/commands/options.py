@@ -76,9 +76,9 @@ OutputOption = Annotated[
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, created if"
-        " missing; - for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current"
-        " folder; for a photograph from standard input, standard output.",
+        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, made if missing;"
+        " - for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current folder;"
+        " for a photograph from standard input, standard output.",
     ),
 ]
 FormatOption = Annotated[

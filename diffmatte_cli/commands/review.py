@@ -80,9 +80,7 @@ def review(
         _tell_gaps(gathered, results)
     stream = sys.stdout.buffer if target == STREAM else target
     with _bar(not quiet and sys.stderr.isatty()) as progress:
-        summary = write_page(
-            gathered.entries, results, stream, full=full, overwrite=overwrite, began=lambda: progress.update()
-        )
+        summary = write_page(gathered.entries, results, stream, full=full, overwrite=overwrite, began=progress.update)
     _tell_end(summary, target, quiet)
 
 

@@ -1,4 +1,4 @@
-"""The decoder D where it is wanted: the numbers of ``Decoder``, for chosen pixels alone, in blocks that fit a cache.
+"""The decoder D for chosen pixels only: the numbers of ``Decoder``, in blocks that fit a cache.
 
 What it saves, and why the numbers stay the same to rounding:
 
@@ -25,17 +25,17 @@ from torch.nn import functional as F
 
 from ..model.config import ModelConfig
 from ..model.decoder import Decoder, channels, time_embedding
-from .blocks import Blocks, StoreLayout, dilate, double, grow_back, halve
+from .blocks import Blocks, StoreLayout, dilate, dilate_back, double, halve
 from .folding import FoldedBlock, fold, ready
 
 __all__ = ["Plan", "Region", "RegionDecoder", "depth"]
 
-# Numbers of a patch handled at a time: what is made of them stays in a core's cache, or fills a GPU.
+# Numbers per chunk of patches: intermediate results stay in a core's cache, or fill a GPU.
 CHUNK = {"cpu": 2**19, "cuda": 2**25, "mps": 2**22}
 
 
 class RegionDecoder:
-    """The folded decoder; ``region`` prepares a picture, or a part of one, for it."""
+    """The folded decoder; ``region`` prepares an image, or a part of one."""
 
     @torch.no_grad()
     def __init__(self, decoder: Decoder, dtype: torch.dtype = torch.float32) -> None:
@@ -53,7 +53,7 @@ class RegionDecoder:
 
     @torch.no_grad()
     def region(self, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> "Region":
-        """Prepare for the pixels ``wanted`` [H, W] (boolean) of a picture.
+        """Prepare for the pixels ``wanted`` [H, W] (boolean) of an image.
 
         Arguments: ``planes`` [1, N_c - 1, H, W], the condition; ``features`` [1, N_F, H/stride, W/stride];
         ``side`` of the blocks in pixels of their own level, even.
@@ -62,14 +62,14 @@ class RegionDecoder:
 
 
 def depth(config: ModelConfig) -> int:
-    """Return how many times the decoder halves a picture."""
+    """Return how many times the decoder halves an image."""
     down, _ = channels(config.decoder_width, config.condition_channels, config.feature_stride)
     return len(down) - 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The blocks of each level, 0 being the picture's size: of the skips (from level 1 on), and of what goes up."""
+    """The blocks of each level, 0 being full size: of the skips (from level 1 on), and of the upward path."""
 
     wanted: Blocks
     down: list[Blocks]
@@ -83,7 +83,7 @@ class Plan:
             up.append(dilate(halve(up[-1])))
         down = up[-1:]
         for level in range(halvings - 1, 0, -1):
-            down.insert(0, up[level] | grow_back(double(dilate(down[0]))))
+            down.insert(0, up[level] | dilate_back(double(dilate(down[0]))))
         small = max(2, side // 2)
         sides = [side] + [small] * halvings
         return cls(
@@ -93,7 +93,7 @@ class Plan:
         )
 
     def macs(self, config: ModelConfig) -> int:
-        """Return the multiply-accumulates of a step, but for what the border's blocks need beside it."""
+        """Return the multiply-accumulates of a step, without the extra work at the border."""
         down, up = channels(config.decoder_width, config.condition_channels, config.feature_stride)
         total = 0
         for level, (blocks, before, after) in enumerate(zip(self.down, down[:-1], down[1:], strict=True)):
@@ -107,15 +107,15 @@ class Plan:
 
 
 class Region:
-    """The wanted pixels of one picture, or of a part: what every step shares, and the step itself."""
+    """The wanted pixels of an image, or of a part: what every step shares, and the step itself."""
 
     def __init__(self, decoder: RegionDecoder, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> None:
         self.decoder = decoder
         self.plan = plan = Plan.make(wanted, len(decoder.down), side)
         self.chosen = plan.wanted.layout.pixels(wanted)
         first = plan.down[0]
-        picture = StoreLayout(wanted, 1)
-        self.image_rows = picture.around(first.origin, 2, -3, 2 * first.side + 5)
+        whole = StoreLayout(wanted, 1)
+        self.image_rows = whole.around(first.origin, 2, -3, 2 * first.side + 5)
         self.down_rows = [
             fine.layout.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
             for fine, coarse in zip(plan.down, plan.down[1:], strict=False)
@@ -133,7 +133,7 @@ class Region:
 
     @torch.no_grad()
     def step(self, x_in: Tensor, t: float) -> Tensor:
-        """Return the logit of every wanted pixel, [K] in the picture's order, as float32.
+        """Return the logit of every wanted pixel, [K] in the image's order, as float32.
 
         ``x_in`` [H, W] is the variance-normalised sample, ``t`` its time.
         """
@@ -158,7 +158,7 @@ class Region:
         return result
 
     def _of_features(self, features: Tensor) -> Tensor:
-        """Return what the middle block makes of F before the time comes in, a store."""
+        """Return the middle block's response to F, without the time term, a store."""
         block, blocks = self.decoder.mid, self.plan.up[-1]
         store = _as_store(features).to(self.decoder.dtype)
         small = StoreLayout(features[0, 0], 1)
@@ -184,7 +184,7 @@ class Region:
         return x.relu_()
 
     def _go_down(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
-        """Return the skips of every level, from fine to coarse, as stores of the blocks that go up."""
+        """Return the skips of every level, from fine to coarse, as stores of the upward path's blocks."""
         skips = []
         levels = zip(self.decoder.down, self.plan.down, [self.image_rows, *self.down_rows], self.skip_rows, strict=True)
         for level, (block, blocks, rows, kept) in enumerate(levels):
@@ -202,7 +202,7 @@ class Region:
 
     @staticmethod
     def _first_down(block: FoldedBlock, patches: Tensor, constant: Tensor | None) -> Tensor:
-        """Return the strided convolutions of a block, main path and skip, with what is constant of them."""
+        """Return the strided convolutions of a block, main path and skip, with their constant part."""
         if constant is None:
             return F.conv2d(patches, block.first, block.bias_1, stride=2)
         return F.conv2d(patches, block.first[:, -1:], stride=2).add_(constant)
@@ -229,7 +229,7 @@ class Region:
 
 
 def _second(block: FoldedBlock, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
-    """Convolve ``hidden`` [n, C, side + 2, side + 2], with zeros outside of the picture."""
+    """Convolve ``hidden`` [n, C, side + 2, side + 2], with zeros outside the image."""
     chosen, places = blocks.edges(part)
     if len(places):
         hidden[places] *= blocks.inside[chosen]
@@ -252,7 +252,7 @@ def _add_doubled(
 
 
 def _rows_below(below: StoreLayout, above: Blocks) -> tuple[Tensor, Tensor]:
-    """Return the rows of a level that the blocks of the next finer one come from; and their edge's, clamped."""
+    """Return the rows of a level that the next finer one's blocks are computed from; for edge blocks also clamped."""
     length = above.side // 2 + 2
     return (
         below.around(above.origin, -2, -1, length),
@@ -282,6 +282,6 @@ def _span(part: slice, blocks: Blocks) -> slice:
 
 
 def _chunks(rows: Tensor, store: Tensor) -> list[slice]:
-    """Divide the patches of ``rows`` [n, L * L] so that a chunk's numbers are about ``CHUNK``."""
+    """Divide the patches of ``rows`` [n, L * L] into chunks of about ``CHUNK`` numbers."""
     step = max(1, CHUNK[store.device.type] // (rows.shape[1] * store.shape[1]))
     return [slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]

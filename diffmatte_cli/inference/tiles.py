@@ -1,6 +1,6 @@
-"""The decoder over a picture of any size: in tiles that see a halo around them, as large as memory allows.
+"""The decoder over an image of any size: in tiles with a halo, as large as memory allows.
 
-A pixel of alpha depends on what lies within ``HALO`` of it, so that tiles change nothing but rounding.
+A pixel of alpha depends only on what is within ``HALO`` of it, so that tiles change rounding alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ DENSE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Tile:
-    """What a tile decides, in the picture, and what it sees, in the padded picture."""
+    """The window a tile decides, in the image, and the one it sees, in the padded image."""
 
     own: Window
     seen: Window
@@ -36,7 +36,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class _TileState:
-    """What all steps share for a tile: its region, where its K wanted pixels lie in the picture, and their prior."""
+    """What all steps share for a tile: its region, the places of its K wanted pixels in the image, and their prior."""
 
     region: Region
     places: Tensor
@@ -44,10 +44,9 @@ class _TileState:
 
 
 class TiledDecoder:
-    """The decoder for the pixels ``wanted`` [H, W] (boolean) of one picture.
+    """The decoder for the pixels ``wanted`` [H, W] (boolean) of one image.
 
-    Arguments: ``features`` F of the whole picture; ``budget`` tells which tiles fit the memory;
-    ``tell`` hears when they have to become smaller.
+    Arguments: ``features`` F of the whole image; ``budget`` chooses the tiles; ``tell`` receives messages.
     """
 
     def __init__(
@@ -63,15 +62,15 @@ class TiledDecoder:
         self.tell = tell
         self.side, self.keeps, need = budget.plan(wanted)
         if need > budget.limit:
-            tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the limit")
+            tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the memory budget")
         self.kept: dict[int, _TileState] = {}
         self.busy = list(self._busy())
 
     def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield for each tile where its wanted pixels lie in the flat picture, and their logits with priors, [K] each.
+        """Yield for each tile the flat places of its wanted pixels, and their logits with priors, [K] each.
 
         ``x_in`` [1, 1, H, W] is the variance-normalised sample. When memory is short, tiles become smaller and
-        all of them are yielded again; the smallest's RuntimeError or MemoryError goes on.
+        all of them are yielded again; the smallest's RuntimeError or MemoryError is raised.
         """
         while True:
             try:
@@ -91,7 +90,7 @@ class TiledDecoder:
 
     def _shrink(self) -> None:
         smaller = next(side for side in LADDER if side < self.side)
-        self.tell(f"not enough memory for tiles of {self.side} pixels: going on with {smaller}")
+        self.tell(f"not enough memory for tiles of {self.side} pixels: continuing with {smaller}")
         self.side, self.keeps = smaller, False
         self.kept.clear()
         self.busy = list(self._busy())
@@ -127,7 +126,7 @@ class TiledDecoder:
 
 
 def _axis(start: int, side: int, halo: int, end: int, padded_end: int) -> tuple[slice, slice]:
-    """Return along one side what a tile from ``start`` decides and sees; the last one sees the padding."""
+    """Return, along one axis, what a tile from ``start`` decides and sees; the last one sees the padding."""
     stop = min(start + side, end)
     seen = padded_end if stop == end else min(stop + halo, padded_end)
     return slice(start, stop), slice(max(0, start - halo), seen)

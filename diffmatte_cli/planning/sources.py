@@ -21,7 +21,7 @@ __all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", 
 ALPHA = "alpha"
 # A trimap in a folder has its photograph's stem with one of these appended.
 TRIMAP_SUFFIXES = ("", "_trimap", "-trimap", ".trimap", "_tri")
-# Common marks of photographs beside their trimaps: bulb_rgb.png goes with bulb_trimap.png, too.
+# Common marks of photographs beside their trimaps: bulb_rgb.png goes with bulb_trimap.png too.
 PHOTO_SUFFIXES = ("_rgb", "_image", "_img")
 STEM, FOLDER = "{stem}", "{folder}"
 

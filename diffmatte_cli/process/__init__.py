@@ -1,1 +1,1 @@
-"""What a whole process shares: signals that end it, threads, and libraries' limits and warnings."""
+"""Process-wide state: signals, threads, libraries' limits and warnings."""

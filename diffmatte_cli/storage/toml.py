@@ -7,16 +7,13 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from math import inf
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 __all__ = ["Rule", "above", "matching", "one_of", "read_toml", "record_of", "within"]
 
-Record = TypeVar("Record", bound="DataclassInstance")
+Record = TypeVar("Record", bound=Any)
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 

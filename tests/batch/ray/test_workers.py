@@ -80,7 +80,7 @@ def test_what_a_dead_worker_has_written_is_done_and_not_in_the_way(
     assert replace(again, engine="", seconds=0) == replace(first, engine="", seconds=0)
     assert len(matter.encoded) == 1
     (other,) = _done(make_worker(Coordinator()), replace(jobs[0], sampling=Sampling(sampler="ddpm")))
-    assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and is kept"
+    assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and overwriting is off"
 
 
 def test_a_job_that_kills_workers_is_given_up(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
@@ -90,7 +90,7 @@ def test_a_job_that_kills_workers_is_given_up(make_worker: Callable[..., Worker]
     ((outcome, notes),) = _ended(make_worker(coordinator), jobs[0])
     assert outcome is not None
     assert isinstance(outcome.error, ResourceError)
-    assert "3 workers died while doing it" in str(outcome.error)
+    assert "3 workers died on it" in str(outcome.error)
     assert notes[0] == (DIED, True)
     assert coordinator.in_progress() == 0
     coordinator.begin(0)
@@ -114,8 +114,8 @@ def test_a_death_is_told_once_by_who_does_the_work_again(make_worker: Callable[.
     ("changes", "error", "words"),
     [
         ({"weights": "f" * 64}, WeightsError, "differ from those on this machine"),
-        ({"version": "0.0.0"}, UsageError, "and 0.0.0 here: install one"),
-        ({"folder": "/nowhere/at/all"}, UsageError, "use a folder that all machines share, or URLs"),
+        ({"version": "0.0.0"}, UsageError, "and 0.0.0 here: install the same version"),
+        ({"folder": "/nowhere/at/all"}, UsageError, "use one that all machines share, or URLs"),
         ({"options": MatteOptions(model="none")}, UsageError, "there is no model named 'none'"),
     ],
 )
@@ -203,7 +203,7 @@ def test_without_ray_one_sentence_says_what_to_install(jobs: list[Job], monkeypa
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"device": "cuda:0"}, "auto, cpu or cuda for its device, not cuda:0"),
+        ({"device": "cuda:0"}, "auto, cpu and cuda, not cuda:0"),
         ({"ray_address": "127.0.0.1:1"}, "no Ray cluster answers at 127.0.0.1:1: "),
         ({"ray_address": "ray://head:10001"}, "must be HOST:PORT"),
         ({"ray_address": "head"}, "must be HOST:PORT"),
@@ -219,7 +219,7 @@ def test_what_the_engine_refuses(
     (stream,) = plan(Request(("-",), "cat_trimap.png", "x.png"))
     with pytest.raises(UsageError, match="standard input and output"):
         check_cluster(MatteOptions(engine="ray"), [stream])
-    with pytest.raises(UsageError, match="goes with the engine ray"):
+    with pytest.raises(UsageError, match="requires the engine ray"):
         MatteOptions(ray_address="head:6379")
 
 
