@@ -7,13 +7,18 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from math import inf
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
 
 __all__ = ["Rule", "above", "matching", "one_of", "read_toml", "record_of", "within"]
 
-Record = TypeVar("Record", bound=Any)
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Record = TypeVar("Record", bound=_Dataclass)
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
