@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..inference.memory import Spending
+from ..inference.memory import MemoryBudget
 from ..inference.region import Plan, depth
 from ..inference.tiles import SPARSE
 from ..model.diffmatte import pad, padded_size
@@ -45,11 +45,11 @@ class Estimator:
         unknown = torch.from_numpy(trimap == UNKNOWN)
         if not bool(unknown.any()):
             return Estimate(0, 0.0)
-        spending = Spending(self.config, self.limit, *trimap.shape)
-        _, _, sampling = spending.plan(unknown)
+        budget = MemoryBudget(self.config, self.limit, *trimap.shape)
+        _, _, sampling = budget.plan(unknown)
         encoder = self.encoder_pace * encoder_macs(self.config, *trimap.shape)
         steps = self.case.sampling.steps * self.step_pace * self._step_macs(trimap)
-        return Estimate(max(sampling, spending.encoding), encoder + steps)
+        return Estimate(max(sampling, budget.encoding), encoder + steps)
 
     def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
         unknown = pad(torch.from_numpy(trimap == UNKNOWN)[None, None], padded_size(*trimap.shape))[0, 0]

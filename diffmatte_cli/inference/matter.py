@@ -23,7 +23,7 @@ from ..weights.store import ModelSource, Store, resolve_model
 from .canvas import Canvas, classes_of
 from .iteration import Alpha, Predict, iterate, until_stable
 from .known import settled_alpha
-from .memory import BASE, Spending, default_limit, guard_memory, plain_bytes
+from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
 from .region import RegionDecoder
 from .tiles import TiledDecoder
 
@@ -89,15 +89,15 @@ class Matter:
         Raises ImageError when shapes or types do not fit, ResourceError when memory does not.
         """
         _check_pair(image, trimap)
-        spending = self._spending(*trimap.shape)
-        need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else spending.encoding - BASE
+        budget = self._budget(*trimap.shape)
+        need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else budget.encoding - BASE
         with guard_memory(need, self.device, *trimap.shape):
             canvas = Canvas.of(self.model, image, trimap, self.device)
             if self.computing.plain:
                 return Encoding(canvas, self.model.encode(canvas.condition()))
             self._divide_attention(*canvas.padded)
-            if spending.encoding > self.limit:
-                self.tell(f"encoding takes about {spending.encoding / 2**30:.2g} GiB, which a limit does not lessen")
+            if budget.encoding > self.limit:
+                self.tell(f"encoding takes about {budget.encoding / 2**30:.2g} GiB, which a limit does not lessen")
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 features = self.model.encode_in_strips(
                     lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
@@ -158,7 +158,7 @@ class Matter:
             network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
         else:
             network = self._region_network(encoding, keep_known and not sampling.whole, settled)
-            need = self._spending(height, width).smallest_tile
+            need = self._budget(height, width).smallest_tile
 
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:
@@ -195,11 +195,11 @@ class Matter:
     def _tiles(self, encoding: Encoding, in_part: bool) -> TiledDecoder:
         assert self.decoder is not None
         unknown = encoding.canvas.unknown[0, 0]
-        wanted, spending = unknown if in_part else torch.ones_like(unknown), self._spending(*encoding.size)
-        return TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
+        wanted, budget = unknown if in_part else torch.ones_like(unknown), self._budget(*encoding.size)
+        return TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, budget, self.tell)
 
-    def _spending(self, height: int, width: int) -> Spending:
-        return Spending(self.model.config, self.limit, height, width)
+    def _budget(self, height: int, width: int) -> MemoryBudget:
+        return MemoryBudget(self.model.config, self.limit, height, width)
 
     def _divide_attention(self, height: int, width: int) -> None:
         """Choose the grids of global attention for a picture, unless they were given."""

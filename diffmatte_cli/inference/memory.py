@@ -16,7 +16,7 @@ from ..model.encoders.base import encoder_class
 __all__ = [
     "BASE",
     "LADDER",
-    "Spending",
+    "MemoryBudget",
     "available_bytes",
     "default_limit",
     "guard_memory",
@@ -52,7 +52,7 @@ def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
 
 
 @dataclass(frozen=True)
-class Spending:
+class MemoryBudget:
     """How a memory limit in bytes is spent on a picture of ``height`` x ``width``.
 
     The estimates are upper bounds found by measuring; what is left of the limit decides on tiles.

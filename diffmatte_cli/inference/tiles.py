@@ -1,6 +1,6 @@
-"""The decoder over a picture of any size: in tiles that see a margin around them, as large as memory allows.
+"""The decoder over a picture of any size: in tiles that see a halo around them, as large as memory allows.
 
-A pixel of alpha depends on what lies within ``MARGINS`` of it, so that tiles change nothing but rounding.
+A pixel of alpha depends on what lies within ``HALOS`` of it, so that tiles change nothing but rounding.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from itertools import product
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import is_shortage
+from ..model.diffmatte import pad
 from ..priors.colours import Window
 from .canvas import Canvas
-from .memory import LADDER, Spending
+from .memory import LADDER, MemoryBudget
 from .region import Region, RegionDecoder
 
-__all__ = ["MARGINS", "TiledDecoder"]
+__all__ = ["HALOS", "TiledDecoder"]
 
 # Pixels around a wanted one that its alpha can depend on, by the feature's stride, rounded up to multiples of 32:
 # 46 and 94 by the reach of each level's convolutions.
-MARGINS = {16: 64, 32: 96}
+HALOS = {16: 64, 32: 96}
 # Blocks' sides: small ones follow a thin band, large ones have less around them to compute twice.
 SPARSE, DENSE = 16, 32
 DENSE_SHARE = 0.5
@@ -46,7 +46,7 @@ class _Work:
 class TiledDecoder:
     """The decoder for the pixels ``wanted`` [H, W] (boolean) of one picture.
 
-    Arguments: ``features`` F of the whole picture; ``spending`` tells which tiles fit the memory;
+    Arguments: ``features`` F of the whole picture; ``budget`` tells which tiles fit the memory;
     ``tell`` hears when they have to become smaller.
     """
 
@@ -56,13 +56,13 @@ class TiledDecoder:
         canvas: Canvas,
         features: Tensor,
         wanted: Tensor,
-        spending: Spending,
+        budget: MemoryBudget,
         tell: Callable[[str], None],
     ) -> None:
         self.decoder, self.canvas, self.features, self.wanted = decoder, canvas, features, wanted
         self.tell = tell
-        self.side, self.keeps, need = spending.plan(wanted)
-        if need > spending.limit:
+        self.side, self.keeps, need = budget.plan(wanted)
+        if need > budget.limit:
             tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the limit")
         self.kept: dict[int, _Work] = {}
         self.busy = list(self._busy())
@@ -101,9 +101,9 @@ class TiledDecoder:
         return (tile for tile in self._tiles() if bool(self.wanted[tile.own].any()))
 
     def _tiles(self) -> Iterator[Tile]:
-        margin = MARGINS[self.canvas.model.config.feature_stride]
+        halo = HALOS[self.canvas.model.config.feature_stride]
         sides = zip(self.canvas.size, self.canvas.padded, strict=True)
-        axes = [[_axis(start, self.side, margin, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
+        axes = [[_axis(start, self.side, halo, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
         for (rows, seen_rows), (columns, seen_columns) in product(*axes):
             yield Tile((rows, columns), (seen_rows, seen_columns))
 
@@ -126,15 +126,13 @@ class TiledDecoder:
         return self.decoder.region(planes, self.features[..., rows, columns], wanted, side)
 
 
-def _axis(start: int, side: int, margin: int, end: int, padded_end: int) -> tuple[slice, slice]:
+def _axis(start: int, side: int, halo: int, end: int, padded_end: int) -> tuple[slice, slice]:
     """Return along one side what a tile from ``start`` decides and sees; the last one sees the padding."""
     stop = min(start + side, end)
-    seen = padded_end if stop == end else min(stop + margin, padded_end)
-    return slice(start, stop), slice(max(0, start - margin), seen)
+    seen = padded_end if stop == end else min(stop + halo, padded_end)
+    return slice(start, stop), slice(max(0, start - halo), seen)
 
 
 def _cut(plane: Tensor, window: Window) -> Tensor:
     """Return a window of ``plane`` [H, W], with zeros where it is padding."""
-    cut = plane[window]
-    down, right = (place.stop - place.start - length for place, length in zip(window, cut.shape, strict=True))
-    return F.pad(cut, (0, right, 0, down))
+    return pad(plane[window], (window[0].stop - window[0].start, window[1].stop - window[1].start))
