@@ -23,7 +23,7 @@ from ..model.diffmatte import DiffMatte, padded_size
 from ..settings import Computing, Sampling
 from ..trimaps.trimap import UNKNOWN
 
-__all__ = ["Case", "Run", "bench", "encoder_macs", "plain_step_macs", "scene", "timed"]
+__all__ = ["Case", "Timing", "bench", "encoder_macs", "plain_step_macs", "scene", "timed"]
 
 Image = NDArray[np.uint8]
 # Of a subject whose band has a tenth of the picture: its radius, in sides of the picture.
@@ -52,7 +52,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Run:
+class Timing:
     """Seconds of one run, and its alpha."""
 
     encoder: float
@@ -70,7 +70,7 @@ def bench(
     unknown region.
     """
     paths = {name: case.matter(name == "plain") for name in (("plain", "fast") if with_plain else ("fast",))}
-    runs: dict[str, list[Run]] = {name: [] for name in paths}
+    runs: dict[str, list[Timing]] = {name: [] for name in paths}
     for matter in paths.values():  # warms up
         corner = np.ascontiguousarray(image[:64, :64])
         timed(matter, corner, np.full(corner.shape[:2], UNKNOWN, np.uint8), replace(case.sampling, steps=1))
@@ -157,18 +157,18 @@ def _count(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def timed(matter: Matter, image: Image, trimap: Image, sampling: Sampling) -> Run:
+def timed(matter: Matter, image: Image, trimap: Image, sampling: Sampling) -> Timing:
     """Time one picture, encoding and sampling."""
     began = time.perf_counter()
     encoding = matter.encode(image, trimap)
     _wait(matter.device)
     encoded = time.perf_counter()
     alpha = matter.matte(encoding, sampling=sampling)
-    return Run(encoded - began, time.perf_counter() - began, alpha)
+    return Timing(encoded - began, time.perf_counter() - began, alpha)
 
 
 def _summary(
-    case: Case, config: ModelConfig, plain: bool, image: Image, trimap: Image, runs: list[Run], rate: float
+    case: Case, config: ModelConfig, plain: bool, image: Image, trimap: Image, runs: list[Timing], rate: float
 ) -> dict[str, float | int]:
     """Put one path's figures together."""
     step = median((run.total - run.encoder) / case.sampling.steps for run in runs)
@@ -201,7 +201,7 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     return peak, _count(lambda: next(steps))
 
 
-def _ratios(plain: list[Run], fast: list[Run]) -> dict[str, float]:
+def _ratios(plain: list[Timing], fast: list[Timing]) -> dict[str, float]:
     totals = [slow.total / quick.total for slow, quick in zip(plain, fast, strict=True)]
     steps = [(s.total - s.encoder) / (q.total - q.encoder) for s, q in zip(plain, fast, strict=True)]
     return {

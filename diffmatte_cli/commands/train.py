@@ -24,13 +24,13 @@ def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, a TOML file.")],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="RUN", help="Folder of the run: checkpoint, weights, logs, previews."),
+        typer.Option("-o", "--output", metavar="RUN", help="Output folder: checkpoint, weights, logs, previews."),
     ],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a key of the configuration; can be repeated."),
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a key of the configuration; can be repeated."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the run's checkpoint.")] = False,
     init: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Start from the weights of this safetensors file.")
     ] = None,
@@ -42,10 +42,10 @@ def train(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Train a model by the paper's Algorithm 1, with the self-aligned strategy if asked for.
+    """Train a model by the paper's Algorithm 1, optionally with the self-aligned strategy.
 
     Data are composed on the fly from the folders that the configuration names, or drawn. Ctrl-C ends the run after
-    the step at hand, with a checkpoint. Under torchrun or accelerate launch, each process does its share of a batch.
+    the current step, with a checkpoint. Under torchrun or accelerate launch, each process takes part of a batch.
     """
     settings = _settings(config, changes or [], output, resume, init)
     from ..training.loop import Trainer
@@ -79,7 +79,7 @@ def train(
 def _settings(config: Path, changes: list[str], output: Path, resume: bool, init: Path | None) -> "TrainConfig":
     """Read the configuration, and check that it and the options go together."""
     if resume and init is not None:
-        raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
+        raise UsageError("--resume and --init conflict: a resumed run has its own weights")
     require("train", "training")
     from ..training.config import read_config
     from ..training.loop import CHECKPOINT
@@ -90,9 +90,9 @@ def _settings(config: Path, changes: list[str], output: Path, resume: bool, init
     if not resume and (output / CHECKPOINT).exists():
         raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
     if init is not None and not init.is_file():
-        raise UsageError(f"there is no weights file {init}: check the path of --init")
+        raise UsageError(f"weights file {init} does not exist: check --init")
     if init is not None and settings.initial.encoder:
-        raise UsageError("--init and encoder in [initial] exclude each other: weights hold an encoder already")
+        raise UsageError("--init and encoder in [initial] conflict: the weights already include an encoder")
     _check_folders(config, settings.data)
     return settings
 
@@ -102,11 +102,13 @@ def _check_folders(config: Path, data: "DataConfig") -> None:
 
     for folder in (data.backgrounds, data.mattes, data.rendered, data.foregrounds, data.alphas, data.validation):
         if folder not in ("", *MADE) and not Path(folder).is_dir():
-            raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
+            raise UsageError(
+                f"folder {folder} does not exist: check [data] in {config}; paths are relative to the current folder"
+            )
 
 
 def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet: bool) -> None:
-    """Look through the data in the first process; where it finds something the others end without a word."""
+    """Check the data in the first process; if it finds a problem, the others exit silently."""
     from ..training.data import check_materials
 
     problem: DiffmatteError | None = None
@@ -123,11 +125,11 @@ def _make_folder(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {output}: {error.strerror}") from error
+        raise UsageError(f"cannot create the folder {output}: {error.strerror}") from error
 
 
 def _report(outcome: "Progress") -> None:
     if outcome.step < outcome.steps:
-        say(f"stopped at step {outcome.step} of {outcome.steps}; --resume goes on; weights: {outcome.weights}")
+        say(f"stopped at step {outcome.step} of {outcome.steps}; continue with --resume; weights: {outcome.weights}")
     else:
         say(f"done, {outcome.steps} steps; weights: {outcome.weights}")

@@ -26,7 +26,7 @@ _GAP = 8
 _MOST_STEPS = 46  # shown in one sheet; of more, an even choice that keeps the last
 _PAPER, _INK = (246, 246, 246), (32, 32, 32)
 
-Tile = tuple[str, Image.Image]
+LabelledImage = tuple[str, Image.Image]
 
 
 class StepDump:
@@ -37,8 +37,8 @@ class StepDump:
         self._folder = folder
         self._steps = steps
         self._shown = _shown_steps(steps)
-        self._last: Tile | None = None
-        self._tiles: list[Tile] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
+        self._last: LabelledImage | None = None
+        self._tiles: list[LabelledImage] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
 
     def add(self, number: int, alpha: NDArray[np.float32]) -> None:
         """Keep step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
@@ -78,7 +78,7 @@ def is_dump_of(folder: Path, receipt: Receipt) -> bool:
     return there == names and read_receipt(folder / TRAJECTORY) == receipt
 
 
-def contact_sheet(tiles: list[Tile]) -> NDArray[np.uint8]:
+def contact_sheet(tiles: list[LabelledImage]) -> NDArray[np.uint8]:
     """Lay labelled pictures out in rows on light paper; gives uint8 [H, W, 3]."""
     columns = _columns(len(tiles))
     width = max(_LABEL_WIDTH, *(picture.width for _, picture in tiles))

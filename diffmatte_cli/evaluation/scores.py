@@ -5,8 +5,8 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
@@ -47,7 +47,7 @@ class Evaluation:
     def mean(self) -> Scores:
         """The mean of each metric over all images."""
         every = list(self.images.values())
-        return {metric: fmean(scores[metric] for scores in every) for metric in every[0]}
+        return {metric: fsum(scores[metric] for scores in every) / len(every) for metric in every[0]}
 
     def record(self) -> dict[str, Any]:
         """Return the scores for JSON."""

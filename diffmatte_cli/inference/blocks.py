@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Blocks", "Store", "dilate", "double", "grow_back", "halve"]
+__all__ = ["Blocks", "StoreLayout", "dilate", "double", "grow_back", "halve"]
 
 
 class Blocks:
@@ -21,9 +21,9 @@ class Blocks:
     """
 
     def __init__(self, mask: Tensor, side: int) -> None:
-        self.store = Store(mask, side)
-        self.side, self.rows = side, self.store.rows
-        self.origin = (self.store.numbers >= 0).nonzero() * side
+        self.layout = StoreLayout(mask, side)
+        self.side, self.rows = side, self.layout.rows
+        self.origin = (self.layout.numbers >= 0).nonzero() * side
         limit = self.origin.new_tensor(mask.shape)
         self.edge = ((self.origin == 0) | (self.origin + side >= limit)).any(1).nonzero()[:, 0]
         self._edge_numbers = self.edge.tolist()
@@ -40,7 +40,7 @@ class Blocks:
         return chosen, self.edge[chosen] - part.start
 
 
-class Store:
+class StoreLayout:
     """How the pixels of blocks lie in a store; with ``side`` 1 and no ``mask`` all pixels of a picture, in order."""
 
     def __init__(self, mask: Tensor, side: int) -> None:
@@ -118,7 +118,7 @@ def _any_of(mask: Tensor, side: int) -> Tensor:
 
 
 def _places(origin: Tensor, scale: int, start: int, length: int) -> tuple[Tensor, Tensor]:
-    """Return rows and columns of patches, [n, length] each; see ``Store.around``."""
+    """Return rows and columns of patches, [n, length] each; see ``StoreLayout.around``."""
     steps = torch.arange(start, start + length, device=origin.device)
     corner = origin * scale if scale > 0 else origin // -scale
     return corner[:, :1] + steps, corner[:, 1:] + steps

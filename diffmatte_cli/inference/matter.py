@@ -19,7 +19,7 @@ from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
 from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
 from ..weights.hub import obtain
-from ..weights.store import ModelSource, Store, resolve_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, classes_of
 from .iteration import Alpha, Predict, iterate, until_stable
 from .known import settled_alpha
@@ -233,7 +233,7 @@ def load_model(
     failed download.
     """
     where = pick_device(str(device))
-    store = Store(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
+    store = WeightsStore(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
     return load_file(source, obtain(source, store), where, Computing(**computing), tell)
 

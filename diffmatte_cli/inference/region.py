@@ -12,7 +12,7 @@ What it saves, and why the numbers stay the same to rounding:
   where some of its nine taps fall outside. Of the first block, the condition's part is a constant likewise.
 - A 3x3 convolution after a bilinear doubling is, for each of the four places that a doubled pixel has, a 3x3
   convolution of the small map: rows 2i and 2i + 1 of the doubled map are (x[i-1] + 3 x[i]) / 4 and
-  (3 x[i] + x[i+1]) / 4, so that three taps of them reach x[i-1], x[i] and x[i+1] (``DOUBLING``). At the border
+  (3 x[i] + x[i+1]) / 4, so that three taps of them reach x[i-1], x[i] and x[i+1] (``folding.DOUBLING``). At the border
   the doubled map repeats its edge and the convolution pads zeros: those blocks are computed as written.
 """
 
@@ -25,38 +25,13 @@ from torch.nn import functional as F
 
 from ..model.config import ModelConfig
 from ..model.decoder import Decoder, channels, time_embedding
-from .blocks import Blocks, Store, dilate, double, grow_back, halve
+from .blocks import Blocks, StoreLayout, dilate, double, grow_back, halve
+from .folding import FoldedBlock, fold, ready
 
 __all__ = ["Plan", "Region", "RegionDecoder", "depth"]
 
-# [place, tap on the small map, tap on the doubled map]: see above.
-DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
 # Numbers of a patch handled at a time: what is made of them stays in a core's cache, or fills a GPU.
 CHUNK = {"cpu": 2**19, "cuda": 2**25, "mps": 2**22}
-
-
-class _Folded:
-    """A block's convolutions with their batch norms in them."""
-
-    def __init__(self, block: Any, dtype: torch.dtype) -> None:
-        self.time = block.emb_layers
-        skip = next(getattr(block, block.skip).children()).weight
-        self.first, self.bias_1 = _fold(block.conv1, block.bn1, 1 if block.skip == "upsample" else 0)
-        second, bias_2 = _fold(block.conv2, block.bn2, 0)
-        if block.skip == "downsample":
-            self.first = torch.cat([self.first, skip])
-            self.bias_1 = torch.cat([self.bias_1, torch.zeros_like(self.bias_1)])
-        else:
-            places = torch.einsum("adu,bev,oiuv->aboide", *[DOUBLING.to(skip)] * 2, skip)
-            self.places = _ready(places.flatten(0, 2), dtype)
-        self.skip = _ready(skip, dtype)
-        self.first, self.second = _ready(self.first, dtype), _ready(second, dtype)
-        self.bias_1, self.bias_2 = self.bias_1.to(dtype), bias_2.to(dtype)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the block's output."""
-        return len(self.bias_2)
 
 
 class RegionDecoder:
@@ -66,13 +41,13 @@ class RegionDecoder:
     def __init__(self, decoder: Decoder, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
         self.time_embed = decoder.time_embed
-        self.down = [_Folded(block, dtype) for block in decoder.down_blks]
-        self.mid = _Folded(decoder.mid_blk, dtype)
-        self.up = [_Folded(block, dtype) for block in decoder.up_blks]
+        self.down = [FoldedBlock(block, dtype) for block in decoder.down_blks]
+        self.mid = FoldedBlock(decoder.mid_blk, dtype)
+        self.up = [FoldedBlock(block, dtype) for block in decoder.up_blks]
         layers: Any = decoder.matting_head.matting_convs
         convolution, norm, _, last = layers
-        head, bias = _fold(convolution, norm, 0)
-        self.head, self.head_bias = _ready(head, dtype), bias.to(dtype)
+        head, bias = fold(convolution, norm, 0)
+        self.head, self.head_bias = ready(head, dtype), bias.to(dtype)
         self.last: Tensor = last.weight.flatten().float()
         self.last_bias: Tensor = last.bias.float()
 
@@ -137,22 +112,22 @@ class Region:
     def __init__(self, decoder: RegionDecoder, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> None:
         self.decoder = decoder
         self.plan = plan = Plan.make(wanted, len(decoder.down), side)
-        self.chosen = plan.wanted.store.pixels(wanted)
+        self.chosen = plan.wanted.layout.pixels(wanted)
         first = plan.down[0]
-        picture = Store(wanted, 1)
+        picture = StoreLayout(wanted, 1)
         self.image_rows = picture.around(first.origin, 2, -3, 2 * first.side + 5)
         self.down_rows = [
-            fine.store.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
+            fine.layout.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
             for fine, coarse in zip(plan.down, plan.down[1:], strict=False)
         ]
         self.skip_rows = [
-            kept.store.around(used.origin, 1, 0, used.side).flatten()
+            kept.layout.around(used.origin, 1, 0, used.side).flatten()
             for kept, used in zip(plan.down, plan.up[1:], strict=True)
         ]
         self.up_rows = [
-            _rows_below(below.store, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
+            _rows_below(below.layout, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
         ]
-        self.head_rows = plan.up[0].store.around(plan.wanted.origin, 1, -1, side + 2)
+        self.head_rows = plan.up[0].layout.around(plan.wanted.origin, 1, -1, side + 2)
         self.constant = self._of_condition(planes)
         self.middle = self._of_features(features)
 
@@ -186,7 +161,7 @@ class Region:
         """Return what the middle block makes of F before the time comes in, a store."""
         block, blocks = self.decoder.mid, self.plan.up[-1]
         store = _as_store(features).to(self.decoder.dtype)
-        small = Store(features[0, 0], 1)
+        small = StoreLayout(features[0, 0], 1)
         rows, clamped = _rows_below(small, blocks)
         result = store.new_zeros(blocks.rows, block.channels)
         for part in _chunks(rows, store):
@@ -226,7 +201,7 @@ class Region:
         return skips
 
     @staticmethod
-    def _first_down(block: _Folded, patches: Tensor, constant: Tensor | None) -> Tensor:
+    def _first_down(block: FoldedBlock, patches: Tensor, constant: Tensor | None) -> Tensor:
         """Return the strided convolutions of a block, main path and skip, with what is constant of them."""
         if constant is None:
             return F.conv2d(patches, block.first, block.bias_1, stride=2)
@@ -253,7 +228,7 @@ class Region:
         return torch.cat(logits)[self.chosen] + decoder.last_bias
 
 
-def _second(block: _Folded, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
+def _second(block: FoldedBlock, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
     """Convolve ``hidden`` [n, C, side + 2, side + 2], with zeros outside of the picture."""
     chosen, places = blocks.edges(part)
     if len(places):
@@ -262,7 +237,7 @@ def _second(block: _Folded, hidden: Tensor, blocks: Blocks, part: slice) -> Tens
 
 
 def _add_doubled(
-    out: Tensor, block: _Folded, patches: Tensor, store: Tensor, clamped: Tensor, blocks: Blocks, part: slice
+    out: Tensor, block: FoldedBlock, patches: Tensor, store: Tensor, clamped: Tensor, blocks: Blocks, part: slice
 ) -> None:
     """Add the skip, doubling and convolution in one, to ``out`` [n, C, side, side]; at the border in two."""
     chosen, places = blocks.edges(part)
@@ -276,26 +251,13 @@ def _add_doubled(
         out[places] = at_edge
 
 
-def _rows_below(below: Store, above: Blocks) -> tuple[Tensor, Tensor]:
+def _rows_below(below: StoreLayout, above: Blocks) -> tuple[Tensor, Tensor]:
     """Return the rows of a level that the blocks of the next finer one come from; and their edge's, clamped."""
     length = above.side // 2 + 2
     return (
         below.around(above.origin, -2, -1, length),
         below.around(above.origin[above.edge], -2, -1, length, clamp=True),
     )
-
-
-def _fold(convolution: Any, norm: Any, out_axis: int) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a convolution followed by batch norm in evaluation."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    shape = [1] * 4
-    shape[out_axis] = -1
-    bias = torch.zeros_like(scale) if convolution.bias is None else convolution.bias
-    return convolution.weight * scale.reshape(shape), norm.bias + (bias - norm.running_mean) * scale
-
-
-def _ready(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    return weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _as_store(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The decoder over a picture of any size: in tiles that see a halo around them, as large as memory allows.
 
-A pixel of alpha depends on what lies within ``HALOS`` of it, so that tiles change nothing but rounding.
+A pixel of alpha depends on what lies within ``HALO`` of it, so that tiles change nothing but rounding.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,11 +16,11 @@ from .canvas import Canvas
 from .memory import LADDER, MemoryBudget
 from .region import Region, RegionDecoder
 
-__all__ = ["HALOS", "TiledDecoder"]
+__all__ = ["HALO", "TiledDecoder"]
 
 # Pixels around a wanted one that its alpha can depend on, by the feature's stride, rounded up to multiples of 32:
 # 46 and 94 by the reach of each level's convolutions.
-HALOS = {16: 64, 32: 96}
+HALO = {16: 64, 32: 96}
 # Blocks' sides: small ones follow a thin band, large ones have less around them to compute twice.
 SPARSE, DENSE = 16, 32
 DENSE_SHARE = 0.5
@@ -35,7 +35,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class _Work:
+class _TileState:
     """What all steps share for a tile: its region, where its K wanted pixels lie in the picture, and their prior."""
 
     region: Region
@@ -64,7 +64,7 @@ class TiledDecoder:
         self.side, self.keeps, need = budget.plan(wanted)
         if need > budget.limit:
             tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the limit")
-        self.kept: dict[int, _Work] = {}
+        self.kept: dict[int, _TileState] = {}
         self.busy = list(self._busy())
 
     def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,19 +101,19 @@ class TiledDecoder:
         return (tile for tile in self._tiles() if bool(self.wanted[tile.own].any()))
 
     def _tiles(self) -> Iterator[Tile]:
-        halo = HALOS[self.canvas.model.config.feature_stride]
+        halo = HALO[self.canvas.model.config.feature_stride]
         sides = zip(self.canvas.size, self.canvas.padded, strict=True)
         axes = [[_axis(start, self.side, halo, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
         for (rows, seen_rows), (columns, seen_columns) in product(*axes):
             yield Tile((rows, columns), (seen_rows, seen_columns))
 
-    def _prepared(self, tile: Tile) -> _Work:
+    def _prepared(self, tile: Tile) -> _TileState:
         mask = self.wanted[tile.own]
         down, right = mask.nonzero().unbind(1)
         places = (down + tile.own[0].start) * self.wanted.shape[1] + right + tile.own[1].start
         logits = self.canvas.prior_logits(tile.own)
         prior = self.features.new_zeros(1) if logits is None else logits[0, 0][mask]
-        return _Work(self._region(tile, mask), places, prior)
+        return _TileState(self._region(tile, mask), places, prior)
 
     def _region(self, tile: Tile, mask: Tensor) -> Region:
         wanted = mask.new_zeros([place.stop - place.start for place in tile.seen])

@@ -90,7 +90,7 @@ class EntryImages:
         if own_alpha:
             opacity = decode_opacity(read_bytes(path), path)
             if opacity is None:
-                raise ImageError(f"{path} has no alpha channel to take for its trimap")
+                raise ImageError(f"{path} has no alpha channel to use as its trimap")
             self.trimap = parse_trimap(opacity.levels)
 
     def read_trimap(self, path: Path) -> None:

@@ -17,7 +17,7 @@ from ..model.diffmatte import DiffMatte
 from ..model.encoders.resnet import SpectralNorm
 from ..model.tensors import read_state_dict
 from ..weights.hub import fetch
-from ..weights.store import Store
+from ..weights.store import WeightsStore
 from .pretrained import LAYOUTS, NETWORKS, Layout, reason
 
 __all__ = ["EncoderReport", "initialise_encoder"]
@@ -63,7 +63,7 @@ def _counted(rows: tuple[Noted, ...]) -> str:
 
 
 def initialise_encoder(
-    model: DiffMatte, source: str, *, store: Store | None = None, progress: bool = True
+    model: DiffMatte, source: str, *, store: WeightsStore | None = None, progress: bool = True
 ) -> EncoderReport:
     """Begin the encoder of a freshly made ``model`` with a public checkpoint, in place.
 
@@ -77,7 +77,7 @@ def initialise_encoder(
     that is damaged, holds code, or is not exactly of a layout, when the model is as before.
     """
     _check_variant(model.config)
-    path = _located(source, store or Store(), progress)
+    path = _located(source, store or WeightsStore(), progress)
     tensors = _read(path)
     layout = _layout(path, tensors, model.config)
     match = _match(path, layout, tensors, model.encoder)
@@ -85,7 +85,7 @@ def initialise_encoder(
     return _load(path, layout, match, model.encoder)
 
 
-def _located(source: str, store: Store, progress: bool) -> Path:
+def _located(source: str, store: WeightsStore, progress: bool) -> Path:
     """Return the file of a checkpoint, which is pulled first if it lies on the Hub."""
     if source.startswith("hf://"):
         return fetch(source, store, progress=progress)

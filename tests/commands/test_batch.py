@@ -95,7 +95,7 @@ def test_own_alpha_channel_as_trimap() -> None:
     Image.fromarray(rgba).save("cut.png")
     result = fakes.run("matte", "cut.png", "photos/a.png", "--trimap", "alpha", "-o", "out", "--report", "r.jsonl")
     assert result.exit_code == 1
-    assert "photos/a.png has no alpha channel to take for its trimap" in result.stderr
+    assert "photos/a.png has no alpha channel to use as its trimap" in result.stderr
     assert _statuses("r.jsonl") == {"cut": "done", "a": "failed"}
     done = _rows("r.jsonl")["cut.png"]
     assert done["trimap"] == done["receipt"]["trimap"] == "alpha"

@@ -13,10 +13,10 @@ from support import fakes
 
 from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.weights.hub import obtain
-from diffmatte_cli.weights.store import PACKAGE, Store, resolve_model
+from diffmatte_cli.weights.store import PACKAGE, WeightsStore, resolve_model
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
-NAMES = list(Store().records())
+NAMES = list(WeightsStore().records())
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +168,7 @@ def test_a_model_resolved_before_an_import_loads_after_it(nobodys_home: Path) ->
     source = resolve_model("tiny")
     good("import", "tiny", str(BUNDLED), "--dtype", "bf16", "--quiet")
     assert not source.path.exists()
-    assert obtain(source, Store()) == resolve_model("tiny").path
+    assert obtain(source, WeightsStore()) == resolve_model("tiny").path
     (folder,) = nobodys_home.rglob("tiny")
     assert os.listdir(folder) == [resolve_model("tiny").path.name]
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_read_is_not_called_damaged(nobodys_home: Path, monkeypat
 
 
 def test_broken_links_among_the_imports_are_passed_over(nobodys_home: Path) -> None:
-    folder = Store().imports / "vits"
+    folder = WeightsStore().imports / "vits"
     folder.mkdir(parents=True)
     (folder / f"{'a' * 64}.safetensors").symlink_to("nowhere")
     assert "import needed" in good("list")

@@ -113,7 +113,7 @@ def test_the_result_does_not_depend_on_tiling(variant: str, raw: bool, monkeypat
 
 def test_the_margin_covers_what_a_pixel_depends_on() -> None:
     """By the gradient of one pixel's logit, through the whole plain decoder."""
-    for variant, margin in (("vits", tiles.HALOS[16]), ("res34", tiles.HALOS[32])):
+    for variant, halo in (("vits", tiles.HALO[16]), ("res34", tiles.HALO[32])):
         config = VARIANTS[variant]
         plain, size, stride = decoder(config), 384, config.feature_stride
         planes = torch.randn(1, config.condition_channels + 1, size, size, requires_grad=True)
@@ -124,8 +124,8 @@ def test_the_margin_covers_what_a_pixel_depends_on() -> None:
         for gradient, scale in ((planes.grad, 1), (features.grad, stride)):
             assert gradient is not None
             rows = gradient[0].abs().sum((0, 2)).nonzero()[:, 0] * scale
-            assert place - rows.min() <= margin
-            assert rows.max() + scale - 1 - place <= margin
+            assert place - rows.min() <= halo
+            assert rows.max() + scale - 1 - place <= halo
 
 
 def test_short_memory_makes_tiles_smaller_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,14 +202,14 @@ def test_blocks_find_their_pixels() -> None:
     blocks = Blocks(mask, 4)
     assert blocks.origin.tolist() == [[0, 0], [0, 4], [8, 8]]
     assert blocks.edge.tolist() == [0, 1, 2]
-    (rows,) = blocks.store.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
+    (rows,) = blocks.layout.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
     outside = blocks.rows - 1
     assert (rows[0] == outside).all()
     assert rows[1].tolist() == [outside, 0, 1, 2, 3, 16]
     assert (rows[5] == outside).all()
-    (clamped,) = blocks.store.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
+    (clamped,) = blocks.layout.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
     assert clamped[0].tolist() == [0, 0, 1, 2, 3, 16]
-    assert blocks.store.pixels(mask).tolist() == [5, 21, 39]
+    assert blocks.layout.pixels(mask).tolist() == [5, 21, 39]
 
 
 def test_less_memory_means_smaller_tiles_and_nothing_kept() -> None:

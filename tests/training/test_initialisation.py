@@ -39,7 +39,7 @@ from diffmatte_cli.model.diffmatte import PIXEL_MEAN, PIXEL_STD, DiffMatte
 from diffmatte_cli.training.initialisation import EncoderReport, initialise_encoder
 from diffmatte_cli.training.pretrained import NETWORKS
 from diffmatte_cli.weights.hub import fetch
-from diffmatte_cli.weights.store import Store
+from diffmatte_cli.weights.store import WeightsStore
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -632,4 +632,4 @@ def test_failures_of_the_hub_are_told(place: Place) -> None:
 @pytest.mark.parametrize("location", ["hf://x.pth", "hf://lab/x.pth", "hf://lab/mattes@/x.pth", "hf://lab/mattes/"])
 def test_locations_of_another_form(location: str) -> None:
     with pytest.raises(UsageError, match="is not a file on the Hub: write hf://OWNER/REPO/FILE"):
-        fetch(location, Store())
+        fetch(location, WeightsStore())
