@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import is_shortage
+from ..model.diffmatte import pad
 from ..priors.colours import Window
 from .canvas import Canvas
 from .memory import LADDER, MemoryBudget
@@ -134,6 +134,4 @@ def _axis(start: int, side: int, halo: int, end: int, padded_end: int) -> tuple[
 
 def _cut(plane: Tensor, window: Window) -> Tensor:
     """Return a window of ``plane`` [H, W], with zeros where it is padding."""
-    cut = plane[window]
-    down, right = (place.stop - place.start - length for place, length in zip(window, cut.shape, strict=True))
-    return F.pad(cut, (0, right, 0, down))
+    return pad(plane[window], (window[0].stop - window[0].start, window[1].stop - window[1].start))

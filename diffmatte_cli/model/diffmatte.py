@@ -155,6 +155,6 @@ def prior_logits(alpha: Tensor) -> Tensor:
 
 
 def pad(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Pad [B, C, H, W] with zeros at the bottom and at the right to the height and width ``size``."""
+    """Pad [..., H, W] with zeros at the bottom and at the right to the height and width ``size``."""
     down, right = size[0] - x.shape[-2], size[1] - x.shape[-1]
     return F.pad(x, (0, right, 0, down)) if down or right else x

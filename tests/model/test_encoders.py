@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from diffmatte_cli.errors import UsageError
 from diffmatte_cli.inference.matter import Matter
+from diffmatte_cli.model import encoders
 from diffmatte_cli.model.checkpoint import read_model, write_model
-from diffmatte_cli.model.config import VARIANTS
+from diffmatte_cli.model.config import VARIANTS, ModelConfig
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.encoders import attention
 from diffmatte_cli.model.encoders.attention import attend, from_windows, to_windows
@@ -22,6 +23,7 @@ from diffmatte_cli.model.encoders.base import encoder_class
 from diffmatte_cli.model.encoders.efficientnet import Depthwise
 from diffmatte_cli.model.encoders.resnet import SpectralNorm
 from diffmatte_cli.model.encoders.swin import Swin
+from diffmatte_cli.training.groups import parameter_groups
 
 # Of the published numbers' own distance from double precision, with room for another order of summation.
 TOLERANCE = {"vit": 6e-5, "resnet": 1e-4, "swin": 2e-5}
@@ -132,6 +134,36 @@ def test_a_depthwise_convolution_in_float32_is_the_same_within_autocast() -> Non
         slopes.append(torch.autograd.grad(y.square().sum(), layer.weight)[0])
         assert y.shape == (2, 8, 8, 8)
     assert torch.equal(*slopes)
+
+
+PATCHES = """
+from torch import nn
+from diffmatte_cli.model.encoders.base import Encoder
+
+class Patches(Encoder):
+    shallow_stride, bytes_per_pixel = 16, 10
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.proj = nn.Conv2d(config.encoder_channels, config.feature_channels, 16, 16)
+
+    def shallow(self, x):
+        return self.proj(x)
+
+    def deep(self, x):
+        return x
+"""
+
+
+def test_a_new_encoder_is_one_file_and_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "patches.py").write_text(PATCHES)
+    monkeypatch.setattr(encoders, "__path__", [*encoders.__path__, str(tmp_path)])
+    monkeypatch.setitem(VARIANTS, "patches", ModelConfig("patches", "patches", 32, 16, decoder_width=4))
+    write_model(tmp_path / "w.safetensors", DiffMatte(VARIANTS["patches"]), {})
+    model, _ = read_model(tmp_path / "w.safetensors")
+    alpha = Matter(model, CPU).matte(np.zeros((40, 70, 3), np.uint8), np.full((40, 70), 128, np.uint8), steps=2)
+    assert np.isfinite(alpha).all()
+    assert parameter_groups(model.requires_grad_(True), 0.1, 1.0, 0.5)[0]["lr_scale"] == 0.5
 
 
 @pytest.mark.parametrize("width", [16, 24, 32, 48])
