@@ -1,4 +1,4 @@
-"""Print messages for the user: one line each, on stderr, as they are."""
+"""Print messages for the user on stderr, one line each, verbatim."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ __all__ = ["fail", "printable", "say", "say_nothing", "warn"]
 
 
 def printable(text: str) -> str:
-    """Escape line breaks, control characters and undecodable bytes, all of which a file name may hold."""
+    """Escape line breaks, control characters and undecodable bytes, which file names may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -19,7 +19,7 @@ def say(text: str, label: str = "", style: str = "") -> None:
 
     line = Text.assemble((f"{label}: ", style) if label else "", printable(text))
     console = Console(stderr=True, highlight=False)
-    # By default rich ends the program when nobody reads any more.
+    # By default rich exits when the pipe is closed.
     console.on_broken_pipe = _fall_silent  # type: ignore[method-assign]
     try:
         with _bars_aside():
@@ -29,7 +29,7 @@ def say(text: str, label: str = "", style: str = "") -> None:
 
 
 def _bars_aside() -> AbstractContextManager[None]:
-    """Clear progress bars, if there are any, while the block runs."""
+    """Clear progress bars, if any, while the block runs."""
     if "tqdm" not in sys.modules:
         return nullcontext()
     from tqdm import tqdm
@@ -38,11 +38,11 @@ def _bars_aside() -> AbstractContextManager[None]:
 
 
 def say_nothing(_: str) -> None:
-    """Stand in for ``say`` where nobody listens."""
+    """Ignore a message; replaces ``say`` when quiet."""
 
 
 def _fall_silent() -> None:
-    """Discard the rest of stderr, with what is still buffered."""
+    """Discard the rest of stderr, buffered text included."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 

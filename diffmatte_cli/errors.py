@@ -3,12 +3,12 @@
 ::
 
     DiffmatteError          exit code 1: found while working
-    ├── UsageError          exit code 2: visible before a picture is opened
-    │   └── PlanError       several of them at once
-    ├── ImageError          a picture cannot be read, or is not what it should be
+    ├── UsageError          exit code 2: visible before an image is opened
+    │   └── PlanError       several at once
+    ├── ImageError          an image cannot be read, or is not what it should be
     ├── OutputError         a result cannot be written
-    │   └── FullError       no room is left: no other result could be written either
-    ├── WeightsError        a weights file is missing, broken, or of another model
+    │   └── FullError       the disk is full: no other result could be written either
+    ├── WeightsError        a weights file is missing, damaged, or of another model
     ├── ResourceError       not enough memory
     └── TrainingError       training data, configuration or numbers are unusable
 
@@ -38,7 +38,7 @@ __all__ = [
 class DiffmatteError(Exception):
     """Base of all expected errors; ``exit_code`` is what the program ends with.
 
-    ``settings`` are the names of those it is about, for a command to add what they are called there.
+    ``settings`` names the settings concerned, for commands to add their options.
     """
 
     exit_code = 1
@@ -49,38 +49,38 @@ class DiffmatteError(Exception):
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Tell a lack of memory, as Python, torch and the C library word it, from other errors."""
+    """Tell whether an error of Python, torch or the C library means a lack of memory."""
     words = "allocate memory", "out of memory", "not enough memory"
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def described(error: BaseException) -> str:
-    """Say in one sentence what an error of any kind is about."""
+    """Describe any error in one sentence."""
     if isinstance(error, DiffmatteError):
         return str(error)
     if is_shortage(error):
-        return "not enough memory: close other programs, take a smaller picture, or train with a smaller batch"
+        return "not enough memory: close other programs, use a smaller image, or train with a smaller batch"
     return f"unexpected {type(error).__name__}: {error}"
 
 
 def listed(names: Sequence[str], most: int = 3, separator: str = ", ") -> str:
-    """Join up to ``most`` names, and say how many more there are."""
+    """Join up to ``most`` names, and count the rest."""
     more = [f"and {len(names) - most} more"] if len(names) > most else []
     return separator.join([*names[:most], *more])
 
 
 class UsageError(DiffmatteError):
-    """A mistake that shows before any picture is opened: option, path, model name, device."""
+    """A mistake visible before any image is opened: option, path, model name, device."""
 
     exit_code = 2
 
 
-# A plain sentence, or an error that also names settings.
+# A sentence, or an error that also names settings.
 Problem = str | UsageError
 
 
 class PlanError(UsageError):
-    """Everything that is wrong with a plan: ``problems``, one plain sentence each."""
+    """All ``problems`` of a plan, one sentence each."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -88,7 +88,7 @@ class PlanError(UsageError):
 
 
 class ImageError(DiffmatteError):
-    """A picture that cannot be decoded, or does not fit its trimap."""
+    """An image that cannot be decoded, or does not fit its trimap."""
 
 
 class OutputError(DiffmatteError):
@@ -96,7 +96,7 @@ class OutputError(DiffmatteError):
 
 
 class FullError(OutputError):
-    """A disk without room: going on with other pictures would be in vain."""
+    """A full disk: no other result could be written either."""
 
 
 class WeightsError(DiffmatteError):
@@ -108,4 +108,4 @@ class ResourceError(DiffmatteError):
 
 
 class TrainingError(DiffmatteError):
-    """Training cannot start or go on: bad configuration, bad data, or a loss that is not finite."""
+    """Training cannot start or continue: bad configuration, bad data, or a loss that is not finite."""

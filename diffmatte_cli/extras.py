@@ -1,4 +1,4 @@
-"""Optional packages: which extra of the project has them, and what to say where one is missing.
+"""Optional packages: which extra provides them, and the error when one is missing.
 
 Standard library only; the packages are not imported.
 """
@@ -9,7 +9,7 @@ from .errors import UsageError
 
 __all__ = ["EXTRAS", "install", "is_installed", "require"]
 
-# The packages of each extra, as they are imported.
+# The import names of each extra's packages.
 EXTRAS = {
     "eval": ("scipy", "matplotlib"),
     "ml": ("pymatting",),
@@ -31,9 +31,9 @@ def is_installed(extra: str) -> bool:
 
 
 def require(extra: str, what: str, *settings: str, otherwise: str = "") -> None:
-    """Raise UsageError about ``settings`` where ``what``, which they ask for, needs an extra that is missing.
+    """Raise UsageError about ``settings`` if ``what``, which they request, needs an extra that is not installed.
 
-    ``otherwise`` says what to do without it.
+    ``otherwise`` is the alternative.
     """
     if not is_installed(extra):
         raise UsageError(f"{what} needs an extra: {install(extra)}{otherwise and f', or {otherwise}'}", *settings)

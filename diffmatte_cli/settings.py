@@ -1,4 +1,4 @@
-"""How alpha is sampled and how a model computes it: each default and each check once. Standard library only."""
+"""Settings of sampling and computing: each default and each check once. Standard library only."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SAMPLER_NAMES = ("ddim", "ddpm")
 DTYPE_NAMES = ("fp32", "fp16", "bf16")
 # Far beyond any use: the paper stops at 15.
 MOST_STEPS = 10_000
-# The authors' interleaved attention uses 3; more than this leaves few positions to a grid in any picture.
+# The authors' interleaved attention uses 3; more than this leaves few positions per grid.
 MOST_GRIDS = 16
 MOST_THREADS = 512
 LEAST_MEMORY = 2**20
@@ -27,12 +27,12 @@ class Sampling:
         steps: T of Algorithm 2.
         seed: of the noise, 0 to 2**63 - 1.
         sampler: one of ``SAMPLER_NAMES``.
-        schedule: one of ``SCHEDULE_NAMES``; None for what the weights were trained with.
+        schedule: one of ``SCHEDULE_NAMES``; None for the one the weights were trained with.
         input_scale: b in (0, 1], likewise.
-        keep_known: hold the trimap's alpha at known pixels in every step; False computes the whole picture, as the
+        keep_known: hold the trimap's alpha at known pixels in every step; False computes the whole image, as the
             paper does, and gives the raw prediction.
-        until_stable: stop after a step in which no unknown pixel moved by more than so many of 255 levels.
-        whole: compute the whole picture where only the unknown region counts; the same numbers, but for rounding.
+        until_stable: stop after a step that changes no unknown pixel by more than this many of 255 levels.
+        whole: compute the whole image instead of the unknown region alone; equal up to rounding.
     """
 
     steps: int = 10
@@ -47,18 +47,16 @@ class Sampling:
     def __post_init__(self) -> None:
         """Check everything."""
         if not 1 <= self.steps <= MOST_STEPS or self.steps != int(self.steps):
-            raise UsageError(
-                f"steps must be a whole number of at least 1 and at most {MOST_STEPS}, not {self.steps}", "steps"
-            )
+            raise UsageError(f"steps must be a whole number from 1 to {MOST_STEPS}, not {self.steps}", "steps")
         if not 0 <= self.seed < 2**63:
-            raise UsageError(f"the seed must be between 0 and 2**63 - 1, not {self.seed}", "seed")
+            raise UsageError(f"the seed must be from 0 to 2**63 - 1, not {self.seed}", "seed")
         check_choice("sampler", self.sampler, SAMPLER_NAMES)
         check_choice("schedule", self.schedule, SCHEDULE_NAMES)
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
             raise UsageError(f"the input scale must be above 0 and at most 1, not {self.input_scale}", "input_scale")
         if self.until_stable is not None and not 0 <= self.until_stable <= 255:
             raise UsageError(
-                f"the movement to stop at must be from 0 to 255 levels, not {self.until_stable:g}", "until_stable"
+                f"the change to stop at must be from 0 to 255 levels, not {self.until_stable:g}", "until_stable"
             )
 
 
@@ -67,13 +65,13 @@ class Computing:
     """How a model computes, whatever its device; values out of range raise UsageError.
 
     Attributes:
-        precision: of the network's numbers, one of ``DTYPE_NAMES``.
-        memory: bytes to make do with; None for half of the device's.
-        plain: compute as the paper's own code does, for comparison: the whole picture at once, and nothing shared
-            between steps but F.
-        attention_grids: n makes a ViT's global attention work within n x n interleaved grids; None for 1, and 3 for
-            pictures beyond ``model.config.MOST_POSITIONS`` patches.
-        threads: of the CPU, for the whole process; None for as many as torch takes.
+        precision: floating-point precision of the network, one of ``DTYPE_NAMES``.
+        memory: budget in bytes; None for half of the device's.
+        plain: compute as the paper's own code does, for comparison: the whole image at once, and only F shared
+            between steps.
+        attention_grids: restrict a ViT's global attention to n x n interleaved grids; None for 1, and 3 for
+            images beyond ``model.config.MOST_POSITIONS`` patches.
+        threads: CPU threads of the process; None for torch's default.
     """
 
     precision: str = DTYPE_NAMES[0]
@@ -91,20 +89,20 @@ class Computing:
             raise UsageError(f"the memory must be at least 1 MiB, not {self.memory} bytes", "memory")
         if self.attention_grids is not None and not 1 <= self.attention_grids <= MOST_GRIDS:
             raise UsageError(
-                f"attention grids must be at least 1 and at most {MOST_GRIDS}, not {self.attention_grids}",
+                f"attention grids must be from 1 to {MOST_GRIDS}, not {self.attention_grids}",
                 "attention_grids",
             )
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise UsageError(f"threads must be at least 1 and at most {MOST_THREADS}, not {self.threads}", "threads")
+            raise UsageError(f"threads must be from 1 to {MOST_THREADS}, not {self.threads}", "threads")
 
 
 def check_device(device: str) -> None:
-    """Raise UsageError for a device that is no device on any machine."""
+    """Raise UsageError for a malformed device name."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", device):
         raise UsageError(f"unknown device {device!r}: choose auto, cpu, cuda, cuda:N or mps", "device")
 
 
 def check_choice(setting: str, value: str | None, choices: tuple[str, ...]) -> None:
-    """Raise UsageError for the value of a setting that is not among the choices; none given is fine."""
+    """Raise UsageError if a setting's value is not among the choices; None is."""
     if value is not None and value not in choices:
         raise UsageError(f"the {setting.replace('_', ' ')} must be one of {', '.join(choices)}, not {value!r}", setting)

@@ -1,10 +1,5 @@
-"""The version that is installed."""
-
-from importlib.metadata import PackageNotFoundError, version
+"""The version, for the package and, through ``pyproject.toml``, for its installation."""
 
 __all__ = ["__version__"]
 
-try:
-    __version__ = version("diffmatte")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0.0.0"
+__version__ = "0.1.0"

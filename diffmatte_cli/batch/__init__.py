@@ -1,1 +1,1 @@
-"""Planned jobs carried out: the stages, engines and pipeline of a run, and its report."""
+"""Run planned jobs: stages, engines, pipeline and report."""

@@ -1,4 +1,4 @@
-"""Models on devices, each loaded when the first picture needs it."""
+"""Models on devices, each loaded when the first image needs it."""
 
 import threading
 from collections.abc import Callable
@@ -14,7 +14,7 @@ __all__ = ["Engine", "engines"]
 
 
 class Engine:
-    """A model on one device, loaded when the first picture needs it."""
+    """A model on one device, loaded when the first image needs it."""
 
     def __init__(self, name: str, load: Callable[[], "Matter"]) -> None:
         self.name, self._load = name, load
@@ -29,12 +29,12 @@ class Engine:
 
 
 def engines(source: ModelSource, options: MatteOptions, tell: Callable[[str], None]) -> list[Engine]:
-    """Return an engine for each device of ``options``; ``tell`` hears what loading does."""
+    """Return an engine for each device of ``options``; ``tell`` receives loading messages."""
     one_at_a_time = threading.Lock()
 
     def loader(device: str) -> Callable[[], "Matter"]:
         def load() -> "Matter":
-            with one_at_a_time:  # the second device finds the file that the first has pulled
+            with one_at_a_time:  # the second device finds the file that the first pulled
                 return _load(source, device, options, tell)
 
         return load

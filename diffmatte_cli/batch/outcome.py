@@ -1,4 +1,4 @@
-"""What became of a job."""
+"""The outcome of a job."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,17 +14,17 @@ __all__ = ["Outcome", "failure"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-        status: "done", "skipped" for a result that was there already, or "failed".
-        error: what it failed with.
-        receipt: what the result was made of; None if it failed.
+        status: "done", "skipped" for a result that exists already, or "failed".
+        error: why it failed.
+        receipt: of the result; None if it failed.
         width, height: in pixels; None unless it is done.
         unknown: share of unknown pixels, 0 to 1; None unless it is done.
-        engine: a phrase for what computed it.
-        seconds: spent on it by all stages, waiting aside; None if it failed.
-        risk: see ``uncertainty.risk_of``; None where it was not asked for.
+        engine: what computed it, as a phrase.
+        seconds: spent on it by all stages, waiting excluded; None if it failed.
+        risk: see ``uncertainty.risk_of``; None unless requested.
     """
 
     status: str
@@ -39,6 +39,6 @@ class Outcome:
 
 
 def failure(job: "Job", error: BaseException) -> str:
-    """Say what a job failed with, naming the photograph."""
+    """Say why a job failed, naming the photograph."""
     text = described(error)
     return text if job.name in text else f"{job.name}: {text}"

@@ -1,6 +1,6 @@
-"""Three stages side by side: reading, computing and writing, with bounded queues between them.
+"""Three concurrent stages: reading, computing and writing, with bounded queues between them.
 
-It knows neither pictures nor models. Memory stays flat because a stage waits until the next one has room.
+Independent of images and models. Memory stays flat because a stage waits until the next one has room.
 """
 
 import threading
@@ -23,7 +23,7 @@ _END: Any = object()
 
 
 class Stopped(Exception):  # noqa: N818 (nothing went wrong)
-    """Raised by a stage that gives a job up because the run is to stop; the job then counts as not begun."""
+    """Raised by a stage that abandons a job because the run is stopping; the job then counts as not begun."""
 
 
 def run_stages(
@@ -34,12 +34,12 @@ def run_stages(
     stop: threading.Event,
     is_fatal: Callable[[BaseException], bool] = lambda _: False,
 ) -> Generator[tuple[J, Outcome]]:
-    """Take every job through the three stages and yield what became of each as it ends.
+    """Take every job through the three stages and yield its outcome as it ends.
 
     A stage returns its work for the next one, or the job's outcome. ``read`` runs in one thread, each of
-    ``computers`` (a device, say) in its own, ``write`` in as many. Once ``stop`` is set, as an error that
-    ``is_fatal`` sets it, no job is begun any more; what has been computed is still written. Jobs that were not
-    finished then are not yielded. Leaving the iteration early stops it, too.
+    ``computers`` (one per device, say) in its own, ``write`` in as many. Once ``stop`` is set, which a fatal error
+    does too, no job is begun; what has been computed is still written. Jobs not finished then are not yielded.
+    Leaving the iteration early stops it as well.
     """
     count = len(computers)
     ready: Queue[Any] = Queue(WAITING * count)
@@ -47,12 +47,12 @@ def run_stages(
     ended: SimpleQueue[Any] = SimpleQueue()
 
     def pass_on(job: J, stage: Stage, item: Any, following: "Queue[Any] | SimpleQueue[Any]") -> None:
-        """Run one stage on one job; pass its work on, or tell its end."""
+        """Run one stage on one job; pass on its work, or the job's outcome."""
         try:
             result = stage(item)
         except Stopped:
             return
-        except BaseException as error:  # whatever it is: it ends this job, and no thread silently
+        except BaseException as error:  # any error ends this job, and no thread silently
             if is_fatal(error):
                 stop.set()
             result = Outcome("failed", error)
@@ -87,7 +87,7 @@ def run_stages(
 
 @contextmanager
 def _side_by_side(loops: Sequence[Callable[[], None]], stop: threading.Event) -> Iterator[None]:
-    """Run each of ``loops`` in a thread of its own until all have ended; an error in the block stops them."""
+    """Run each of ``loops`` in its own thread until all have ended; an error in the block stops them."""
     threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Reports: one row a job as it ends, for other programs to read."""
+"""Reports: one row per job as it ends, for other programs to read."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["Report"]
 
 
 class Report:
-    """An open report; each row is on disk when ``add`` returns, so that a killed run leaves whole rows."""
+    """An open report; each row is on disk when ``add`` returns, so that a killed run leaves complete rows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,7 +32,7 @@ class Report:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with suppress(OSError):  # rows that could not be written have been told by ``add``
+        with suppress(OSError):  # ``add`` has reported rows that could not be written
             self._file.close()
 
     def add(self, job: Job, outcome: Outcome) -> None:

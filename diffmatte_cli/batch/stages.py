@@ -1,4 +1,4 @@
-"""The matting of planned jobs: what each stage of the pipeline does with one photograph."""
+"""The stages of matting one photograph: read, compute, write."""
 
 import threading
 import time
@@ -15,9 +15,9 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
+from ..imaging.oiio import USUAL
 from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
-from ..imaging.vfx import USUAL
 from ..imaging.write import write_images
 from ..inference.known import settled_alpha
 from ..inference.uncertainty import Spread, risk_of
@@ -38,9 +38,9 @@ __all__ = ["Stages", "made_before"]
 class Stages:
     """The three stages, for one run.
 
-    Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings need
-    the photograph's name; ``step_bar`` whether to show each picture's steps; ``stop`` is looked at between steps;
-    ``background`` is the new one, if there is one.
+    Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings name the
+    photograph; ``step_bar`` whether to show each image's steps; ``stop`` is checked between steps;
+    ``background`` is the new one, if any.
     """
 
     options: MatteOptions
@@ -52,9 +52,9 @@ class Stages:
     background: Background | None = None
 
     def read(self, job: Job) -> Work | Outcome:
-        """Read and check a photograph and its trimap, unless their result is there already.
+        """Read and check a photograph and its trimap, unless their result exists already.
 
-        Raises ImageError, or OutputError where the result's format cannot hold the picture.
+        Raises ImageError, or OutputError if the result's format cannot hold the image.
         """
         began = time.monotonic()
         content = read_bytes(job.image, self._check_stop)
@@ -154,7 +154,7 @@ class Stages:
 
 
 def made_before(work: Work) -> Outcome | None:
-    """Return what became of a job that a run may not make again, since an attempt that was cut off has made it."""
+    """Return the outcome of a job that may not overwrite its result, if an interrupted attempt has written it."""
     if work.job.overwrite or not _is_there(work.job, work.receipts):
         return None
     work.engine, work.risk = "made by a worker that died", _risk_in(work.job)
@@ -183,12 +183,12 @@ def _is_there(job: Job, receipts: Mapping[Path, Receipt]) -> bool:
 
 
 def _risk_in(job: Job) -> float | None:
-    """Return the risk that lies beside a result that is there."""
+    """Return the risk stored beside an existing result."""
     return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
 
 
 def _about_colour(job: Job, photo: ColourImage, cutout: bool) -> Iterator[str]:
-    """Say where a result holds colours without saying which."""
+    """Warn if a result's format cannot record its colour space."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
         yield "its colour profile is not sRGB, and an EXR is written as if it were: convert the photograph first"
@@ -201,5 +201,5 @@ def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
         return decode_grey(drawn, job.trimap)
     own = decode_opacity(image, job.image)
     if own is None:
-        raise ImageError(f"{job.name} has no alpha channel to take for its trimap: name a trimap instead")
+        raise ImageError(f"{job.name} has no alpha channel to use as its trimap: name a trimap")
     return own

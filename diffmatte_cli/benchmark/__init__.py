@@ -1,1 +1,1 @@
-"""What matting takes, in seconds and memory: measured, and estimated beforehand."""
+"""Time and memory of matting, measured and estimated."""

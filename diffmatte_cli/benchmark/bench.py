@@ -1,4 +1,4 @@
-"""Measure the fast path against the plain one: seconds, memory, arithmetic, and how far the alphas are apart."""
+"""Measure the fast path against the plain one: seconds, memory, arithmetic, and the difference of their alphas."""
 
 import math
 import time
@@ -23,10 +23,10 @@ from ..model.diffmatte import DiffMatte, padded_size
 from ..settings import Computing, Sampling
 from ..trimaps.trimap import UNKNOWN
 
-__all__ = ["Case", "Run", "bench", "encoder_macs", "plain_step_macs", "scene", "timed"]
+__all__ = ["Case", "Timing", "bench", "encoder_macs", "plain_step_macs", "scene", "timed"]
 
 Image = NDArray[np.uint8]
-# Of a subject whose band has a tenth of the picture: its radius, in sides of the picture.
+# Radius of a subject, in sides of the image, and the band's share of the image that it is for.
 RADIUS, AT_SHARE = 0.4, 0.1
 PRODUCT = 2048
 
@@ -52,7 +52,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Run:
+class Timing:
     """Seconds of one run, and its alpha."""
 
     encoder: float
@@ -63,14 +63,14 @@ class Run:
 def bench(
     case: Case, image: Image, trimap: Image, repeat: int, with_plain: bool, tell: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Time both paths in alternation, ``repeat`` times, and measure each one's memory in a process of its own.
+    """Time both paths in alternation, ``repeat`` times, and measure each one's memory in its own process.
 
     ``image`` is uint8 [H, W, 3], ``trimap`` uint8 [H, W]. Returns what ``diffmatte bench --json`` prints: seconds
     are medians, ``spread`` the range of the total ratios over their median, differences in 1/255 over the
     unknown region.
     """
     paths = {name: case.matter(name == "plain") for name in (("plain", "fast") if with_plain else ("fast",))}
-    runs: dict[str, list[Run]] = {name: [] for name in paths}
+    runs: dict[str, list[Timing]] = {name: [] for name in paths}
     for matter in paths.values():  # warms up
         corner = np.ascontiguousarray(image[:64, :64])
         timed(matter, corner, np.full(corner.shape[:2], UNKNOWN, np.uint8), replace(case.sampling, steps=1))
@@ -81,7 +81,7 @@ def bench(
     matter = paths["fast"]
     config = matter.model.config
     rate = _product_rate(matter.device)
-    del matter  # and free what it holds of a GPU
+    del matter  # to free the GPU
     paths.clear()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -109,8 +109,8 @@ def bench(
 def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
     """Draw a soft subject before a background: photograph uint8 [H, W, 3], trimap uint8 [H, W].
 
-    The unknown region has about ``share`` of the picture, in a band along a wavy outline; the smaller it
-    is, the smaller is the subject, too, as in real trimaps. With 1 all is unknown.
+    The unknown region is about ``share`` of the image, in a band along a wavy outline; the smaller it
+    is, the smaller the subject, as in real trimaps. With 1 everything is unknown.
     """
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     radius = RADIUS * min(height, width) * min(1.0, math.sqrt(share / AT_SHARE))
@@ -129,7 +129,7 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
 
 
 def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = False) -> int:
-    """Count the encoder's multiply-accumulates for a picture, as Table 1 does."""
+    """Count the encoder's multiply-accumulates for an image, as Table 1 does."""
     height, width = padded_size(height, width)
     grids = grids_for(height, width) if config.global_attention and not plain else 1
     with torch.device("meta"):
@@ -140,7 +140,7 @@ def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = Fal
 
 
 def plain_step_macs(config: ModelConfig, height: int, width: int) -> int:
-    """Count the multiply-accumulates of one plain decoder step over a picture, as Table 1 does."""
+    """Count the multiply-accumulates of one plain decoder step over an image, as Table 1 does."""
     height, width = padded_size(height, width)
     stride = config.feature_stride
     with torch.device("meta"):
@@ -157,20 +157,20 @@ def _count(work: Callable[[], object]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def timed(matter: Matter, image: Image, trimap: Image, sampling: Sampling) -> Run:
-    """Time one picture, encoding and sampling."""
+def timed(matter: Matter, image: Image, trimap: Image, sampling: Sampling) -> Timing:
+    """Time one image, encoding and sampling."""
     began = time.perf_counter()
     encoding = matter.encode(image, trimap)
     _wait(matter.device)
     encoded = time.perf_counter()
     alpha = matter.matte(encoding, sampling=sampling)
-    return Run(encoded - began, time.perf_counter() - began, alpha)
+    return Timing(encoded - began, time.perf_counter() - began, alpha)
 
 
 def _summary(
-    case: Case, config: ModelConfig, plain: bool, image: Image, trimap: Image, runs: list[Run], rate: float
+    case: Case, config: ModelConfig, plain: bool, image: Image, trimap: Image, runs: list[Timing], rate: float
 ) -> dict[str, float | int]:
-    """Put one path's figures together."""
+    """Return one path's figures."""
     step = median((run.total - run.encoder) / case.sampling.steps for run in runs)
     encoder = median(run.encoder for run in runs)
     height, width = trimap.shape
@@ -188,7 +188,7 @@ def _summary(
 
 
 def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int, int]:
-    """Return the peak of memory over one encoding and two steps, and the arithmetic of another step."""
+    """Return the peak memory of one encoding and two steps, and the multiply-accumulates of a step."""
     matter = case.matter(plain)
     encoding = matter.encode(image, trimap)
     twice = replace(case.sampling, steps=2)
@@ -201,7 +201,7 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     return peak, _count(lambda: next(steps))
 
 
-def _ratios(plain: list[Run], fast: list[Run]) -> dict[str, float]:
+def _ratios(plain: list[Timing], fast: list[Timing]) -> dict[str, float]:
     totals = [slow.total / quick.total for slow, quick in zip(plain, fast, strict=True)]
     steps = [(s.total - s.encoder) / (q.total - q.encoder) for s, q in zip(plain, fast, strict=True)]
     return {
@@ -218,7 +218,7 @@ def _difference(plain: NDArray[np.float32], fast: NDArray[np.float32], unknown: 
 
 
 def _product_rate(device: torch.device) -> float:
-    """Return multiply-accumulates a second of this device's float32 matrix product, the best of some."""
+    """Return multiply-accumulates a second of this device's float32 matrix product, the best of several."""
     a, b = (torch.ones(PRODUCT, PRODUCT, device=device) for _ in range(2))
     best = math.inf
     for _ in range(6):

@@ -1,4 +1,4 @@
-"""What a picture will need, in memory and seconds, told before it is computed."""
+"""Estimate memory and seconds of an image before computing it."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..inference.memory import Spending
+from ..inference.memory import MemoryBudget
 from ..inference.region import Plan, depth
 from ..inference.tiles import SPARSE
 from ..model.diffmatte import pad, padded_size
@@ -16,7 +16,7 @@ from .bench import Case, encoder_macs, scene, timed
 
 __all__ = ["Estimate", "Estimator"]
 
-# Of the drawn scene that is timed, a side in pixels.
+# Side of the timed scene, in pixels.
 SIDE = 512
 
 
@@ -29,7 +29,7 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates for one model on this machine, from a small scene that is timed once."""
+    """Estimates for one model on this machine, from one timed small scene."""
 
     def __init__(self, case: Case) -> None:
         self.case, matter = case, case.matter(plain=False)
@@ -41,15 +41,15 @@ class Estimator:
         self.step_pace = (run.total - run.encoder) / 3 / self._step_macs(trimap)
 
     def of(self, trimap: NDArray[np.uint8]) -> Estimate:
-        """Return what a picture with this trimap, uint8 [H, W] in {0, 128, 255}, will need; 0 if nothing is unknown."""
+        """Return the estimate for a trimap, uint8 [H, W] in {0, 128, 255}; 0 without an unknown region."""
         unknown = torch.from_numpy(trimap == UNKNOWN)
         if not bool(unknown.any()):
             return Estimate(0, 0.0)
-        spending = Spending(self.config, self.limit, *trimap.shape)
-        _, _, sampling = spending.plan(unknown)
+        budget = MemoryBudget(self.config, self.limit, *trimap.shape)
+        _, _, sampling = budget.plan(unknown)
         encoder = self.encoder_pace * encoder_macs(self.config, *trimap.shape)
         steps = self.case.sampling.steps * self.step_pace * self._step_macs(trimap)
-        return Estimate(max(sampling, spending.encoding), encoder + steps)
+        return Estimate(max(sampling, budget.encoding), encoder + steps)
 
     def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
         unknown = pad(torch.from_numpy(trimap == UNKNOWN)[None, None], padded_size(*trimap.shape))[0, 0]

@@ -1,1 +1,1 @@
-"""One command a file; each imports what is heavy only when it runs."""
+"""One command per file; each imports heavy modules only when it runs."""

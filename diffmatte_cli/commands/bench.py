@@ -10,7 +10,7 @@ import typer
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..settings import Computing, Sampling
-from ..weights.store import Store, file_or_variant
+from ..weights.store import WeightsStore, file_or_variant
 from . import options as opt
 
 if TYPE_CHECKING:
@@ -23,18 +23,16 @@ LEAST_SIZE, MOST_SIZE = 64, 16384
 
 
 def bench(
-    image: Annotated[
-        Path | None, typer.Argument(metavar="IMAGE", help="A photograph; without one a scene is drawn.")
-    ] = None,
+    image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="A photograph; default: a drawn scene.")] = None,
     trimap: Annotated[Path | None, typer.Option("--trimap", metavar="TRIMAP", help="Its trimap, a file.")] = None,
     model: opt.ModelOption = "tiny",
     weights_file: opt.WeightsFileOption = None,
     cache_dir: opt.CacheDirOption = None,
     size: Annotated[
-        str, typer.Option("--size", metavar="N|WxH", help="Of the drawn scene, in pixels.", show_default=True)
+        str, typer.Option("--size", metavar="N|WxH", help="Size of the drawn scene, in pixels.", show_default=True)
     ] = "1024",
     unknown: Annotated[
-        float, typer.Option("--unknown", metavar="SHARE", help="Share of the drawn scene that is unknown, up to 1.")
+        float, typer.Option("--unknown", metavar="SHARE", help="Unknown share of the drawn scene, up to 1.")
     ] = 0.1,
     steps: opt.StepsOption = Sampling.steps,
     device: opt.OneDeviceOption = "auto",
@@ -42,17 +40,17 @@ def bench(
     precision: opt.PrecisionOption = Computing.precision,
     memory: opt.MemoryOption = Computing.memory,
     whole: opt.WholeOption = Sampling.whole,
-    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Runs of each path, in alternation.")] = 3,
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="Runs of each path, alternating.")] = 3,
     with_plain: Annotated[
-        bool, typer.Option("--with-plain/--no-plain", help="Run the plain path, too, or only the usual one.")
+        bool, typer.Option("--with-plain/--no-plain", help="Run the plain path too, or the usual one only.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Time matting on this machine, in the usual way and in the plain way of the paper's own code.
+    """Time matting on this machine, by the usual path and by the plain path of the paper's own code.
 
-    A model whose weights are not on disk is measured with random ones.
+    A model whose weights are not on disk is measured with random weights.
     """
     sampling, computing = Sampling(steps, whole=whole), Computing(precision, memory, threads=threads)
     if not 1 <= repeat <= 1000:
@@ -60,11 +58,11 @@ def bench(
     if not 0.001 <= unknown <= 1:
         raise UsageError(f"--unknown must be from 0.001 to 1, not {unknown:g}")
     if (image is None) != (trimap is None):
-        raise UsageError("a photograph needs its trimap: name both, or neither for a drawn scene")
+        raise UsageError("a photograph needs its trimap: name both, or neither")
     height, width = _size(size)
-    weights = file_or_variant(model, Store(weights_file, cache_dir))
+    weights = file_or_variant(model, WeightsStore(weights_file, cache_dir))
     if not isinstance(weights, Path):
-        warn(f"the weights of {model} are not here, so random ones are timed: the difference of alpha means nothing")
+        warn(f"the weights of {model} are not on disk, so random ones are used: the alpha difference is meaningless")
 
     from ..benchmark import bench as benching
     from ..inference.matter import pick_device
@@ -82,10 +80,10 @@ def _size(text: str) -> tuple[int, int]:
     """Return height and width for N or WxH."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and len(side) < 6 for side in sides):
-        raise UsageError(f"--size must be a number of pixels, or two as in 1500x1000, not {text!r}")
+        raise UsageError(f"--size must be N or WxH, as in 1500x1000, not {text!r}")
     width, height = int(sides[0]), int(sides[-1])
     if not all(LEAST_SIZE <= side <= MOST_SIZE for side in (height, width)):
-        raise UsageError(f"--size must be from {LEAST_SIZE} to {MOST_SIZE} pixels a side, not {text}")
+        raise UsageError(f"--size must be from {LEAST_SIZE} to {MOST_SIZE} pixels per side, not {text}")
     return height, width
 
 

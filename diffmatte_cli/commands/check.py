@@ -1,4 +1,4 @@
-"""``diffmatte check``: what is wrong with photographs and their trimaps, before anything is computed."""
+"""``diffmatte check``: find problems in photographs and trimaps before anything is computed."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ FixOption = Annotated[
         "--fix",
         metavar="DIR",
         parser=location,
-        help="Write every trimap that fits, mended where it has to be, to a folder that --trimap takes.",
+        help="Write all usable trimaps, repaired where needed, to a folder for --trimap.",
     ),
 ]
 
@@ -44,7 +44,8 @@ def check(
     recursive: opt.RecursiveOption = False,
     fix: FixOption = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Tell memory and seconds on this machine, too, from a small test run.")
+        bool,
+        typer.Option("--estimate", help="Also estimate memory and seconds on this machine, from a small test run."),
     ] = False,
     model: opt.ModelOption = "tiny",
     steps: opt.StepsOption = Sampling.steps,
@@ -53,14 +54,14 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Examine photographs and trimaps: levels, sizes, shares, inversion, JPEG noise, the unknown band's width.
+    """Check photographs and trimaps: levels, sizes, shares, inversion, JPEG noise, the unknown band's width.
 
-    Exit code 0 when nothing is wrong, or --fix has mended all of it, 1 otherwise. --model, --steps, --device and
-    --memory are for --estimate.
+    Exit code 0 if there are no problems, or --fix has repaired all of them, 1 otherwise. --model, --steps, --device
+    and --memory are for --estimate.
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
     estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
-    findings = [_examined(source, fix, estimator) for source in sources]
+    findings = [_checked(source, fix, estimator) for source in sources]
     if as_json:
         sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
     else:
@@ -71,7 +72,7 @@ def check(
 
 @dataclass(frozen=True)
 class _Row:
-    """One pair's diagnosis as it is told."""
+    """One pair's diagnosis for output."""
 
     source: Source
     width: int = 0
@@ -105,7 +106,7 @@ class _Row:
 def _estimator(model: str, device: str, computing: Computing, sampling: Sampling) -> "Estimator":
     weights = file_or_variant(model)
     if not isinstance(weights, Path):
-        warn(f"the weights of {model} are not here, so random ones are timed")
+        warn(f"the weights of {model} are not on disk, so random ones are timed")
 
     from ..benchmark.bench import Case
     from ..benchmark.estimates import Estimator
@@ -123,7 +124,7 @@ def _sources(
         found = gather([here.named(text) for text in inputs or ()], recursive=recursive, except_in=folder)
         sources = paired(found, None if trimap is None else here.named(trimap))
     elif inputs or trimap is not None:
-        raise UsageError("a --manifest names photographs and trimaps itself: leave out the inputs and --trimap")
+        raise UsageError("a --manifest already names photographs and trimaps: omit the inputs and --trimap")
     else:
         sources = read_manifest(here.at(manifest))
     problems = list(sources.problems)
@@ -143,7 +144,7 @@ def _fix_problems(sources: Sources, folder: Place) -> Iterator[Problem]:
     inputs = (place for source in sources.found for place in (source.image, source.trimap))
     targets = Targets(folder, inputs, sources.folders)
     if targets.holds_inputs(folder):
-        yield f"--fix {folder} also holds inputs: name another folder"
+        yield f"--fix {folder} also contains inputs: name another folder"
         return
     for source in sources.found:
         yield from targets.add(folder / _fixed_name(source), spelled(source.image.path, "standard input"))
@@ -154,8 +155,8 @@ def _fixed_name(source: Source) -> Path:
     return source.relative.parent / f"{source.relative.name}.png"
 
 
-def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
-    """Examine one pair, and write its mended trimap if asked."""
+def _checked(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
+    """Check one pair, and write its repaired trimap if asked."""
     from ..imaging.read import decode_grey, decode_image, decode_opacity
     from ..storage.reading import read_bytes
     from ..trimaps.doctor import examine
@@ -177,8 +178,8 @@ def _examined(source: Source, fix: Path | None, estimator: "Estimator | None") -
     except OutputError as error:
         unwritten = [_finding("unwritten", str(error))]
     findings = [_finding(f.code, f.text, f.mended and fixed is not None) for f in diagnosis.findings]
-    told = None if estimator is None or diagnosis.trimap is None else estimator.of(diagnosis.trimap)
-    return _Row(source, width, height, diagnosis.shares, findings + unwritten, fixed, told)
+    estimate = None if estimator is None or diagnosis.trimap is None else estimator.of(diagnosis.trimap)
+    return _Row(source, width, height, diagnosis.shares, findings + unwritten, fixed, estimate)
 
 
 def _finding(code: str, text: str, mended: bool = False) -> dict[str, Any]:
@@ -204,11 +205,11 @@ def _print_table(rows: list[_Row]) -> None:
     from ..console import printable
 
     estimated = any(row.estimate for row in rows)
-    table = Table("picture", "size", "unknown", *(["memory", "time"] if estimated else []), "findings")
+    table = Table("image", "size", "unknown", *(["memory", "time"] if estimated else []), "findings")
     for row in rows:
         size = f"{row.width}x{row.height}" if row.width else ""
         unknown = f"{row.shares['unknown']:.1%}" if row.shares else ""
-        marks = [f"{f['code']}{' (mended)' if f['mended'] else ''}: {f['text']}" for f in row.findings] or ["fine"]
+        marks = [f"{f['code']}{' (repaired)' if f['mended'] else ''}: {f['text']}" for f in row.findings] or ["ok"]
         name = spelled(row.source.image.path, "standard input")
         need = [f"{e.bytes / 2**30:.1f} GiB", f"{e.seconds:.0f} s"] if (e := row.estimate) else [""] * 2 * estimated
         text = Text("\n".join(map(printable, marks)))
@@ -216,4 +217,4 @@ def _print_table(rows: list[_Row]) -> None:
     width = None if sys.stdout.isatty() else 200
     Console(highlight=False, width=width).print(table)
     ill = sum(row.is_ill for row in rows)
-    say(f"{len(rows)} examined, {ill} with something wrong")
+    say(f"{len(rows)} checked, {ill} with problems")

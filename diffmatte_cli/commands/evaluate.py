@@ -1,4 +1,4 @@
-"""``diffmatte evaluate``: how far predicted mattes, or those of a model, are from the true ones."""
+"""``diffmatte evaluate``: score predicted mattes, or those of a model, against the true ones."""
 
 import sys
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from ..model.config import check_attention_grids
 from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import location
-from ..weights.store import Store, resolve_model
+from ..weights.store import WeightsStore, resolve_model
 from . import options as opt
 from .records import taking_records
-from .scores import Show
+from .scores import ScoreWriter
 from .tally import bar
 
 __all__ = ["evaluate"]
@@ -40,7 +40,7 @@ TrimapOption = Annotated[
         "--trimap",
         metavar="TRIMAP",
         parser=location,
-        help="The trimap, or a folder of them; its unknown pixels count.",
+        help="The trimap, or a folder of them; its unknown pixels are scored.",
     ),
 ]
 DataOption = Annotated[
@@ -49,19 +49,19 @@ DataOption = Annotated[
         "--data",
         metavar="DIR",
         parser=location,
-        help="Instead of PRED and GT: a test set, whose pictures --model mattes.",
+        help="Instead of PRED and GT: a test set for --model to matte.",
     ),
 ]
 LayoutOption = Annotated[
-    str | None, typer.Option("--layout", metavar="|".join(LAYOUTS), help="How the test set lies in DIR.")
+    str | None, typer.Option("--layout", metavar="|".join(LAYOUTS), help="Layout of the test set.")
 ]
-StepsOption = Annotated[str, typer.Option("--steps", metavar="N,N...", help="Numbers of sampling steps to try.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", metavar="N", help="Only the first N pictures of the set.")]
+StepsOption = Annotated[str, typer.Option("--steps", metavar="N,N...", help="Numbers of sampling steps to compare.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", metavar="N", help="Only the first N images of the set.")]
 ConsistentOption = Annotated[
     bool,
     typer.Option(
         "--consistent",
-        help="Make each step's x_t from the true alpha (consistent sampling), to see what steps could do.",
+        help="Make each step's x_t from the true alpha (consistent sampling), for an upper bound.",
     ),
 ]
 OutputOption = Annotated[
@@ -71,19 +71,19 @@ OutputOption = Annotated[
         "--output",
         metavar="DIR",
         parser=location,
-        help="Keep the model's mattes: NAME.png, below steps-N of several.",
+        help="Keep the model's mattes: NAME.png, in steps-N if there are several.",
     ),
 ]
-MetricsOption = Annotated[str, typer.Option("--metrics", metavar=",".join(HEADINGS), help="What to compute.")]
+MetricsOption = Annotated[str, typer.Option("--metrics", metavar=",".join(HEADINGS), help="Metrics to compute.")]
 RegionOption = Annotated[
-    str, typer.Option("--region", metavar="|".join(REGIONS), help="Which pixels count: unknown ones, or all.")
+    str, typer.Option("--region", metavar="|".join(REGIONS), help="Pixels to score: unknown ones, or all.")
 ]
 DefinitionOption = Annotated[
     str,
     typer.Option(
         "--definition",
         metavar="|".join(DEFINITIONS),
-        help="Of Grad and Conn: the published MATLAB scripts', or their usual Python port's.",
+        help="Grad and Conn as in the published MATLAB scripts, or as in their usual Python port.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -93,7 +93,7 @@ CsvOption = Annotated[
         "--csv",
         metavar="FILE",
         parser=location,
-        help="Write a row for each picture and a last one, mean; - prints it instead of a table.",
+        help="Write a row per image and a last one, mean; - prints it instead of a table.",
     ),
 ]
 PlotsOption = Annotated[
@@ -102,13 +102,13 @@ PlotsOption = Annotated[
         "--plots",
         metavar="DIR",
         parser=location,
-        help="Draw the worst pictures' errors and all pictures' scores, PNG (extra eval).",
+        help="Plot the worst images' errors and all scores, as PNG (extra eval).",
     ),
 ]
-WorstOption = Annotated[int, typer.Option("--worst", metavar="N", help="How many of the worst --plots draws.")]
+WorstOption = Annotated[int, typer.Option("--worst", metavar="N", help="How many of the worst mattes --plots draws.")]
 
 FORMS = "give PRED and GT with --trimap TRIMAP, or --data DIR with --layout NAME and a --model"
-# Options of the second form alone.
+# Options of the second form only.
 OF_MODELS = {
     *("model", "weights_file", "cache_dir", "offline", "data", "layout", "steps", "limit", "consistent", "output"),
     *("seed", "keep_known", "device", "threads", "precision", "memory", "attention_grids"),
@@ -124,7 +124,7 @@ def evaluate(
     data: DataOption = None,
     layout: LayoutOption = None,
     model: opt.ModelOption = "tiny",
-    store: Store = Store(),
+    store: WeightsStore = WeightsStore(),
     steps: StepsOption = str(Sampling.steps),
     limit: LimitOption = None,
     consistent: ConsistentOption = False,
@@ -148,39 +148,39 @@ def evaluate(
 ) -> None:
     """Score mattes, or a model on a test set: SAD, MSE, Grad, Conn.
 
-    In folders, pictures are matched by name; x_alpha.png and x_trimap.png go with x.png.
+    In folders, images are matched by name; x_alpha.png and x_trimap.png go with x.png.
     """
     _check_form(context)
     options = ScoreOptions(tuple(metrics.split(",")), region, definition)
-    show = Show(as_json, csv, plots, worst)
-    _check_use(context, options, show)
+    writer = ScoreWriter(as_json, csv, plots, worst)
+    _check_use(context, options, writer)
     if pred is not None and gt is not None:
         if trimap is None and region == REGIONS[0]:
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
-        _score_files(pair(pred, gt, trimap), options, show, quiet)
+        _score_files(pair(pred, gt, trimap), options, writer, quiet)
     elif data is not None and layout is not None:
         computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
         working = MatteOptions(model, store, device, computing, quiet=quiet)
         samplings = tuple(Sampling(number, seed, keep_known=keep_known) for number in _numbers(steps))
-        _score_model(_Run(data, layout, samplings, consistent, limit, output), working, options, show)
+        _score_model(_Run(data, layout, samplings, consistent, limit, output), working, options, writer)
     else:
         raise UsageError(FORMS)
 
 
 def _check_form(context: typer.Context) -> None:
-    """Refuse a mixture of the two forms; variables of the environment do not count."""
+    """Refuse a mixture of the two forms; environment variables do not count."""
     given = [name for name in context.params if _is_given(context, name)]
     of_models = [name for name in given if name in OF_MODELS]
     if of_models and {"pred", "gt", "trimap"} & set(given):
-        raise UsageError(f"--{of_models[0].replace('_', '-')} does not go with PRED, GT and --trimap: {FORMS}")
+        raise UsageError(f"--{of_models[0].replace('_', '-')} conflicts with PRED, GT and --trimap: {FORMS}")
 
 
-def _check_use(context: typer.Context, options: ScoreOptions, show: Show) -> None:
-    """Refuse options that would change nothing."""
-    if _is_given(context, "worst") and show.plots is None:
-        raise UsageError("--worst is the number of mattes that --plots draws: give --plots DIR, or leave it out")
+def _check_use(context: typer.Context, options: ScoreOptions, writer: ScoreWriter) -> None:
+    """Refuse options without effect."""
+    if _is_given(context, "worst") and writer.plots is None:
+        raise UsageError("--worst requires --plots: give --plots DIR, or omit it")
     if _is_given(context, "definition") and not {"grad", "conn"} & set(options.metrics):
-        raise UsageError("--definition is of grad and conn: name one of them in --metrics, or leave it out")
+        raise UsageError("--definition is for grad and conn: add one to --metrics, or omit it")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -188,10 +188,10 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _score_files(pairs: Sequence[Pair], options: ScoreOptions, show: Show, quiet: bool) -> None:
-    """Score predictions that are there, one at a time."""
-    show.check_places(pairs, None)
-    gallery = show.gallery(options)
+def _score_files(pairs: Sequence[Pair], options: ScoreOptions, writer: ScoreWriter, quiet: bool) -> None:
+    """Score existing predictions, one at a time."""
+    writer.check_places(pairs, None)
+    gallery = writer.gallery(options)
     found: dict[str, Scores] = {}
     with _bar(len(pairs), quiet) as progress:
         for entry in pairs:
@@ -200,12 +200,12 @@ def _score_files(pairs: Sequence[Pair], options: ScoreOptions, show: Show, quiet
             if gallery is not None:
                 gallery.add(trial, found[entry.name])
             progress.update()
-    show.show({None: Evaluation(found)}, gallery, {})
+    writer.write({None: Evaluation(found)}, gallery, {})
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What a model is tried on, and how."""
+    """The test set and settings of an evaluation."""
 
     data: Path
     layout: str
@@ -220,7 +220,7 @@ class _Run:
             raise UsageError(f"--limit must be at least 1, not {self.limit}")
 
     def folder(self, steps: int) -> Path | None:
-        """Return where mattes of a number of steps are kept; None where they are not."""
+        """Return the folder for mattes of a number of steps; None if they are not kept."""
         if self.output is None or len(self.samplings) == 1:
             return self.output
         return self.output / f"steps-{steps}"
@@ -230,17 +230,17 @@ def _numbers(text: str) -> tuple[int, ...]:
     """Read numbers of steps, as in 1,5,10."""
     parts = text.split(",")
     if not all(part.isascii() and part.isdecimal() and len(part) < 9 for part in parts) or len(set(parts)) < len(parts):
-        raise UsageError(f"--steps must be numbers with commas between, each once, as in 1,5,10, not {text!r}")
+        raise UsageError(f"--steps must be different numbers separated by commas, as in 1,5,10, not {text!r}")
     return tuple(map(int, parts))
 
 
-def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: Show) -> None:
-    """Matte a test set with each number of steps and score it, one picture at a time."""
+def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, writer: ScoreWriter) -> None:
+    """Matte a test set with each number of steps and score it, one image at a time."""
     from ..evaluation.trials import check_headers, kept_at, save, trials
 
     chosen = examples(run.layout, run.data)[: run.limit]
     folders = [folder for sampling in run.samplings if (folder := run.folder(sampling.steps)) is not None]
-    show.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
+    writer.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
     source = resolve_model(working.model, working.store)
     if source.record is not None:
         check_attention_grids(working.computing.attention_grids or 1, source.record.variant)
@@ -249,7 +249,7 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
 
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
-    gallery = show.gallery(options)
+    gallery = writer.gallery(options)
     found: dict[int, dict[str, Scores]] = {sampling.steps: {} for sampling in run.samplings}
     with _bar(len(chosen), working.quiet) as progress:
         for example in chosen:
@@ -257,13 +257,13 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, show: 
                 scores = found[steps][trial.name] = _scored(trial, options, example.trimap)
                 if (folder := run.folder(steps)) is not None:
                     save(trial, folder)
-            if gallery is not None:  # of the last number of steps
+            if gallery is not None:  # for the last number of steps
                 gallery.add(trial, scores)
             progress.update()
-    how = run.samplings[0]  # their steps stand with their scores
+    how = run.samplings[0]  # steps are listed with the scores
     about = {"model": source.name, "layout": run.layout, "seed": how.seed, "consistent": run.consistent}
     about["keep_known"] = how.keep_known
-    show.show({steps: Evaluation(pictures) for steps, pictures in found.items()}, gallery, about)
+    writer.write({steps: Evaluation(images) for steps, images in found.items()}, gallery, about)
 
 
 def _bar(total: int, quiet: bool) -> Any:
@@ -275,5 +275,5 @@ def _scored(trial: Trial, options: ScoreOptions, trimap: Path | None) -> Scores:
 
     if options.region == REGIONS[0] and not (trial.trimap == UNKNOWN).any():
         name = trimap or f"the trimap of {trial.name}"
-        warn(f"{name} has no unknown region, so {trial.name} counts as without error")
+        warn(f"{name} has no unknown region, so the error of {trial.name} is 0")
     return score(trial, options)

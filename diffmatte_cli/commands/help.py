@@ -1,4 +1,4 @@
-"""Help in plain groups: what people use first, then one group for each part of the work."""
+"""Help in plain groups: the most used options first, then one group per topic."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from typer.core import TyperCommand
 
 __all__ = ["BATCHES", "COLOUR", "FIRST", "INPUTS", "MACHINE", "MODEL", "RESULTS", "SAMPLING", "GroupedCommand"]
 
-# Groups in the order of help; an option names its own as ``rich_help_panel``. Rich's panels take twice as long to show.
+# Groups in the order of help; an option names its group as ``rich_help_panel``. Rich's panels take twice the time.
 GROUPS = FIRST, INPUTS, MODEL, SAMPLING, RESULTS, COLOUR, BATCHES, MACHINE, OTHER = (
     "Options used most",
     "Inputs",
@@ -18,7 +18,7 @@ GROUPS = FIRST, INPUTS, MODEL, SAMPLING, RESULTS, COLOUR, BATCHES, MACHINE, OTHE
     "Machine",
     "Other options",
 )
-# Commands with fewer options than this are read at a glance.
+# Commands with fewer options are not grouped.
 MANY = 20
 
 
@@ -26,7 +26,7 @@ class GroupedCommand(TyperCommand):
     """A command whose help shows many options in groups."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments, then options, one section for each group that has some."""
+        """Write arguments, then options, one section per group that has any."""
         parameters = self.get_params(ctx)
         if len(parameters) < MANY:
             super().format_options(ctx, formatter)

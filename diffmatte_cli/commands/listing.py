@@ -1,4 +1,4 @@
-"""How ``diffmatte weights list`` shows the models."""
+"""The output of ``diffmatte weights list``."""
 
 import json
 import os
@@ -15,7 +15,7 @@ __all__ = ["Row", "as_json_text", "print_tables"]
 
 
 class Row(NamedTuple):
-    """A model, where it is, and its files on disk."""
+    """A model, its location, and its files on disk."""
 
     record: WeightsRecord
     where: str
@@ -23,12 +23,12 @@ class Row(NamedTuple):
 
     @property
     def size(self) -> int | None:
-        """Bytes of the file in use, or of the one that would be pulled."""
+        """Bytes of the file in use, or of the one to pull."""
         return os.path.getsize(self.copies[0].path) if self.copies else self.record.size
 
 
 def as_json_text(rows: list[Row]) -> str:
-    """Write everything that is known of the models as JSON."""
+    """Return everything known about the models as JSON."""
     models = [
         asdict(row.record)
         | {"size": row.size, "where": row.where, "path": None}
@@ -39,7 +39,7 @@ def as_json_text(rows: list[Row]) -> str:
 
 
 def print_tables(rows: list[Row]) -> None:
-    """Print three tables: eleven columns would not fit a screen."""
+    """Print three tables: eleven columns would not fit on a screen."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -73,7 +73,7 @@ def _figures(rows: list[Row]) -> "Table":
 
 
 def _table(*headings: str) -> "Table":
-    """Make an empty table; a heading with > is of a column of numbers."""
+    """Make an empty table; a heading with > marks a column of numbers."""
     from rich import box
     from rich.table import Table
 

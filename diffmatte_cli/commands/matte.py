@@ -13,7 +13,7 @@ from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
-from ..weights.store import ModelSource, Store, resolve_model, sha256_of_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model, sha256_of_model
 from . import options as opt
 from .records import taking_records
 from .tally import Tally, bar
@@ -32,7 +32,7 @@ def matte(
     dry_run: opt.DryRunOption = False,
     sampling: Sampling = Sampling(),
     model: opt.ModelOption = MatteOptions.model,
-    store: Store = Store(),
+    store: WeightsStore = WeightsStore(),
     device: opt.DeviceOption = MatteOptions.device,
     computing: Computing = Computing(),
     bits: opt.BitDepthOption = None,
@@ -58,7 +58,7 @@ def matte(
 ) -> None:
     """Compute the alpha mattes of photographs from their trimaps.
 
-    Exit code 0 when all are done, 1 when some failed, 2 for a mistake in what was asked: then nothing is written.
+    Exit code 0 if all are done, 1 if some failed, 2 for a usage error, in which case nothing is written.
     """
     options = MatteOptions(
         model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
@@ -77,7 +77,7 @@ def matte(
 def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_run: bool) -> None:
     """Plan everything, then do or print it."""
     if options.skip_existing and not request.overwrite:
-        raise UsageError("--skip-existing makes again what does not fit, and --no-overwrite forbids it: leave one out")
+        raise UsageError("--skip-existing and --no-overwrite conflict: omit one")
     part = _shard(shard)
     jobs = plan(request, warn)
     source = _check_engine(options)
@@ -112,13 +112,13 @@ def _check_streams(jobs: list[Job]) -> None:
 
 
 def _check_engine(options: MatteOptions) -> ModelSource:
-    """Refuse a model or a device that is not there, importing torch only where a device asks for it."""
+    """Refuse an absent model or device, importing torch only for a device that needs it."""
     source = resolve_model(options.model, options.store)
     if source.record is not None:
         check_attention_grids(options.computing.attention_grids or 1, source.record.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
-    for device in options.devices if options.engine == "local" else ():  # a cluster's are its own
+    for device in options.devices if options.engine == "local" else ():  # a cluster has its own
         if device not in ("auto", "cpu"):
             from ..inference.matter import pick_device
 
@@ -136,11 +136,11 @@ def _print_plan(jobs: list[Job]) -> None:
 
 
 def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Path | None, *, several: bool) -> None:
-    """Do planned jobs and report them; ``several`` makes a batch of them, even of one.
+    """Run planned jobs and report them; ``several`` makes them a batch, even a single one.
 
     Raises:
-        UsageError, WeightsError, FullError: what no photograph could go on from.
-        DiffmatteError: what one photograph failed with, if it is the only one.
+        UsageError, WeightsError, FullError: every photograph would fail.
+        DiffmatteError: the only photograph failed.
         typer.Exit: code 1 if photographs of a batch failed, 130 or 143 if it was interrupted.
     """
     from ..batch.engines import engines
@@ -148,7 +148,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.report import Report
     from ..batch.stages import Stages
     from ..composition.background import background_of
-    from ..stopping import stopping_on_signals
+    from ..process.signals import stopping_on_signals
 
     tell = say_nothing if options.quiet else say
     with stopping_on_signals() as stop, ExitStack() as opened:
@@ -165,15 +165,17 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
         rows = opened.enter_context(Report(report)) if report is not None else None
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
         if options.engine == "ray":
-            from ..batch.ray.clusters import Run, run_on_cluster
+            from ..batch.ray.clusters import ClusterRun, run_on_cluster
 
-            ends = run_on_cluster(jobs, Run(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn))
+            ends = run_on_cluster(
+                jobs, ClusterRun(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn)
+            )
         else:
             computers = [stages.computer(engine) for engine in engines(source, options, tell)]
             ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
         try:
             for job, outcome in opened.enter_context(closing(ends)):
                 tally.add(job, outcome)
-        except ResourceError as error:  # the cluster is lost, and with it what is left
+        except ResourceError as error:  # the cluster is lost
             tally.fatal = tally.fatal or error
     tally.finish()

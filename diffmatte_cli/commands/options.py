@@ -18,14 +18,14 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "
 
 
 def parse_memory(text: str) -> int:
-    """Return the bytes that a text like 4GB, 800M or 2GiB means; raises UsageError for another."""
+    """Return the bytes of a size like 4GB, 800M or 2GiB; raises UsageError if it is not one."""
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMG]?I?)B?", text.strip().upper())
     if not found or found[2] not in _UNITS:
         raise UsageError(f"the memory must be a size like 4GB or 800MB, not {text!r}", "memory")
     return int(float(found[1]) * _UNITS[found[2]])
 
 
-# Of each group of ``help``.
+# One per group of ``help``.
 _first = partial(typer.Option, rich_help_panel=help.FIRST)
 _inputs = partial(typer.Option, rich_help_panel=help.INPUTS)
 _model = partial(typer.Option, rich_help_panel=help.MODEL)
@@ -49,7 +49,7 @@ TrimapOption = Annotated[
     _first(
         "--trimap",
         metavar="TRIMAP",
-        help="Needed: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
+        help="Required: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
         " cat_trimap.png goes with cat.jpg; a pattern with {stem} (and {folder}, the photograph's); alpha for the"
         " photographs' own alpha channel; frames by a pattern; or - for standard input.",
     ),
@@ -60,32 +60,30 @@ ManifestOption = Annotated[
         "--manifest",
         metavar="FILE",
         parser=location,
-        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap and, if wanted, output, seed"
+        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap and, optionally, output, seed"
         " and steps.",
     ),
 ]
-RecursiveOption = Annotated[bool, _first("--recursive", help="Look into folders below, too; results keep the tree.")]
+RecursiveOption = Annotated[bool, _first("--recursive", help="Include subfolders; results keep the tree.")]
 ShardOption = Annotated[
     str | None,
-    _batches("--shard", metavar="I/N", help="Do only the I-th of N shares of the jobs, each always the same."),
+    _batches("--shard", metavar="I/N", help="Run only the I-th of N parts of the jobs; the split is always the same."),
 ]
-DryRunOption = Annotated[bool, _batches("--dry-run", help="Print what would be done, and do nothing.")]
+DryRunOption = Annotated[bool, _batches("--dry-run", help="Print what would be done, without doing it.")]
 OutputOption = Annotated[
     str | None,
     _first(
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, which is made; -"
-        " for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current folder;"
+        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, made if missing;"
+        " - for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current folder;"
         " for a photograph from standard input, standard output.",
     ),
 ]
 FormatOption = Annotated[
     str | None,
-    _first(
-        "--format", metavar="|".join(WRITERS), help="The results' format; default: what the ending of -o says, or png."
-    ),
+    _first("--format", metavar="|".join(WRITERS), help="The results' format; default: by the suffix of -o, or png."),
 ]
 ModelOption = Annotated[
     str,
@@ -96,15 +94,17 @@ WeightsFileOption = Annotated[
     _model(
         "--weights-file",
         metavar="FILE",
-        help="More models: tables like those of weights.toml; default: what DIFFMATTE_WEIGHTS_FILE names.",
+        help="Additional models, in the format of weights.toml; default: $DIFFMATTE_WEIGHTS_FILE.",
     ),
 ]
 CacheDirOption = Annotated[
     Path | None,
-    _model("--cache-dir", metavar="DIR", help="Where pulled and imported weights lie; default: Hugging Face's cache."),
+    _model(
+        "--cache-dir", metavar="DIR", help="Where pulled and imported weights are kept; default: Hugging Face's cache."
+    ),
 ]
 OfflineOption = Annotated[
-    bool, _model("--offline", help="Do not use the network, as with HF_HUB_OFFLINE=1: only what is on disk.")
+    bool, _model("--offline", help="Do not use the network, as with HF_HUB_OFFLINE=1: only weights on disk.")
 ]
 StepsOption = Annotated[int, _first("--steps", metavar="N", help="Sampling steps.")]
 SeedOption = Annotated[
@@ -115,13 +115,11 @@ DeviceOption = Annotated[
     _first(
         "--device",
         metavar="auto|cpu|cuda[:N]|mps",
-        help="Where to compute; auto says what it took. Several GPUs share the photographs: cuda:0,cuda:1.",
+        help="Where to compute; auto reports its choice. Several GPUs share the photographs: cuda:0,cuda:1.",
     ),
 ]
 OneDeviceOption = Annotated[str, _first("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")]
-ThreadsOption = Annotated[
-    int | None, _machine("--threads", metavar="N", help="CPU threads; default: as many as torch takes.")
-]
+ThreadsOption = Annotated[int | None, _machine("--threads", metavar="N", help="CPU threads; default: torch's.")]
 SamplerOption = Annotated[str, _sampling("--sampler", metavar="|".join(SAMPLER_NAMES), help="How noise becomes alpha.")]
 ScheduleOption = Annotated[
     str | None,
@@ -136,25 +134,23 @@ AttentionGridsOption = Annotated[
     _machine(
         "--attention-grids",
         metavar="N",
-        help="ViT models: global attention within N x N interleaved grids, not verified; default: 1, and 3 as the"
-        " authors did beyond 8.4 million pixels.",
+        help="ViT models: global attention within N x N interleaved grids, not verified; default: 1, or 3"
+        " beyond 8.4 million pixels, as the authors did.",
     ),
 ]
 PlainOption = Annotated[
     bool,
-    _machine(
-        "--plain", help="Compute as the paper's own code does, whole and without reuse, to compare: slow, needs much."
-    ),
+    _machine("--plain", help="Compute as the paper's own code does, for comparison: slow, and needs much memory."),
 ]
 WholeOption = Annotated[
-    bool, _sampling("--whole", help="Compute known pixels, too, and throw them away: the same numbers, slower.")
+    bool, _sampling("--whole", help="Compute known pixels too and discard them: the same numbers, slower.")
 ]
 PrecisionOption = Annotated[
     str,
     _machine(
         "--precision",
         metavar="|".join(DTYPE_NAMES),
-        help="Floating-point precision of the network; bf16 is faster on GPUs, and on CPUs that have it.",
+        help="Floating-point precision of the network; bf16 is faster on GPUs, and on CPUs that support it.",
     ),
 ]
 UntilStableOption = Annotated[
@@ -162,7 +158,7 @@ UntilStableOption = Annotated[
     _sampling(
         "--until-stable",
         metavar="E",
-        help="Stop after a step that moves no unknown pixel by more than E of 255 levels.",
+        help="Stop after a step that changes no unknown pixel by more than E of 255 levels.",
     ),
 ]
 MemoryOption = Annotated[
@@ -171,7 +167,7 @@ MemoryOption = Annotated[
         "--memory",
         metavar="SIZE",
         parser=parse_memory,
-        help="Memory budget, like 4GB; default: half of the machine's, or GPU's; with mps 4 GiB.",
+        help="Memory budget, like 4GB; default: half of the machine's or GPU's memory; with mps 4 GiB.",
     ),
 ]
 BitDepthOption = Annotated[
@@ -179,19 +175,18 @@ BitDepthOption = Annotated[
     _results(
         "--bit-depth",
         metavar="8|16",
-        help="Bits a channel of what is written; default: 8, and half floats in EXR; 16 with --cutout needs the extra"
-        " vfx.",
+        help="Bits per channel of results; default: 8, or half floats in EXR; 16 with --cutout needs the extra vfx.",
     ),
 ]
 CutoutOption = Annotated[
-    bool, _first("--cutout", help="Write the subject as RGBA, freed of the old background's colour.")
+    bool, _first("--cutout", help="Write the subject as RGBA, without the old background's colour.")
 ]
 ForegroundOption = Annotated[
     str,
     _colour(
         "--foreground",
         metavar="|".join(FOREGROUND_NAMES),
-        help="How the subject's own colour is estimated; ml is pymatting's multi-level method and needs the extra ml.",
+        help="How to estimate the subject's own colour; ml is pymatting's multi-level method and needs the extra ml.",
     ),
 ]
 BackgroundOption = Annotated[
@@ -199,18 +194,18 @@ BackgroundOption = Annotated[
     _first(
         "--background",
         metavar="COLOUR|IMAGE|checker|blur",
-        help="A cutout laid on a colour (white, #ff8800), a picture scaled to cover, a checkerboard, or the"
+        help="Lay the cutout on a colour (white, #ff8800), an image scaled to cover, a checkerboard, or the"
         " photograph's own background out of focus.",
     ),
 ]
 LinearLightOption = Annotated[
-    bool, _colour("--linear-light", help="With --background: mix light, as a camera would, and not sRGB values.")
+    bool, _colour("--linear-light", help="With --background: blend in linear light, as a camera does, instead of sRGB.")
 ]
 PremultipliedOption = Annotated[
     bool | None,
     _colour(
         "--premultiplied/--straight",
-        help="Multiply a cutout's colour by its alpha, or do not; default: only in EXR.",
+        help="Multiply a cutout's colour by its alpha, or not; default: in EXR only.",
         show_default=False,
     ),
 ]
@@ -219,10 +214,10 @@ InputSpaceOption = Annotated[
     _inputs(
         "--input-space",
         metavar="|".join(INPUT_SPACES),
-        help="What photographs hold: linear light or sRGB; auto takes EXR as linear unless it says otherwise.",
+        help="Colour space of photographs; auto takes EXR as linear unless it says otherwise.",
     ),
 ]
-ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="What colour is written in EXR.")]
+ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="Colour space of EXR results.")]
 UncertaintyOption = Annotated[
     int | None,
     _sampling(
@@ -232,27 +227,29 @@ UncertaintyOption = Annotated[
         " stays the first seed's.",
     ),
 ]
-WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout: write the alpha beside it, too.")]
+WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout: also write the alpha.")]
 DumpStepsOption = Annotated[
     Path | None,
     _results(
         "--dump-steps",
         metavar="DIR",
         parser=location,
-        help="Keep each step's alpha and a picture of the whole iteration, in a folder of DIR named like"
-        " the photograph, which is replaced.",
+        help="Keep each step's alpha and a sheet of all steps, in a folder of DIR named like the"
+        " photograph, which is replaced.",
     ),
 ]
 KeepKnownOption = Annotated[
     bool,
-    _sampling("--keep-known/--raw", help="Make known pixels exactly 0 or 1, or leave what was computed."),
+    _sampling("--keep-known/--raw", help="Keep known pixels at exactly 0 or 1, or give the raw prediction."),
 ]
-OverwriteOption = Annotated[bool, _results("--overwrite/--no-overwrite", help="Replace an existing result, or refuse.")]
+OverwriteOption = Annotated[
+    bool, _results("--overwrite/--no-overwrite", help="Replace existing results, or refuse to.")
+]
 SkipExistingOption = Annotated[
     bool,
     _first(
         "--skip-existing",
-        help="Leave out what is done: a result whose receipt names the same inputs, weights, settings and version.",
+        help="Skip results whose receipt names the same inputs, weights, settings and version.",
     ),
 ]
 FailFastOption = Annotated[bool, _batches("--fail-fast", help="Stop at the first photograph that fails.")]
@@ -261,7 +258,7 @@ EngineOption = Annotated[
     _batches(
         "--engine",
         metavar="|".join(ENGINES),
-        help="Work on this machine, or spread the photographs over a Ray cluster (needs the [ray] extra).",
+        help="Work on this machine, or distribute the photographs over a Ray cluster (needs the extra ray).",
     ),
 ]
 RayAddressOption = Annotated[
@@ -269,7 +266,7 @@ RayAddressOption = Annotated[
     _batches(
         "--ray-address",
         metavar="HOST:PORT|auto",
-        help="The Ray cluster; default: what RAY_ADDRESS names, or one of this machine, made for the run.",
+        help="The Ray cluster; default: $RAY_ADDRESS, or a local cluster for the run.",
     ),
 ]
 ReportOption = Annotated[
@@ -278,10 +275,10 @@ ReportOption = Annotated[
         "--report",
         metavar="FILE",
         parser=location,
-        help="Write a row for each photograph as it ends, .jsonl or .csv.",
+        help="Write a row per photograph as it ends, .jsonl or .csv.",
     ),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings and errors.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only warnings and errors.")]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", help="Say more; after an unexpected error, show the traceback.")
+    bool, typer.Option("--verbose", help="Print more; after an unexpected error, show the traceback.")
 ]

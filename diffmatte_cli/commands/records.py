@@ -1,4 +1,4 @@
-"""Records of settings as parameters of commands: an option for each of their fields."""
+"""Records of settings as parameters of commands: one option per field."""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -12,7 +12,7 @@ __all__ = ["taking_records"]
 
 
 def taking_records(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command's parameters that are records an option for each field, with the field's default.
+    """Expand a command's parameters that are records into one option per field, with the field's default.
 
     The option of a field ``input_scale`` is ``options.InputScaleOption``.
     """

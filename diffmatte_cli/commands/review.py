@@ -1,4 +1,4 @@
-"""``diffmatte review``: one page to look through the results of a batch and to find the bad ones."""
+"""``diffmatte review``: one page to browse the results of a batch and find the bad ones."""
 
 import os
 import sys
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["review"]
 
-# So many pictures that could not be shown are told one by one; the page names all.
+# At most so many unreadable images are listed; the page names all.
 _MOST_TOLD = 20
 
 
 def review(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of results, and those below it.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of results, with its subfolders.")],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="The page; - for standard output.")
     ] = "review.html",
@@ -33,14 +33,14 @@ def review(
         typer.Option(
             "--report",
             metavar="FILE",
-            help="A report of the run, .jsonl or .csv, which names photographs, trimaps, risks and failures; may be"
-            " given again for another share. Default: those in DIR.",
+            help="A report of the run, .jsonl or .csv, with photographs, trimaps, risks and failures; can be"
+            " repeated. Default: those in DIR.",
             show_default=False,
         ),
     ] = None,
     photos: Annotated[
         str | None,
-        typer.Option("--photos", metavar="DIR", help="Where photographs lie that no report names; found by name."),
+        typer.Option("--photos", metavar="DIR", help="Folder of photographs that no report names; matched by name."),
     ] = None,
     trimap: Annotated[
         str | None,
@@ -51,15 +51,15 @@ def review(
         ),
     ] = None,
     full: Annotated[
-        int, typer.Option("--full", metavar="N", help="So many results, the worst, go in with every pixel.")
+        int, typer.Option("--full", metavar="N", help="How many of the worst results to include at full size.")
     ] = 24,
     overwrite: opt.OverwriteOption = True,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Make a page to look through results: one file, without network, to open in any browser.
+    """Make a page to browse results: one file that any browser opens offline.
 
-    The worst come first. Exit code 1 when a picture could not be shown; the page is made all the same.
+    The worst come first. Exit code 1 if an image could not be read; the page is written all the same.
     """
     if full < 0:
         raise UsageError(f"--full must be 0 or more, not {full}")
@@ -80,32 +80,30 @@ def review(
         _tell_gaps(gathered, results)
     stream = sys.stdout.buffer if target == STREAM else target
     with _bar(not quiet and sys.stderr.isatty()) as progress:
-        summary = write_page(
-            gathered.entries, results, stream, full=full, overwrite=overwrite, began=lambda: progress.update()
-        )
+        summary = write_page(gathered.entries, results, stream, full=full, overwrite=overwrite, began=progress.update)
     _tell_end(summary, target, quiet)
 
 
 def _file(text: str, what: str) -> Path:
-    """Return the path of an argument; raises UsageError for an empty one, and for a URL of anything but a file."""
+    """Return the path of an argument; raises UsageError if it is empty or a remote URL."""
     if is_url(text) and not text.startswith(tuple(f"{scheme}://" for scheme in LOCAL)):
-        raise UsageError(f"{what} {text} is a URL, and review takes files only: copy it to this machine first")
+        raise UsageError(f"{what} {text} is a URL, and review reads local files only: copy it to this machine first")
     return location(text)
 
 
 def _bar(shown: bool) -> Any:
     from tqdm import tqdm
 
-    return tqdm(desc="reading", unit="picture", disable=not shown)
+    return tqdm(desc="reading", unit="image", disable=not shown)
 
 
 def _tell_gaps(gathered: "Gathered", folder: Path) -> None:
-    """Say what the page will lack, and what would bring it."""
+    """Say what the page will lack, and which options would supply it."""
     entries = gathered.entries
     if gathered.outside:
-        warn(f"{gathered.outside} rows of reports tell of results outside {folder}, and are left out")
+        warn(f"{gathered.outside} rows of reports are about results outside {folder}, and are ignored")
     if gathered.strangers:
-        warn(f"{gathered.strangers} pictures are not named like results, nor by a report, and are left out")
+        warn(f"{gathered.strangers} images are neither named like results nor in a report, and are ignored")
     wanting = {
         "photographs (--report FILE or --photos DIR)": sum(entry.image is None for entry in entries),
         "trimaps (--report FILE or --photos with --trimap)": sum(
@@ -123,7 +121,7 @@ def _tell_end(summary: "Summary", target: Path, quiet: bool) -> None:
     for problem in summary.problems[:_MOST_TOLD]:
         fail(problem)
     if len(summary.problems) > _MOST_TOLD:
-        say(f"{len(summary.problems) - _MOST_TOLD} more pictures could not be shown: see the page")
+        say(f"{len(summary.problems) - _MOST_TOLD} more images could not be read: see the page")
     tell = say_nothing if quiet else say
     place = "standard output" if target == STREAM else os.fspath(target)
     tell(f"{place}: {summary.entries} results by {summary.order}, {summary.size / 1e6:.1f} MB")

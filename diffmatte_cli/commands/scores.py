@@ -1,4 +1,4 @@
-"""Show scores: tables for people, JSON and CSV for programs, plots where they are asked for."""
+"""Output of scores: tables, JSON, CSV and plots."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from ..evaluation.plots import Gallery
 
-__all__ = ["Show"]
+__all__ = ["ScoreWriter"]
 
 
 @dataclass(frozen=True)
-class Show:
-    """Say where scores go: JSON, CSV or a table on stdout, a file of CSV, a folder of plots of the ``worst`` mattes."""
+class ScoreWriter:
+    """Where scores go: JSON, CSV or a table on stdout, a CSV file, a folder of plots of the ``worst`` mattes."""
 
     as_json: bool = False
     csv: Path | None = None
@@ -33,19 +33,19 @@ class Show:
     worst: int = 8
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Check the options."""
         if self.as_json and self.csv == STREAM:
-            raise UsageError("--json and --csv - both want standard output: name a file for --csv")
+            raise UsageError("--json and --csv - conflict, as both use standard output: name a file for --csv")
         if self.plots is not None:
             require("eval", "--plots")
         if not 1 <= self.worst <= 100:
-            raise UsageError(f"--worst must be from 1 to 100 pictures, not {self.worst}")
+            raise UsageError(f"--worst must be from 1 to 100 images, not {self.worst}")
 
     def check_places(self, entries: Sequence[Pair | Example], output: Path | None, kept: Iterable[Path] = ()) -> None:
-        """Refuse places where what comes out would replace an input, be taken for one, or cannot be written.
+        """Refuse outputs that would replace an input, be taken for one, or cannot be written.
 
-        Mattes are ``kept`` in the folder ``output`` or below. Raises PlanError, or OutputError for a CSV in a folder
-        that is read-only.
+        Mattes are ``kept`` in the folder ``output`` or below. Raises PlanError, or OutputError for a CSV in a
+        read-only folder.
         """
         here = Place(Path())
         targets = Targets(None, (here.at(path) for entry in entries for path in entry.files))
@@ -57,9 +57,9 @@ class Show:
             targets.folder = folder = here.at(path)
             results = [here.at(path) for path in paths]
             if folder.kind not in (None, "folder"):
-                problems.append(f"{option} {folder} is no folder: name one")
+                problems.append(f"{option} {folder} is not a folder: name one")
             elif any(map(targets.holds_inputs, (folder, *(result.parent for result in results)))):
-                problems.append(f"{option} {folder} also holds inputs: name another folder")
+                problems.append(f"{option} {folder} also contains inputs: name another folder")
             else:
                 problems += [problem for result in results for problem in targets.add(result, option)]
         if problems := [*problems, *targets.nested()]:
@@ -73,19 +73,19 @@ class Show:
         return places(self.plots, names)
 
     def gallery(self, options: ScoreOptions) -> "Gallery | None":
-        """Return what collects the worst mattes, if they are to be drawn."""
+        """Return the collector of the worst mattes, if they are plotted."""
         if self.plots is None:
             return None
         from ..evaluation.plots import Gallery
 
         return Gallery(options, self.worst)
 
-    def show(
+    def write(
         self, evaluations: Mapping[int | None, Evaluation], gallery: "Gallery | None", about: Mapping[str, Any]
     ) -> None:
-        """Write everything: the evaluations are by number of steps, or one under None; ``about`` goes into JSON.
+        """Write everything: evaluations by number of steps, or one under None; ``about`` goes into JSON.
 
-        Scores are printed first, so that a disk that refuses does not lose them.
+        Scores are printed first, so that a full disk does not lose them.
         """
         if self.as_json:
             sys.stdout.write(as_json(_record(evaluations, about)))
@@ -112,34 +112,34 @@ def _record(evaluations: Mapping[int | None, Evaluation], about: Mapping[str, An
 def _print_table(evaluations: Mapping[int | None, Evaluation]) -> None:
     from rich.console import Console
 
-    # Wide enough for any name where nobody reads on a screen; a terminal's own width otherwise.
+    # Wide enough for any name when redirected; a terminal's own width otherwise.
     width = None if sys.stdout.isatty() else 200
     *_, found = evaluations.values()
     Console(highlight=False, width=width).print(_table(found) if len(evaluations) == 1 else _steps_table(evaluations))
 
 
 def _table(found: Evaluation) -> "Table":
-    """Return a row for each picture, and their mean below."""
+    """Return a row per image, with the mean in the footer."""
     from rich.table import Table
     from rich.text import Text
 
     from ..console import printable
 
-    table = Table("picture", show_footer=len(found.pictures) > 1)
-    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.pictures)}", "fold"
+    table = Table("image", show_footer=len(found.images) > 1)
+    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.images)}", "fold"
     for metric, mean in found.mean.items():
         table.add_column(HEADINGS[metric], footer=f"{mean:.3f}", justify="right", no_wrap=True)
-    for name, scores in found.pictures.items():
+    for name, scores in found.images.items():
         table.add_row(Text(printable(name)), *_cells(scores))
     return table
 
 
 def _steps_table(evaluations: Mapping[int | None, Evaluation]) -> "Table":
-    """Return the means, a row for each number of steps."""
+    """Return the means, a row per number of steps."""
     from rich.table import Table
 
     *_, last = evaluations.values()
-    table = Table(f"steps, mean of {len(last.pictures)}")
+    table = Table(f"steps, mean of {len(last.images)}")
     for metric in last.mean:
         table.add_column(HEADINGS[metric], justify="right", no_wrap=True)
     for steps, found in evaluations.items():

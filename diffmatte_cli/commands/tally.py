@@ -1,4 +1,4 @@
-"""Count what becomes of jobs, and tell it: a line or a bar while they run, failures, what is left, the exit code."""
+"""Count and report outcomes: a line or a bar while jobs run, failures, jobs not processed, the exit code."""
 
 import traceback
 from dataclasses import dataclass, field
@@ -16,26 +16,26 @@ from ..storage.paths import spelled
 
 if TYPE_CHECKING:
     from ..batch.report import Report
-    from ..stopping import Stop
+    from ..process.signals import Stop
 
 __all__ = ["Tally", "bar"]
 
-# Errors that every other photograph would meet, too.
+# Errors that every other photograph would meet too.
 FATAL = (WeightsError, UsageError, FullError, BrokenPipeError)
-# So many of the jobs that are left are named; --skip-existing finds the others.
+# At most so many jobs that were not processed are named.
 MOST_NAMED = 20
 
 
 def bar(total: int, shown: bool, doing: str = "matting") -> Any:
-    """Return a progress bar over pictures; one that is not shown does nothing."""
+    """Return a progress bar over images; one that is not shown does nothing."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=doing, unit="picture", disable=not shown)
+    return tqdm(total=total, desc=doing, unit="image", disable=not shown)
 
 
 @dataclass
 class Tally:
-    """Count and tell what becomes of ``jobs``; ``several`` makes a batch of them, even of one."""
+    """Count and report the outcomes of ``jobs``; ``several`` makes them a batch, even a single one."""
 
     jobs: list[Job]
     options: MatteOptions
@@ -50,14 +50,14 @@ class Tally:
     fatal: BaseException | None = None
 
     def is_fatal(self, error: BaseException) -> bool:
-        """Tell whether a job's error ends the run; asked by the thread that met it, so that no other job is begun."""
+        """Tell whether a job's error ends the run; called by the thread that met it, so that no other job is begun."""
         return self.options.fail_fast or self._is_everybodys(error)
 
     def _is_everybodys(self, error: BaseException) -> bool:
         return isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several
 
     def add(self, job: Job, outcome: Outcome) -> None:
-        """Take one job's end in: count, tell and report."""
+        """Count, print and report one job's outcome."""
         self.ended.add(id(job))
         self.counts[outcome.status] += 1
         self._report(job, outcome)
@@ -71,7 +71,7 @@ class Tally:
         try:
             if self.report is not None:
                 self.report.add(job, outcome)
-        except OutputError as error:  # nobody would know any more what was done
+        except OutputError as error:  # without a report nobody would know what was done
             self.report, self.fatal = None, self.fatal or error
             self.stop.event.set()
 
@@ -87,14 +87,14 @@ class Tally:
     def _line(self, job: Job, outcome: Outcome) -> str:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
         if outcome.status == "skipped":
-            return f"{number}skipped, done before: {spelled(job.output, 'standard output')}"
+            return f"{number}skipped, already done: {spelled(job.output, 'standard output')}"
         files = ", ".join(spelled(path, "standard output") for path in job.written)
         size = f"{outcome.width}x{outcome.height}, {outcome.unknown:.1%} unknown"
         risk = "" if outcome.risk is None else f"risk {outcome.risk:.1f}, "
         return f"{number}{size}, {outcome.engine}, {risk}{outcome.seconds:.1f} s: {files}"
 
     def finish(self) -> None:
-        """Tell how it went, and end with the exit code that says so."""
+        """Print the summary, and exit accordingly."""
         left = [job for job in self.jobs if id(job) not in self.ended]
         if self.several:
             self._tell_end(left)
@@ -111,15 +111,15 @@ class Tally:
             for failure in self.failures:
                 say(f"  {failure}")
         for job in left[:MOST_NAMED]:
-            say(f"left: {job.name}")
+            say(f"not processed: {job.name}")
         if len(left) > MOST_NAMED:
-            say(f"left: {len(left) - MOST_NAMED} more")
+            say(f"not processed: {len(left) - MOST_NAMED} more")
         if not self.options.quiet or left or self.failures:
             say(self._counted(len(left)))
 
     def _counted(self, left: int) -> str:
         seconds = monotonic() - self.began
         parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "done"]
-        parts += [f"{left} left (go on with --skip-existing)"] * bool(left)
+        parts += [f"{left} not processed (resume with --skip-existing)"] * bool(left)
         rate = f", {60 * self.counts['done'] / seconds:.1f} a minute" if self.counts["done"] else ""
         return f"{', '.join(parts)} in {seconds:.1f} s{rate}"

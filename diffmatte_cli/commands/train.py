@@ -9,12 +9,12 @@ import typer
 from ..console import say
 from ..errors import DiffmatteError, UsageError
 from ..extras import require
-from ..stopping import stopping_on_signals
+from ..process.signals import stopping_on_signals
 from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
-    from ..training.config import DataConfig
-    from ..training.loop import Outcome
+    from ..training.config import DataConfig, TrainConfig
+    from ..training.loop import Progress
     from ..training.processes import Processes
 
 __all__ = ["train"]
@@ -24,13 +24,13 @@ def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Configuration, a TOML file.")],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", metavar="RUN", help="Folder of the run: checkpoint, weights, logs, previews."),
+        typer.Option("-o", "--output", metavar="RUN", help="Output folder: checkpoint, weights, logs, previews."),
     ],
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Change a key of the configuration; can be repeated."),
+        typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a key of the configuration; can be repeated."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume from the run's checkpoint.")] = False,
     init: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Start from the weights of this safetensors file.")
     ] = None,
@@ -42,28 +42,15 @@ def train(
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Train a model by the paper's Algorithm 1, with the self-aligned strategy if asked for.
+    """Train a model by the paper's Algorithm 1, optionally with the self-aligned strategy.
 
     Data are composed on the fly from the folders that the configuration names, or drawn. Ctrl-C ends the run after
-    the step at hand, with a checkpoint. Under torchrun or accelerate launch, each process does its share of a batch.
+    the current step, with a checkpoint. Under torchrun or accelerate launch, each process takes part of a batch.
     """
-    if resume and init is not None:
-        raise UsageError("--resume and --init exclude each other: a resumed run has its own weights")
-    require("train", "training")
-    from ..training.config import read_config
-    from ..training.loop import CHECKPOINT, Trainer
+    settings = _settings(config, changes or [], output, resume, init)
+    from ..training.loop import Trainer
     from ..training.processes import Processes
 
-    settings = read_config(config, changes or ())
-    if settings.run.tensorboard:
-        require("tensorboard", "tensorboard = true")
-    if not resume and (output / CHECKPOINT).exists():
-        raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
-    if init is not None and not init.is_file():
-        raise UsageError(f"there is no weights file {init}: check the path of --init")
-    if init is not None and settings.initial.encoder:
-        raise UsageError("--init and encoder in [initial] exclude each other: weights hold an encoder already")
-    _check_folders(config, settings.data)
     processes = Processes(device)
     quiet = quiet or not processes.is_main
     if not quiet:
@@ -89,16 +76,39 @@ def train(
         raise SystemExit(128 + stop.signal)
 
 
+def _settings(config: Path, changes: list[str], output: Path, resume: bool, init: Path | None) -> "TrainConfig":
+    """Read the configuration, and check that it and the options go together."""
+    if resume and init is not None:
+        raise UsageError("--resume and --init conflict: a resumed run has its own weights")
+    require("train", "training")
+    from ..training.config import read_config
+    from ..training.loop import CHECKPOINT
+
+    settings = read_config(config, changes)
+    if settings.run.tensorboard:
+        require("tensorboard", "tensorboard = true")
+    if not resume and (output / CHECKPOINT).exists():
+        raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
+    if init is not None and not init.is_file():
+        raise UsageError(f"weights file {init} does not exist: check --init")
+    if init is not None and settings.initial.encoder:
+        raise UsageError("--init and encoder in [initial] conflict: the weights already include an encoder")
+    _check_folders(config, settings.data)
+    return settings
+
+
 def _check_folders(config: Path, data: "DataConfig") -> None:
-    from ..training.rules import MADE
+    from ..training.config import MADE
 
     for folder in (data.backgrounds, data.mattes, data.rendered, data.foregrounds, data.alphas, data.validation):
         if folder not in ("", *MADE) and not Path(folder).is_dir():
-            raise UsageError(f"there is no folder {folder}: check [data] in {config}; paths start where you are")
+            raise UsageError(
+                f"folder {folder} does not exist: check [data] in {config}; paths are relative to the current folder"
+            )
 
 
 def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet: bool) -> None:
-    """Look through the data in the first process; where it finds something the others end without a word."""
+    """Check the data in the first process; if it finds a problem, the others exit silently."""
     from ..training.data import check_materials
 
     problem: DiffmatteError | None = None
@@ -115,11 +125,11 @@ def _make_folder(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make the folder {output}: {error.strerror}") from error
+        raise UsageError(f"cannot create the folder {output}: {error.strerror}") from error
 
 
-def _report(outcome: "Outcome") -> None:
+def _report(outcome: "Progress") -> None:
     if outcome.step < outcome.steps:
-        say(f"stopped at step {outcome.step} of {outcome.steps}; --resume goes on; weights: {outcome.weights}")
+        say(f"stopped at step {outcome.step} of {outcome.steps}; continue with --resume; weights: {outcome.weights}")
     else:
         say(f"done, {outcome.steps} steps; weights: {outcome.weights}")

@@ -1,4 +1,4 @@
-"""``diffmatte trimap``: trimaps out of masks, rough cutouts and soft segmentations."""
+"""``diffmatte trimap``: make trimaps from masks, rough cutouts and soft segmentations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,8 +21,8 @@ MasksArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="MASK",
-        help="A mask or soft segmentation, white subject on black, or a picture with an alpha channel, which counts"
-        " then; several, a folder, or - for standard input.",
+        help="A mask or soft segmentation, white subject on black, or an image with an alpha channel, which is then"
+        " used; several, a folder, or - for standard input.",
     ),
 ]
 TargetOption = Annotated[
@@ -45,7 +45,7 @@ BandOption = Annotated[
     typer.Option(
         "--band",
         metavar="PERCENT",
-        help=f"Both widths as a share of the longer side; default: {DEFAULT_PERCENT:g}, where no width is given.",
+        help=f"Both widths in percent of the longer side; default: {DEFAULT_PERCENT:g} if no width is given.",
     ),
 ]
 
@@ -60,7 +60,7 @@ def trimap(
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Make trimaps: white and black where a mask is sure, unknown along its edge and where it is in between."""
+    """Make trimaps: white and black where a mask is certain, unknown along its edge and where it is grey."""
     widths = Band(erode, dilate, band)
     pairs = _planned(masks, output, recursive)
     failed = 0
@@ -85,14 +85,14 @@ def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path,
     *inputs, target = map(Place(Path()).named, [*masks, output])
     several = len(inputs) > 1 or inputs[0].names_folder or target.names_folder
     if several and target.is_stream:
-        raise UsageError("standard output (-) holds one picture: name a folder with -o DIR")
+        raise UsageError("standard output (-) holds one image: name a folder with -o DIR")
     folder = target if several else None
     sources = gather(inputs, recursive=recursive, except_in=folder, role="mask")
     pairs = [(source.image, target if folder is None else folder / _name(source)) for source in sources.found]
     problems = list(sources.problems)
     targets = Targets(folder, (mask for mask, _ in pairs), sources.folders)
     if folder is not None and len(inputs) + len(sources.folders) > 1 and targets.holds_inputs(folder):
-        problems.append(f"the folder of trimaps {folder} also holds masks: name another one with -o DIR")
+        problems.append(f"the folder of trimaps {folder} also contains masks: name another one with -o DIR")
     for mask, result in pairs:
         if not result.is_stream:
             writer_for(result.path)
@@ -112,7 +112,7 @@ def _name(source: Source) -> Path:
 
 
 def _make(mask: Path, target: Path, widths: Band) -> str:
-    """Make one trimap; return a line about it."""
+    """Make one trimap; return a summary."""
     import numpy as np
 
     from ..imaging.encoding import Result
@@ -124,7 +124,7 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
 
     content = read_bytes(mask)
     grey = decode_opacity(content, mask)
-    if grey is None or (grey.levels == 1).all():  # an alpha channel that says nothing
+    if grey is None or (grey.levels == 1).all():  # an opaque alpha channel
         grey = decode_grey(content, mask)
     made = trimap_from_mask(grey.levels, widths)
     for finding in diagnose((made / np.float32(255)).astype(np.float32), made):

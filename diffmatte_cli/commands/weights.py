@@ -1,4 +1,4 @@
-"""``diffmatte weights``: which models there are, and getting, making, checking and publishing their files."""
+"""``diffmatte weights``: list models; pull, convert, check, remove and publish their files."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from ..errors import UsageError, WeightsError
 from ..settings import DTYPE_NAMES, check_choice
 from ..storage.atomic import staged_file
 from ..weights.records import WeightsRecord, as_toml
-from ..weights.store import Copy, Store, check_copy, file_sha256, in_megabytes, resolve_model
+from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
 from .records import taking_records
@@ -25,7 +25,7 @@ CheckpointArgument = Annotated[
     Path, typer.Argument(metavar="CKPT", help="An official .pth checkpoint, or a safetensors file of diffmatte.")
 ]
 DtypeOption = Annotated[
-    str, typer.Option("--dtype", metavar="|".join(DTYPE_NAMES), help="How matrices are stored; vectors stay fp32.")
+    str, typer.Option("--dtype", metavar="|".join(DTYPE_NAMES), help="Precision of stored matrices; vectors stay fp32.")
 ]
 
 weights = typer.Typer(
@@ -48,11 +48,11 @@ def list_models(
     cache_dir: opt.CacheDirOption = None,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """List the models: what they are, their licences, published figures, and where each is.
+    """List the models with licences, published figures and locations.
 
-    Without network. SAD is in thousands, MSE times 1000, lower is better.
+    Works offline. SAD is in thousands, MSE times 1000; lower is better.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     rows = [Row(record, store.where(record), store.copies(record)) for record in store.records().values()]
     if as_json:
         sys.stdout.write(as_json_text(rows))
@@ -63,7 +63,7 @@ def list_models(
 @weights.command()
 def convert(
     checkpoint: CheckpointArgument,
-    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Whose checkpoint it is; see `weights list`.")],
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="The checkpoint's model; see `weights list`.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The result, .safetensors.")],
     dtype: DtypeOption = "fp32",
     weights_file: opt.WeightsFileOption = None,
@@ -72,14 +72,14 @@ def convert(
 ) -> None:
     """Turn an official checkpoint into a weights file that `--model FILE` takes.
 
-    A .pth file is read as numbers only: code in it is refused, not run.
+    Only numbers are read from a .pth file: code in it is refused.
     """
-    record = Store(weights_file).record(model)
+    record = WeightsStore(weights_file).record(model)
     _check_conversion(checkpoint, dtype)
     if output.suffix != ".safetensors":
         raise UsageError(f"the result {output} must end in .safetensors")
     if not output.parent.is_dir():
-        raise UsageError(f"the folder of the result {output} does not exist: make it first")
+        raise UsageError(f"the folder of the result {output} does not exist: create it first")
     if output.is_dir():
         raise UsageError(f"the result {output} is a folder: name a file with --output")
     if output.exists() and output.samefile(checkpoint):
@@ -100,12 +100,12 @@ def import_checkpoint(
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Convert a checkpoint into the cache, so that `--model NAME` means it from then on.
+    """Convert a checkpoint into the cache, for `--model NAME` to use.
 
-    It goes before a published file of that name until `weights remove NAME`, and replaces what was
-    imported before.
+    It takes precedence over a published file of that name until `weights remove NAME`, and replaces an
+    earlier import.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     record = store.record(name)
     _check_conversion(checkpoint, dtype)
     folder = store.imports / name
@@ -113,9 +113,9 @@ def import_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"cannot make the folder {folder}: {error.strerror}; choose another with --cache-dir"
+            f"cannot create the folder {folder}: {error.strerror}; choose another with --cache-dir"
         ) from error
-    # Named by its content beside the old one, which is in use until the new one is there, and may be afterwards.
+    # Named by its content, beside the old one, which may still be in use.
     try:
         with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
             _convert(checkpoint, staged, record, dtype)
@@ -133,13 +133,13 @@ def import_checkpoint(
 @taking_records
 def pull(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Models to fetch.")],
-    store: Store = Store(),
+    store: WeightsStore = WeightsStore(),
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Fetch models into the cache, as `matte` does on first use, and check them.
 
-    What is on disk already is checked only.
+    Files already on disk are only checked.
     """
     sources = [resolve_model(store.record(name).name, store) for name in names]
     from ..weights.hub import obtain
@@ -157,11 +157,11 @@ def path(
     cache_dir: opt.CacheDirOption = None,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Print the path of the file that `--model NAME` uses; it has to be on disk already.
+    """Print the path of the file that `--model NAME` uses; it must be on disk.
 
-    Neither fetched nor checked: see `weights pull` and `weights verify`.
+    It is neither fetched nor checked: see `weights pull` and `weights verify`.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     sys.stdout.write(f"{_on_disk(store, store.record(name))[0].path}\n")
 
 
@@ -173,14 +173,14 @@ def verify(
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Check files on disk against their sha256, one line each; exit code 1 if one is damaged or cannot be read."""
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     if names:
         chosen = [(name, copy) for name in names for copy in _on_disk(store, store.record(name))]
     else:
         chosen = [(name, copy) for name, record in store.records().items() for copy in store.copies(record)]
     problems = [problem for name, copy in chosen if (problem := _checked(name, copy))]
     if problems:
-        others = f"; {len(problems) - 1} more not sound" if problems[1:] else ""
+        others = f"; {len(problems) - 1} more with problems" if problems[1:] else ""
         raise WeightsError(f"{problems[0]}{others}")
 
 
@@ -196,11 +196,11 @@ def remove(
 
     A bundled file belongs to the installation and stays.
     """
-    store = Store(weights_file, cache_dir)
+    store = WeightsStore(weights_file, cache_dir)
     copies = _on_disk(store, store.record(name))
     removable = [copy for copy in copies if copy.kind != "bundled"]
     if not removable:
-        raise UsageError(f"{name} comes with diffmatte and cannot be removed: nothing of it is in the cache")
+        raise UsageError(f"{name} is bundled with diffmatte and cannot be removed: the cache has no copy")
     for copy in removable:
         line = f"removed {name}, {_described(copy)}"
         _remove(copy, store)
@@ -211,23 +211,25 @@ def remove(
 
 @weights.command()
 def publish(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name in the table, known or new.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its weights, a safetensors file of diffmatte.")],
-    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="Where to; made if missing, public.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name in the table, known or new.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The weights, a safetensors file of diffmatte.")],
+    repo: Annotated[
+        str, typer.Option("--repo", metavar="OWNER/REPO", help="The public repository; created if missing.")
+    ],
     weights_file: opt.WeightsFileOption = None,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Upload weights to the Hub with a model card, and print the table that others need to use them.
 
-    Needs HF_TOKEN or `hf auth login`, with the right to write. Publish only what you may: the
-    licence is on the card.
+    Needs HF_TOKEN or `hf auth login`, with write access. Publish only what the licence allows: it
+    is on the card.
     """
     from ..weights.publishing import publish as upload
 
     if not file.is_file():
-        raise UsageError(f"there is no weights file {file}: check the path")
-    record = upload(name, file, repo, Store(weights_file), progress=not quiet)
+        raise UsageError(f"weights file {file} does not exist: check the path")
+    record = upload(name, file, repo, WeightsStore(weights_file), progress=not quiet)
     sys.stdout.write(as_toml(record))
     if not quiet:
         say(f"published {name} at {repo}: put the table above into a weights file to use it")
@@ -235,7 +237,7 @@ def publish(
 
 def _check_conversion(checkpoint: Path, dtype: str) -> None:
     if not checkpoint.is_file():
-        raise UsageError(f"there is no checkpoint {checkpoint}: check the path")
+        raise UsageError(f"checkpoint {checkpoint} does not exist: check the path")
     check_choice("dtype", dtype, DTYPE_NAMES)
 
 
@@ -251,7 +253,7 @@ def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) 
     convert_checkpoint(checkpoint, target, record.variant, notes, dtype)
 
 
-def _on_disk(store: Store, record: WeightsRecord) -> tuple[Copy, ...]:
+def _on_disk(store: WeightsStore, record: WeightsRecord) -> tuple[Copy, ...]:
     """List a model's files; raises WeightsError if there is none."""
     copies = store.copies(record)
     if not copies:
@@ -261,7 +263,7 @@ def _on_disk(store: Store, record: WeightsRecord) -> tuple[Copy, ...]:
 
 
 def _checked(name: str, copy: Copy) -> WeightsError | None:
-    """Check one file, print what was found, and return what is wrong with it."""
+    """Check one file, print the finding, and return the problem."""
     problem, finding = None, "ok"
     try:
         check_copy(name, copy)
@@ -271,7 +273,7 @@ def _checked(name: str, copy: Copy) -> WeightsError | None:
     return problem
 
 
-def _remove(copy: Copy, store: Store) -> None:
+def _remove(copy: Copy, store: WeightsStore) -> None:
     if copy.kind == "cached":
         from ..weights.hub import remove_cached
 
@@ -284,7 +286,7 @@ def _remove(copy: Copy, store: Store) -> None:
 
 
 def _clear_away(folder: Path) -> None:
-    """Remove an empty folder of imports, with what imports that were killed have left in it."""
+    """Remove an empty folder of imports, with temporary files of killed ones."""
     with suppress(OSError):
         for left in folder.glob(".*"):
             left.unlink()

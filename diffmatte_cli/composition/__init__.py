@@ -1,1 +1,1 @@
-"""From alpha to what is written: foregrounds, backgrounds, cutouts, and pictures of the steps."""
+"""From alpha to what is written: foregrounds, backgrounds, cutouts, and images of the steps."""

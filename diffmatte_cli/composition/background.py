@@ -1,4 +1,4 @@
-"""From alpha to pictures: the cutout, the subject on a new background, and where that comes from."""
+"""Cutouts, new backgrounds, and compositing."""
 
 import math
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ _GREYS = 0.6, 0.8
 
 @dataclass(frozen=True)
 class Plane:
-    """Hold colour float32 [H, W, 3], and whether it is linear light or sRGB."""
+    """Colour float32 [H, W, 3], in linear light or sRGB."""
 
     values: Floats
     linear: bool
 
     def as_linear(self, wanted: bool) -> "Plane":
-        """Return the same colour as linear light, or as sRGB."""
+        """Return the same colour in linear light, or in sRGB."""
         return Plane(converted(self.values, self.linear, wanted), wanted)
 
 
@@ -44,16 +44,16 @@ def cutout(foreground: Floats, alpha: Floats, bits: int | None, *, premultiplied
     """
     opacity = np.clip(alpha, 0, 1)
     kind = np.float32 if bits is None else np.uint8 if bits == 8 else np.uint16
-    picture = np.empty((*alpha.shape, 4), kind)
+    result = np.empty((*alpha.shape, 4), kind)
     for channel in range(4):  # one at a time: a quarter of the memory
         plane = opacity if channel == 3 else foreground[..., channel]
         plane = plane * opacity if premultiplied and channel < 3 else plane
-        picture[..., channel] = plane if bits is None else quantise(plane, bits)
-    return picture
+        result[..., channel] = plane if bits is None else quantise(plane, bits)
+    return result
 
 
 def composite(foreground: Plane, background: Plane, alpha: Floats, *, linear_light: bool) -> Plane:
-    """Lay the foreground over the background (Eq. 1), in linear light or in sRGB; gives the foreground's own kind."""
+    """Lay the foreground over the background (Eq. 1), in linear light or in sRGB; return the foreground's own kind."""
     above, below = (plane.as_linear(linear_light).values for plane in (foreground, background))
     opacity = np.clip(alpha, 0, 1)[..., None]
     return Plane(opacity * above + (1 - opacity) * below, linear_light).as_linear(foreground.linear)
@@ -61,25 +61,25 @@ def composite(foreground: Plane, background: Plane, alpha: Floats, *, linear_lig
 
 @dataclass(frozen=True)
 class Background:
-    """A new background: a colour, "checker", "blur" or a picture; make one with :func:`background_of`.
+    """A new background: a colour, "checker", "blur" or an image; make one with :func:`background_of`.
 
-    ``name`` stands for it in receipts: what it is called, or the sha256 of the picture's file. ``fitted`` keeps the
-    picture in the size that was needed last.
+    ``name`` identifies it in receipts: the colour or keyword, or the sha256 of the image file. ``fitted`` caches the
+    image at the size last needed.
     """
 
     name: str
     colour: tuple[int, ...] | None = None
-    picture: ColourImage | None = None
+    image: ColourImage | None = None
     fitted: dict[tuple[int, ...], Floats] = field(default_factory=dict, compare=False, repr=False)
 
     def plane(self, photo: ColourImage, alpha: Floats) -> Plane:
-        """Return the background for a photograph, of its size; a picture is scaled to cover."""
+        """Return the background at a photograph's size; an image is scaled to cover."""
         height, width = alpha.shape
-        if self.picture is not None:
+        if self.image is not None:
             if alpha.shape not in self.fitted:
                 self.fitted.clear()
-                self.fitted[alpha.shape] = _covering(self.picture.colour, height, width)
-            return Plane(self.fitted[alpha.shape], self.picture.linear)
+                self.fitted[alpha.shape] = _covering(self.image.colour, height, width)
+            return Plane(self.fitted[alpha.shape], self.image.linear)
         if self.name == BLUR:
             return Plane(blurred_background(photo.colour, alpha), photo.linear)
         if self.name == CHECKER:
@@ -92,7 +92,7 @@ class Background:
 
 
 def background_of(text: str) -> Background:
-    """Return the background of a name.
+    """Return the background that ``text`` names.
 
     Raises:
         UsageError: as ``background_file``.
@@ -102,13 +102,13 @@ def background_of(text: str) -> Background:
     if file is None:
         return Background(text, None if text in BACKGROUNDS else colour_of(text))
     content = read_bytes(file.path)
-    return Background(sha256_of(content), picture=decode_image(content, file.path))
+    return Background(sha256_of(content), image=decode_image(content, file.path))
 
 
 def _covering(pixels: NDArray[Any], height: int, width: int) -> Floats:
-    """Scale [h, w, 3] to the smallest size that covers height x width, and cut out the middle."""
+    """Scale [h, w, 3] to the smallest size that covers height x width, and crop the middle."""
     factor = max(height / pixels.shape[0], width / pixels.shape[1])
-    # The part of the picture that will be seen, in its own pixels, and its place in what is cut out roughly.
+    # The visible part, in the image's own pixels, and its place in a crop at whole pixels.
     seen = height / factor, width / factor
     start = [(side - part) / 2 for side, part in zip(pixels.shape, seen, strict=False)]
     rows, columns = (slice(int(first), math.ceil(first + part)) for first, part in zip(start, seen, strict=True))

@@ -1,8 +1,8 @@
-"""Estimate the subject's colour where it is half transparent, so that a cutout shows no old background.
+"""Estimate the subject's colour where it is translucent, so that a cutout shows no old background.
 
 Blur fusion, after M. Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021): smooth fills of
-foreground and background, then one step of the foreground towards the colour that the photograph shows; a
-wide pass first, a narrow one on its result. Unlike in the paper, a pixel weighs by the square of its share
+foreground and background, then one step of the foreground towards the photograph's colour; a wide pass
+first, then a narrow one on its result. Unlike in the paper, a pixel is weighted by the square of its share
 in the layer: nearly transparent ones, which show mostly the other layer, would stain the fill.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FOREGROUNDS", "blurred_background", "estimate_foreground"]
 
 _WIDE, _NARROW = 90, 6  # radii in pixels, the paper's two passes
-_WEAK = 1e-4  # share of a window's area that colour from beyond weighs: more than stray alphas of 1/255
+_WEAK = 1e-4  # weight of colour from beyond a window, as a share of its area: more than stray alphas of 1/255
 _BLUR = 0.02  # of the longer side: radius of a blurred background
 _STRIP = 64  # rows or columns summed at once: small enough for the processor's cache
 
@@ -30,7 +30,7 @@ _STRIP = 64  # rows or columns summed at once: small enough for the processor's 
 def estimate_foreground(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Estimate the foreground's colour at every pixel.
 
-    ``image`` is uint8 or uint16 [H, W, 3], or float32 from 0; ``alpha`` float32 [H, W] in [0, 1]. Gives float32
+    ``image`` is uint8 or uint16 [H, W, 3], or float32 from 0; ``alpha`` float32 [H, W] in [0, 1]. Returns float32
     [H, W, 3], in [0, 1] or up to the image's largest value: the photograph's own colour where alpha is 1, a smooth fill
     from nearby foreground where alpha is 0.
     """
@@ -54,7 +54,7 @@ def multi_level(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.f
     from pymatting import estimate_foreground_ml
 
     colour = as_shares(image)
-    top = max(1.0, float(colour.max(initial=0)))  # it works within [0, 1]
+    top = max(1.0, float(colour.max(initial=0)))  # it needs [0, 1]
     foreground: NDArray[np.float32] = estimate_foreground_ml(colour / top, alpha).astype(np.float32) * np.float32(top)
     return np.where(alpha[..., None] < 1, foreground, colour)
 
@@ -72,7 +72,7 @@ FOREGROUNDS: Mapping[str, Callable[[NDArray[Any], NDArray[np.float32]], NDArray[
 def blurred_background(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the background out of focus, without the subject bleeding into it.
 
-    Arguments and result as for :func:`estimate_foreground`: where the subject is, colour from around it.
+    Arguments and result as for :func:`estimate_foreground`; the subject is filled with colour from around it.
     """
     import torch
 
@@ -93,7 +93,7 @@ def blurred_background(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArr
 
 @dataclass(frozen=True)
 class _Layer:
-    """Hold each pixel's share in a layer, its weight, and the weight summed over the window (all [H, W])."""
+    """Each pixel's share in a layer, its weight, and the weight summed over the window (all [H, W])."""
 
     share: "torch.Tensor"
     weight: "torch.Tensor"
@@ -101,11 +101,11 @@ class _Layer:
     radius: int
 
     def mean(self, colour: "torch.Tensor") -> "torch.Tensor":
-        """Average ``colour`` [H, W] over the whole picture by weight."""
+        """Average ``colour`` [H, W] over the whole image by weight."""
         return ((colour * self.weight).double().sum() / self.weight.double().sum().clamp_min(1e-12)).float()
 
     def fill(self, colour: "torch.Tensor", beyond: "torch.Tensor") -> "torch.Tensor":
-        """Average ``colour`` [H, W] over the window by weight; take ``beyond`` where no weight is near."""
+        """Average ``colour`` [H, W] over the window by weight; use ``beyond`` where there is no weight nearby."""
         weak = _WEAK * (2 * self.radius + 1) ** 2
         return (_box_sum(colour * self.weight, self.radius) + weak * beyond) / (self.reach + weak)
 
@@ -130,7 +130,7 @@ def _fuse(colour: "torch.Tensor", scales: list[tuple[_Layer, _Layer]]) -> "torch
 
 
 def _box_sum(values: "torch.Tensor", radius: int) -> "torch.Tensor":
-    """Sum [H, W] over windows of 2 radius + 1 a side, cut off at the borders, in linear time."""
+    """Sum [H, W] over windows of 2 radius + 1 a side, clipped at the borders, in linear time."""
     return _sums_along(0, _sums_along(1, values, radius), radius)
 
 
@@ -142,7 +142,7 @@ def _sums_along(axis: int, values: "torch.Tensor", radius: int) -> "torch.Tensor
     across = values.shape[1 - axis]
     for start in range(0, across, _STRIP):
         strip, out = (plane.narrow(1 - axis, start, min(_STRIP, across - start)) for plane in (values, sums))
-        # Running sums, in double precision as they grow; constant beyond both ends, which cuts the windows.
+        # Running sums, in double precision as they grow; constant beyond both ends, which clips the windows.
         body = strip.cumsum(axis, dtype=torch.float64)
         before = torch.zeros_like(body.narrow(axis, 0, 1)).expand(*_sized(body, axis, radius + 1))
         after = body.narrow(axis, length - 1, 1).expand(*_sized(body, axis, radius))

@@ -1,4 +1,4 @@
-"""What a job writes: alpha or cutout, the alpha beside it, its uncertainty, each with its own receipt."""
+"""The results of a job: alpha or cutout, the alpha beside it, uncertainty, each with its own receipt."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -30,16 +30,16 @@ _SHARES = np.array([0, 0.5, 1], np.float32)  # of a trimap's 0, 128 and 255
 
 @dataclass
 class Work:
-    """A job in hand: what has been read of it, then what has been computed.
+    """A job in progress: its inputs, then its results.
 
     Attributes:
-        receipts: of the files that it makes.
+        receipts: of its results.
         trimap: uint8 [H, W].
-        seconds: spent on it so far, waiting aside.
-        alpha, uncertainty: float32 [H, W], once they are computed.
+        seconds: spent on it so far, waiting excluded.
+        alpha, uncertainty: float32 [H, W], once computed.
         risk: see ``uncertainty.risk_of``.
-        engine: a phrase for what computed it.
-        dump, open: the folder of steps, and what holds it until the result is written, too.
+        engine: what computed it, as a phrase.
+        dump, open: the step folder, and what keeps it open until the result is written.
     """
 
     job: Job
@@ -57,13 +57,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Products:
-    """Make what jobs write by a run's options; ``background`` is the new one, if there is one."""
+    """Make the results of jobs; ``background`` is the new one, if any."""
 
     options: MatteOptions
     background: Background | None = None
 
     def receipts(self, job: Job, base: Receipt) -> Mapping[Path, Receipt]:
-        """Return the receipt of each file of a job; ``base`` holds what decides the alpha."""
+        """Return the receipt of each result of a job; ``base`` holds what determines the alpha."""
         has_layers = job.format == "exr"
         main = replace(base, result="cutout" if self.options.cutout else "alpha", bits=job.bits)
         if self.options.cutout or has_layers:
@@ -84,7 +84,7 @@ class Products:
         return receipts
 
     def results(self, work: Work) -> list[Result]:
-        """Return the pictures of a job, ready to be written."""
+        """Return the results of a job, ready to write."""
         job = work.job
         alpha = Result(job.output, work.alpha, job.bits, dpi=work.photo.dpi)
         results = [self._main(work, alpha)]
@@ -96,7 +96,7 @@ class Products:
         return [replace(result, receipt=work.receipts[result.path]) for result in results]
 
     def _main(self, work: Work, plain: Result) -> Result:
-        """Return the alpha or the cutout; with all layers if the format has them."""
+        """Return the alpha or the cutout, with layers if the format has them."""
         job, photo, alpha, options = work.job, work.photo, work.alpha, self.options
         plain = replace(plain, format=job.format, header=photo.header)
         has_layers = job.format == "exr"
@@ -122,13 +122,13 @@ class Products:
         return self.options.exr_space if job.format == "exr" else "srgb"
 
     def _premultiplied(self, job: Job) -> bool:
-        """Tell whether colour is multiplied by alpha; unless it was said, as the format's users expect."""
+        """Tell whether colour is multiplied by alpha; by default, as is usual for the format."""
         said = self.options.premultiplied
         return self.background is None and (job.format == "exr" if said is None else said)
 
 
 def _layers(foreground: "Floats", work: Work) -> dict[str, "Floats"]:
-    """Return the named layers of an EXR: straight foreground, alpha, trimap and, if there is one, uncertainty."""
+    """Return the named layers of an EXR: straight foreground, alpha, trimap and, if any, uncertainty."""
     layers = {f"foreground.{name}": foreground[..., channel] for channel, name in enumerate("RGB")}
     layers |= {"alpha.Y": work.alpha, "trimap.Y": _SHARES[work.trimap // 127]}
     return layers | ({"uncertainty.Y": work.uncertainty} if work.uncertainty is not None else {})

@@ -1,4 +1,4 @@
-"""Keep what the sampler does: one picture a step, and one of the whole iteration."""
+"""Record the sampler's steps: one image per step, and a sheet of all."""
 
 import math
 from collections.abc import Iterator
@@ -23,25 +23,25 @@ _TILE = 320  # longest side of one tile, pixels
 _LABEL = 22  # height of the line of text above it
 _LABEL_WIDTH = 110
 _GAP = 8
-_MOST_STEPS = 46  # shown in one sheet; of more, an even choice that keeps the last
+_MOST_STEPS = 46  # in one sheet; of more, an even selection with the last
 _PAPER, _INK = (246, 246, 246), (32, 32, 32)
 
-Tile = tuple[str, Image.Image]
+LabelledImage = tuple[str, Image.Image]
 
 
 class StepDump:
-    """Write each step's alpha into a folder as it comes, keeping only small copies for the sheet."""
+    """Write each step's alpha into a folder, keeping only thumbnails for the sheet."""
 
     def __init__(self, folder: Path, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int) -> None:
-        """Start with the photograph uint8 [H, W, 3], the trimap uint8 [H, W] and how many steps will come."""
+        """Start with the photograph uint8 [H, W, 3], the trimap uint8 [H, W] and the number of steps."""
         self._folder = folder
         self._steps = steps
         self._shown = _shown_steps(steps)
-        self._last: Tile | None = None
-        self._tiles: list[Tile] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
+        self._last: LabelledImage | None = None
+        self._tiles: list[LabelledImage] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
 
     def add(self, number: int, alpha: NDArray[np.float32]) -> None:
-        """Keep step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
+        """Write step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
         pixels = quantise(alpha, 8)
         write_images([Result(self._folder / step_name(number, self._steps), pixels)])
         tile = f"step {number} of {self._steps}", _thumbnail(pixels)
@@ -50,7 +50,7 @@ class StepDump:
             self._tiles.append(tile)
 
     def finish(self, receipt: Receipt | None = None) -> None:
-        """Write ``trajectory.png``, with the receipt of it all; the last step is always shown."""
+        """Write ``trajectory.png``, with the job's receipt; the last step is always shown."""
         tiles = self._tiles + ([self._last] if self._last else [])
         write_images([Result(self._folder / TRAJECTORY, contact_sheet(tiles), receipt=receipt)])
 
@@ -59,7 +59,7 @@ class StepDump:
 def dumping(
     folder: Path | None, top: Path | None, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int
 ) -> Iterator[StepDump | None]:
-    """Yield a dump whose folder, inside ``top``, appears when the block ends well; nothing for no folder."""
+    """Yield a dump whose folder, inside ``top``, appears when the block succeeds; None without a folder."""
     if folder is None:
         yield None
         return
@@ -78,19 +78,19 @@ def is_dump_of(folder: Path, receipt: Receipt) -> bool:
     return there == names and read_receipt(folder / TRAJECTORY) == receipt
 
 
-def contact_sheet(tiles: list[Tile]) -> NDArray[np.uint8]:
-    """Lay labelled pictures out in rows on light paper; gives uint8 [H, W, 3]."""
+def contact_sheet(tiles: list[LabelledImage]) -> NDArray[np.uint8]:
+    """Lay out labelled images in rows on a light background; return uint8 [H, W, 3]."""
     columns = _columns(len(tiles))
-    width = max(_LABEL_WIDTH, *(picture.width for _, picture in tiles))
-    height = max(picture.height for _, picture in tiles) + _LABEL
+    width = max(_LABEL_WIDTH, *(image.width for _, image in tiles))
+    height = max(image.height for _, image in tiles) + _LABEL
     rows = math.ceil(len(tiles) / columns)
     size = (columns * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
     sheet = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for index, (label, picture) in enumerate(tiles):
+    for index, (label, image) in enumerate(tiles):
         left, top = _GAP + index % columns * (width + _GAP), _GAP + index // columns * (height + _GAP)
         draw.text((left, top), label, _INK, font=ImageFont.load_default(14))
-        sheet.paste(picture, (left, top + _LABEL))
+        sheet.paste(image, (left, top + _LABEL))
     return np.asarray(sheet)
 
 
@@ -109,10 +109,10 @@ def _shown_steps(steps: int) -> set[int]:
 
 
 def _thumbnail(pixels: NDArray[Any]) -> Image.Image:
-    """Scale to the tile: large pictures smoothly down, small ones up by whole pixels."""
-    picture = Image.fromarray(pixels)
-    factor = _TILE / max(picture.size)
+    """Scale to the tile: large images smoothly down, small ones up by whole pixels."""
+    image = Image.fromarray(pixels)
+    factor = _TILE / max(image.size)
     if factor >= 1:
-        return picture.resize((picture.width * int(factor), picture.height * int(factor)), Image.Resampling.NEAREST)
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    return picture.resize(size, Image.Resampling.BOX)
+        return image.resize((image.width * int(factor), image.height * int(factor)), Image.Resampling.NEAREST)
+    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(size, Image.Resampling.BOX)

@@ -165,7 +165,7 @@ def made_trimap(name: str, alpha: "NDArray[np.float32]") -> "NDArray[np.uint8]":
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Folders of a layout as they are: ``found`` by what they hold, and the names of those ``missing``."""
+    """Hold the folders of a layout that were ``found``, by ``PARTS``, and the names of those ``missing``."""
 
     base: Place
     found: Mapping[str, Place]
@@ -174,13 +174,13 @@ class _Candidate:
 
 
 def _fitting(layout: DatasetLayout, folder: Place) -> list[_Candidate]:
-    """Return the first places in which nothing is missing, or none."""
+    """Return the first places where nothing is missing, or none."""
     ways = _ways(layout, folder)
     return next((places for places in ways if not any(place.missing for place in places)), [])
 
 
 def _ways(layout: DatasetLayout, folder: Place) -> Iterator[list[_Candidate]]:
-    """Yield the places, each time at least one, that may together be the set: in the folder, or the only one in it."""
+    """Yield the places, at least one each time, that may make up the set: in the folder, or the only one in it."""
     inner = _folders(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
         for below in layout.below:
@@ -193,7 +193,7 @@ def _ways(layout: DatasetLayout, folder: Place) -> Iterator[list[_Candidate]]:
 
 
 def _place(layout: DatasetLayout, base: Place, prefix: str = "") -> _Candidate:
-    """Look for the folders of a layout; of several ways, the one that lacks least."""
+    """Look for the folders of a layout, in the way of its several that lacks least."""
 
     def look(names: tuple[str, ...]) -> _Candidate:
         found = {part: _descend(base, name) for part, name in zip(PARTS, names, strict=False)}
@@ -204,7 +204,7 @@ def _place(layout: DatasetLayout, base: Place, prefix: str = "") -> _Candidate:
 
 
 def _descend(base: Place, names: str) -> Place | None:
-    """Return a folder below another by its names with slashes between, in any case; None where it is missing."""
+    """Return a folder below another by its path, in any case; None where it is missing."""
     found: Place | None = base
     for name in filter(None, names.split("/")):
         alike = [other for other in _folders(found) if other.path.name.lower() == name.lower()] if found else []
@@ -217,7 +217,7 @@ def _folders(folder: Place) -> list[Place]:
 
 
 def _misfit(name: str, folder: Place) -> str:
-    """Say what was looked for and is not there, what is expected, and which layout fits instead."""
+    """Say what is missing, what is expected, and which layout fits instead."""
     layout = LAYOUTS[name]
     nearest = max(_ways(layout, folder), key=lambda places: max(len(place.found) for place in places))
     if uncomposed := list(_uncomposed(layout, nearest)):
@@ -233,7 +233,7 @@ def _misfit(name: str, folder: Place) -> str:
 
 
 def _uncomposed(layout: DatasetLayout, places: Iterable[_Candidate]) -> Iterator[str]:
-    """Yield the places without composites that hold what these are made of."""
+    """Yield the places that hold foregrounds instead of composites."""
     for place in places:
         fg = next((fg for fg in layout.foregrounds if _descend(place.base, fg)), None)
         if fg is not None and "image" not in place.found:

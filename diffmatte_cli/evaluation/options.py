@@ -1,4 +1,4 @@
-"""How mattes are scored. Standard library only."""
+"""The options of scoring. Standard library only."""
 
 from dataclasses import dataclass
 

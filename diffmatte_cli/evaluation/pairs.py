@@ -64,7 +64,7 @@ def _key(path: Path) -> str:
 
 
 def _images(folder: Place) -> dict[str, Path]:
-    """Return a folder's pictures by their common names, without what lies beside an alpha."""
+    """Return a folder's images by their common names, without what accompanies an alpha."""
     paths = [place.path for place in images_in(folder)]
     stems = {path.stem for path in paths}
 

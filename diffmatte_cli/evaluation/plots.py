@@ -178,7 +178,7 @@ def _show(axes: Any, name: str, image: NDArray[Any]) -> Any:
 
 def _images(evaluation: Evaluation, by: str) -> "Figure":
     """Draw each metric of every image: a bar for each, the worst first, or a histogram of many."""
-    worst_first = sorted(evaluation.pictures.items(), key=lambda item: -item[1][by])
+    worst_first = sorted(evaluation.images.items(), key=lambda item: -item[1][by])
     metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS
     figure, axes = _figure(4 * len(metrics), [4.0 if many else 1 + 0.18 * len(worst_first)], len(metrics))
     for place, metric in zip(axes[0], metrics, strict=True):

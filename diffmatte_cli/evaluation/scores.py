@@ -5,8 +5,8 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
@@ -41,17 +41,17 @@ class Trial:
 class Evaluation:
     """Hold the scores of images by name, in order: at least one image, and the same metrics for all."""
 
-    pictures: Mapping[str, Scores]
+    images: Mapping[str, Scores]
 
     @property
     def mean(self) -> Scores:
         """The mean of each metric over all images."""
-        every = list(self.pictures.values())
-        return {metric: fmean(scores[metric] for scores in every) for metric in every[0]}
+        every = list(self.images.values())
+        return {metric: fsum(scores[metric] for scores in every) / len(every) for metric in every[0]}
 
     def record(self) -> dict[str, Any]:
         """Return the scores for JSON."""
-        return {"mean": self.mean, "pictures": [{"name": name, **scores} for name, scores in self.pictures.items()]}
+        return {"mean": self.mean, "pictures": [{"name": name, **scores} for name, scores in self.images.items()]}
 
 
 def read_pair(pair: Pair) -> Trial:
@@ -101,6 +101,6 @@ def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
     for number, (steps, found) in enumerate(evaluations.items()):
         if number == 0:
             writer.writerow(["name", *["steps"] * with_steps, *found.mean])
-        for name, scores in [*found.pictures.items(), ("mean", found.mean)]:
+        for name, scores in [*found.images.items(), ("mean", found.mean)]:
             writer.writerow([name, *[steps] * with_steps, *scores.values()])
     return text.getvalue()

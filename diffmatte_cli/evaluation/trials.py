@@ -31,27 +31,27 @@ def trials(
 ) -> Iterator[tuple[int, Trial]]:
     """Yield each sampling's steps with its matte, rounded to 8 bits as if it had been written; encodes once.
 
-    ``consistent`` makes x_t of each step from the true alpha (Appendix A.2), which no real picture has. Without
+    ``consistent`` makes x_t of each step from the true alpha (Appendix A.2), which no real image has. Without
     ``keep_known`` x_t holds predictions where the trimap knows better, too, as in the paper's own evaluation.
 
     Raises ImageError for a file that cannot be read, and where sizes differ.
     """
-    photo = read_image(example.image)
-    levels = {path: _laid_on(photo, path) for path in example.files[1:]}
-    check_sizes({example.image: photo.pixels.shape[:2]} | {path: found.shape for path, found in levels.items()})
+    image = read_image(example.image)
+    levels = {path: _laid_on(image, path) for path in example.files[1:]}
+    check_sizes({example.image: image.pixels.shape[:2]} | {path: found.shape for path, found in levels.items()})
     gt = levels[example.alpha]
     trimap = made_trimap(example.name, gt) if example.trimap is None else parse_trimap(levels[example.trimap])
-    encoding = matter.encode(photo.pixels, trimap)
+    encoding = matter.encode(image.pixels, trimap)
     for sampling in samplings:
         alpha = quantise(matter.matte(encoding, sampling=sampling, truth=gt if consistent else None), 8)
-        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, photo.pixels)
+        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, image.pixels)
 
 
-def _laid_on(photo: ColourImage, path: Path) -> NDArray[np.float32]:
+def _laid_on(image: ColourImage, path: Path) -> NDArray[np.float32]:
     """Read the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes them fit."""
     grey = read_grey(path)
     with suppress(ImageError):
-        return fit_to_image(grey, photo)
+        return fit_to_image(grey, image)
     return grey.levels  # and those who compare sizes name the files
 
 
@@ -61,7 +61,7 @@ def save(trial: Trial, folder: Path) -> None:
 
 
 def kept_at(folder: Path, name: str) -> Path:
-    """Return where a picture's matte is kept."""
+    """Return the path of an image's matte."""
     return folder / f"{name}.png"
 
 
@@ -69,7 +69,7 @@ def check_headers(examples: Sequence[Example]) -> None:
     """Raise ImageError for the first example whose files have different sizes, as far as their headers tell."""
     for example in examples:
         sizes = {path: size for path in example.files if (size := _header_size(path)) is not None}
-        # Sides may be swapped by an orientation, which is known once the picture is read.
+        # Sides may be swapped by an orientation, which is known once the image is read.
         if len({tuple(sorted(size)) for size in sizes.values()}) > 1:
             check_sizes(sizes)
 

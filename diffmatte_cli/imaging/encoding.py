@@ -15,7 +15,7 @@ from PIL import TiffImagePlugin as Tiff
 from ..errors import OutputError
 from ..storage.atomic import refusal
 from ..storage.paths import spelled
-from . import vfx
+from . import oiio
 from .colour import as_shares, quantise
 from .exif import DIRECTORIES
 from .formats import WRITERS, Writer, writer_for
@@ -50,7 +50,7 @@ class Result:
     premultiplied: bool = False
     linear: bool = False
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    header: vfx.Header | None = None
+    header: oiio.Header | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -88,9 +88,9 @@ def _exr(result: Result) -> bytes:
     pixels = as_shares(result.pixels)
     quantise(pixels, 8)  # refuses values that are not finite
     planes = {**_planes(pixels), **result.layers}
-    channels = {name: np.clip(plane, -vfx.LARGEST, vfx.LARGEST).astype(np.float16) for name, plane in planes.items()}
+    channels = {name: np.clip(plane, -oiio.LARGEST, oiio.LARGEST).astype(np.float16) for name, plane in planes.items()}
     text = (KEY, result.receipt.line(pixels_digest(channels), result.notes)) if result.receipt else None
-    return vfx.encode("exr", channels, linear=result.linear, text=text, header=result.header)
+    return oiio.encode("exr", channels, linear=result.linear, text=text, header=result.header)
 
 
 def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -105,7 +105,7 @@ def _by_pillow(result: Result, image: Image.Image) -> bytes:
         return buffer.getvalue()
     image.save(buffer, "TIFF", **result.writer.settings)
     marked = _with_tags(buffer.getvalue(), {Tiff.EXTRASAMPLES: _ASSOCIATED})
-    # Reading it divides the colour: that is what a receipt is checked by.
+    # Reading it divides the colour: a receipt is checked by that.
     with tolerant_pillow(), Image.open(io.BytesIO(marked)) as read:
         return _with_tags(marked, _tags(_save_settings(result, read)))
 
@@ -113,7 +113,7 @@ def _by_pillow(result: Result, image: Image.Image) -> bytes:
 def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
     """Encode 16-bit colour: the pixels by OpenImageIO, all else by Pillow."""
     channels, kind = _planes(pixels), result.writer.pillow_name
-    content = vfx.encode(kind.lower(), channels, straight=not result.premultiplied)
+    content = oiio.encode(kind.lower(), channels, straight=not result.premultiplied)
     settings = _save_settings(result, channels)
     if kind == "TIFF":
         return _with_tags(content, _tags(settings))
@@ -158,10 +158,10 @@ def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:
 
 
 def _with_tags(tiff: bytes, tags: Mapping[int, Any]) -> bytes:
-    """Return a TIFF with these tags, too, in a new directory before all that it holds."""
-    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as picture:
-        directory = picture.tag_v2
-        dict(directory)  # what has not been looked at is not saved
+    """Return a TIFF with these tags added, in a new directory before its old content."""
+    with tolerant_pillow(), Tiff.TiffImageFile(io.BytesIO(tiff)) as image:
+        directory = image.tag_v2
+        dict(directory)  # only tags that were looked at are saved
     for of_the_writer in (Tiff.SOFTWARE, Tiff.DATE_TIME):  # the same input gives the same bytes
         directory.pop(of_the_writer, None)
     # When it is saved, offsets of pixels count from the directory's end.

@@ -16,7 +16,7 @@ F = TypeVar("F", Path, Place)
 
 
 def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
-    """Yield a folder's pictures by name, known by their endings; hidden files and folders are left out.
+    """Yield a folder's images, recognised by their suffixes, by name; hidden files and folders are skipped.
 
     With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``.
 
@@ -32,7 +32,7 @@ def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None
 
 
 def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, list[F]]:
-    """Group files by their names without endings, or what ``stem`` makes of them."""
+    """Group files by their stems, or by what ``stem`` makes of them."""
     groups = defaultdict(list)
     for file in files:
         groups[stem(file)].append(file)
@@ -40,7 +40,7 @@ def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -
 
 
 def one_by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, F]:
-    """Return files by their stems as ``by_stem`` does; raises UsageError where two have the same."""
+    """Return files by their stems, as ``by_stem`` does; raises UsageError where two share one."""
     groups = by_stem(files, stem)
     for name, same in groups.items():
         if len(same) > 1:
@@ -49,7 +49,7 @@ def one_by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem"
 
 
 def folders_in(folder: Place) -> list[Place]:
-    """Return a folder's folders by name, links to folders too; hidden ones are left out.
+    """Return the folders in a folder, symlinked ones too, by name; hidden ones are skipped.
 
     Raises UsageError for a folder that cannot be read.
     """

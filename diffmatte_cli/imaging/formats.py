@@ -68,6 +68,6 @@ def check_format(name: str, bits: int | None) -> None:
     """Raise UsageError where the format ``name`` lacks the depth ``bits``, or its extra is not installed."""
     if bits is not None and bits not in WRITERS[name].bits:
         others = " or ".join(other for other, writer in WRITERS.items() if bits in writer.bits)
-        raise UsageError(f"{name} holds no {bits}-bit pictures: take {others}, or another depth", "bits", "format")
+        raise UsageError(f"{name} holds no {bits}-bit images: take {others}, or another depth", "bits", "format")
     if (extra := WRITERS[name].extra) is not None:
         require(extra, f"a result in {name}")

@@ -96,7 +96,7 @@ _TOLERANCE = Shared(_lifted)
 
 
 def tolerant_pillow() -> Shared:
-    """Silence Pillow's warnings and lift its size limit, which counts half of what we allow, while any thread asks."""
+    """Silence Pillow's warnings and raise its pixel limit to ours while any thread is inside."""
     return _TOLERANCE
 
 

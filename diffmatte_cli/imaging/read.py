@@ -15,7 +15,7 @@ from ..errors import ImageError
 from ..extras import install, is_installed
 from ..storage.paths import spelled
 from ..storage.reading import read_bytes
-from . import vfx
+from . import oiio
 from .colour import as_shares, quantise, to_srgb
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
@@ -55,7 +55,7 @@ class ColourImage:
     exif: bytes | None = None
     deep: NDArray[Any] | None = None
     linear: bool = False
-    header: vfx.Header = field(default_factory=vfx.Header)
+    header: oiio.Header = field(default_factory=oiio.Header)
     notes: tuple[str, ...] = ()
 
     @property
@@ -93,7 +93,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage
     """
     if _is_beyond_pillow(content):
         deep = _deep(content, path)
-        linear = content.startswith(vfx.EXR) if deep.linear is None else deep.linear
+        linear = content.startswith(oiio.EXR) if deep.linear is None else deep.linear
         return replace(
             _colour_image(orient(_rgb(deep, path), deep.orientation), linear, space),
             orientation=deep.orientation,
@@ -157,8 +157,8 @@ def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage
 
 def _is_beyond_pillow(content: bytes) -> bool:
     """Tell whether Pillow cannot read a file: EXR, and TIFF that it does not know or takes for another kind."""
-    if not content.startswith(vfx.TIFF):
-        return content.startswith(vfx.EXR)
+    if not content.startswith(oiio.TIFF):
+        return content.startswith(oiio.EXR)
     try:
         with tolerant_pillow(), TiffImageFile(io.BytesIO(content)) as image:
             tags = image.tag_v2
@@ -170,20 +170,20 @@ def _is_beyond_pillow(content: bytes) -> bool:
         return False
 
 
-def _deep(content: bytes, path: Path, associated: bool | None = None) -> vfx.Deep:
+def _deep(content: bytes, path: Path, associated: bool | None = None) -> oiio.Deep:
     name = spelled(path, "standard input")
     if not is_installed("vfx"):
-        kind = "OpenEXR" if content.startswith(vfx.EXR) else "it is damaged, or a kind of TIFF that"
+        kind = "OpenEXR" if content.startswith(oiio.EXR) else "it is damaged, or a kind of TIFF that"
         raise ImageError(f"cannot read {name}: {kind} needs an extra: {install('vfx')}")
     try:
-        return vfx.read(content, MAX_PIXELS, associated=associated)
-    except vfx.DamagedError as error:
+        return oiio.read(content, MAX_PIXELS, associated=associated)
+    except oiio.DamagedError as error:
         raise ImageError(f"cannot read {name}: {error}") from error
     except OSError as error:
         raise ImageError(f"cannot read {name} by way of a temporary file: {error.strerror or error}") from error
 
 
-def _rgb(deep: vfx.Deep, path: Path) -> NDArray[Any]:
+def _rgb(deep: oiio.Deep, path: Path) -> NDArray[Any]:
     """Return the colour [H, W, 3] of named channels; grey three times."""
     planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
     if not planes:
@@ -219,7 +219,7 @@ def decode_opacity(content: bytes, path: Path) -> GreyImage | None:
         return GreyImage(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
 
 
-def _grey(levels: NDArray[np.float32], deep: vfx.Deep) -> GreyImage:
+def _grey(levels: NDArray[np.float32], deep: oiio.Deep) -> GreyImage:
     return GreyImage(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
 
 

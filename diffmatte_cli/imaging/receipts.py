@@ -18,7 +18,7 @@ from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
 from ..storage.remotes import is_remote, read
-from . import vfx
+from . import oiio
 from .exif import DIRECTORIES
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
@@ -27,9 +27,7 @@ __all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt",
 
 S = TypeVar("S", Sampling, Computing)
 
-# The keyword of a PNG's text and of an EXR's attribute, and the XMP property's name.
-KEY = "diffmatte"
-PIXELS, NOTES = "pixels", "notes"
+KEY, PIXELS, NOTES = "diffmatte", "pixels", "notes"  # of a PNG's text and an EXR's attribute; in the receipt's JSON
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
@@ -53,11 +51,11 @@ class Receipt:
         weights: sha256 of the weights file.
         image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap.
         result: "alpha", "cutout" or "uncertainty".
-        bits: of what is written; 16 of an EXR are half floats.
-        sampling, computing: how, as it was asked for.
-        input_space: what the photograph's numbers were taken for.
+        bits: a channel of the result; 16 of an EXR are half floats.
+        sampling, computing: the settings.
+        input_space: the colour space that the photograph was taken for.
         deep: whether more than 8 bits a channel were read of it.
-        seeds: how many of them, from the sampling's on, an uncertainty is of; None where there is none in the file.
+        seeds: the number of seeds, from the sampling's on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             The background of an image is its sha256.
     """
@@ -83,7 +81,7 @@ class Receipt:
         return isinstance(other, Receipt) and self.record() == other.record()
 
     def record(self) -> dict[str, Any]:
-        """Return it as one flat record; its ``path`` is "region", "whole" or "plain"."""
+        """Return a flat record, whose ``path`` is "region", "whole" or "plain"."""
         record = asdict(self)
         settings = record.pop("sampling") | record.pop("computing")
         path = "plain" if settings["plain"] else "whole" if settings["whole"] else "region"
@@ -91,19 +89,19 @@ class Receipt:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """Read a flat record; settings that were unknown to the program that wrote it have their defaults."""
+        """Read a flat record; settings that its program did not know have their defaults."""
         values = dict(record)
         path = values.pop("path")
         values |= {"plain": path == "plain", "whole": path == "whole"}
         return cls(sampling=_taken(Sampling, values), computing=_taken(Computing, values), **values)
 
     def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
-        """Return one line of JSON to go into a picture's file, with ``pixels_digest`` and notes that decide nothing."""
+        """Return one line of JSON for an image's file, with its ``pixels_digest`` and notes that decide nothing."""
         return json.dumps(self.record() | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
 
 
 def _taken(kind: type[S], values: dict[str, Any]) -> S:
-    """Take a record's fields out of values, and make it of them."""
+    """Make settings of their values, which are taken out of ``values``."""
     return kind(**{field.name: values.pop(field.name) for field in fields(kind) if field.name in values})
 
 
@@ -151,22 +149,22 @@ def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
         text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
         values = json.loads(text)
         notes = values.pop(NOTES, {})
-        if values.pop(PIXELS) == pixels:  # else it was cut short, or changed by somebody
+        if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed
             return Receipt.of(values), notes
     return None
 
 
 def _opened(content: bytes) -> tuple[str, str]:
     """Return the text of the receipt in a file, and the digest of its pixels."""
-    if content.startswith(vfx.EXR):
-        channels, texts = vfx.read_all(content, MAX_PIXELS)
+    if content.startswith(oiio.EXR):
+        channels, texts = oiio.read_all(content, MAX_PIXELS)
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
         if not deep_colour:
             return text, pixels_digest(image)
-    return text, pixels_digest(vfx.read_all(content, MAX_PIXELS)[0])
+    return text, pixels_digest(oiio.read_all(content, MAX_PIXELS)[0])
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:

@@ -1,1 +1,1 @@
-"""From a photograph and its trimap to alpha: the model at work, within a limit of memory."""
+"""From a photograph and its trimap to alpha: inference within a memory budget."""

@@ -1,7 +1,7 @@
-"""Square blocks of a level's pixels: which are looked at, and which rows of a store a patch around each is made of.
+"""Square blocks of a level's pixels: which are computed, and which rows of a store make the patch around each.
 
 A store is a matrix [n * side**2 + 1, C]: the pixels of n blocks, row by row, then one row of zeros
-that stands for everything outside of the picture and for blocks that nobody looks at.
+for everything outside the image and for blocks that are not computed.
 """
 
 from bisect import bisect_left
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Blocks", "Store", "dilate", "double", "grow_back", "halve"]
+__all__ = ["Blocks", "StoreLayout", "dilate", "dilate_back", "double", "halve"]
 
 
 class Blocks:
     """The blocks of ``side`` pixels that have a pixel of ``mask`` [H, W] (boolean).
 
     ``origin`` [n, 2] is the first row and column of each. ``edge`` [m] numbers those that touch the border, and
-    ``inside`` [m, 1, side + 2, side + 2] tells which pixels of them and around them lie in the picture.
+    ``inside`` [m, 1, side + 2, side + 2] tells which pixels of them and around them are in the image.
     """
 
     def __init__(self, mask: Tensor, side: int) -> None:
-        self.store = Store(mask, side)
-        self.side, self.rows = side, self.store.rows
-        self.origin = (self.store.numbers >= 0).nonzero() * side
+        self.layout = StoreLayout(mask, side)
+        self.side, self.rows = side, self.layout.rows
+        self.origin = (self.layout.numbers >= 0).nonzero() * side
         limit = self.origin.new_tensor(mask.shape)
         self.edge = ((self.origin == 0) | (self.origin + side >= limit)).any(1).nonzero()[:, 0]
         self._edge_numbers = self.edge.tolist()
@@ -35,13 +35,13 @@ class Blocks:
         return len(self.origin)
 
     def edges(self, part: slice) -> tuple[slice, Tensor]:
-        """Return which of the edge blocks are in a part of all blocks, and their places in that part."""
+        """Return which edge blocks are in a part of all blocks, and their places in that part."""
         chosen = slice(*(bisect_left(self._edge_numbers, end) for end in (part.start, part.stop)))
         return chosen, self.edge[chosen] - part.start
 
 
-class Store:
-    """How the pixels of blocks lie in a store; with ``side`` 1 and no ``mask`` all pixels of a picture, in order."""
+class StoreLayout:
+    """How the pixels of blocks lie in a store; with ``side`` 1 and no ``mask`` all pixels of an image, in order."""
 
     def __init__(self, mask: Tensor, side: int) -> None:
         self.side, self.size = side, (mask.shape[-2], mask.shape[-1])
@@ -59,7 +59,7 @@ class Store:
         """Return the store's rows for square patches, [n, length**2], int32.
 
         A patch begins ``start`` rows and columns from ``origin`` [n, 2] of another level, which is multiplied by
-        ``scale`` (divided by ``-scale`` if negative). With ``clamp`` the border's pixels go on outside.
+        ``scale`` (divided by ``-scale`` if negative). With ``clamp`` the border's pixels are repeated outside.
         """
         numbers, offsets, insides = [], [], []
         for place, size in zip(_places(origin, scale, start, length), self.size, strict=True):
@@ -73,14 +73,14 @@ class Store:
         return row.masked_fill_(~known, self.rows - 1).flatten(1)
 
     def pixels(self, mask: Tensor) -> Tensor:
-        """Return the store's row of each pixel of ``mask`` [H, W], in the picture's order."""
+        """Return the store's row of each pixel of ``mask`` [H, W], in the image's order."""
         down, right = mask.nonzero().unbind(1)
         number = self.numbers[down // self.side, right // self.side]
         return number * self.side**2 + down % self.side * self.side + right % self.side
 
 
 def dilate(mask: Tensor) -> Tensor:
-    """Return ``mask`` [H, W] grown by one pixel on every side, corners too."""
+    """Return ``mask`` [H, W] dilated by one pixel, corners included."""
     wide = mask.clone()
     wide[1:] |= mask[:-1]
     wide[:-1] |= mask[1:]
@@ -90,8 +90,8 @@ def dilate(mask: Tensor) -> Tensor:
     return result
 
 
-def grow_back(mask: Tensor) -> Tensor:
-    """Return ``mask`` [H, W] grown by one pixel up and left, corners too."""
+def dilate_back(mask: Tensor) -> Tensor:
+    """Return ``mask`` [H, W] dilated by one pixel up and left, corners included."""
     tall = mask.clone()
     tall[:-1] |= mask[1:]
     result = tall.clone()
@@ -106,7 +106,7 @@ def halve(mask: Tensor) -> Tensor:
 
 
 def double(mask: Tensor) -> Tensor:
-    """Return the mask [2H, 2W] of all parts of the pixels of ``mask``."""
+    """Return the mask [2H, 2W] of all four parts of each pixel of ``mask``."""
     return mask.repeat_interleave(2, 0).repeat_interleave(2, 1)
 
 
@@ -118,7 +118,7 @@ def _any_of(mask: Tensor, side: int) -> Tensor:
 
 
 def _places(origin: Tensor, scale: int, start: int, length: int) -> tuple[Tensor, Tensor]:
-    """Return rows and columns of patches, [n, length] each; see ``Store.around``."""
+    """Return rows and columns of patches, [n, length] each; see ``StoreLayout.around``."""
     steps = torch.arange(start, start + length, device=origin.device)
     corner = origin * scale if scale > 0 else origin // -scale
     return corner[:, :1] + steps, corner[:, 1:] + steps

@@ -1,4 +1,4 @@
-"""A photograph, its trimap and what its colours say, kept small and shown to the model window by window."""
+"""A photograph, its trimap and its colour priors, stored compactly and given to the model window by window."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ __all__ = ["Canvas", "classes_of"]
 
 @dataclass(frozen=True)
 class Canvas:
-    """What is known of a picture: ``image`` uint8 [1, 3, H, W], ``levels`` uint8 [1, 1, H, W] in {0, 128, 255}.
+    """The known data of an image: ``image`` uint8 [1, 3, H, W], ``levels`` uint8 [1, 1, H, W] in {0, 128, 255}.
 
-    A window is in pixels of the picture padded as the model pads it; it starts at multiples of 32.
+    A window is in pixels of the image as the model pads it; it starts at multiples of 32.
     """
 
     model: DiffMatte
@@ -35,7 +35,7 @@ class Canvas:
         canvas = cls(model, pixels, torch.tensor(classes_of(trimap), device=device)[None, None], None)
         if not model.config.priors:
             return canvas
-        # On the CPU where there are no sparse products.
+        # On the CPU if the device has no sparse products.
         where = torch.device("cpu") if device.type == "mps" else device
         found = colour_priors(pixels.to(where).float() / 255, canvas.decided.to(where))
         planes = (plane.to(device) for plane in (found.foreground, found.background, found.alpha))
@@ -43,7 +43,7 @@ class Canvas:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
+        """Height and width of the image."""
         return self.levels.shape[-2], self.levels.shape[-1]
 
     @property
@@ -53,7 +53,7 @@ class Canvas:
 
     @property
     def unknown(self) -> Tensor:
-        """Where alpha is looked for, boolean [1, 1, H, W]."""
+        """Where alpha is unknown, boolean [1, 1, H, W]."""
         return self.levels == UNKNOWN
 
     @property
@@ -62,7 +62,7 @@ class Canvas:
         return torch.where(self.unknown, 0.5, (self.levels > UNKNOWN).float())
 
     def condition(self, window: Window | None = None) -> Condition:
-        """Return what the model is told of a window, default the whole picture, padded."""
+        """Return the condition for a window, by default the whole image, padded."""
         window = window or (slice(0, self.padded[0]), slice(0, self.padded[1]))
         cut, size = self._within(window), (window[0].stop - window[0].start, window[1].stop - window[1].start)
         image = self.image[..., cut[0], cut[1]].float() / 255
@@ -72,11 +72,11 @@ class Canvas:
         return self.model.condition(image, trimap, planes, size)
 
     def prior_logits(self, window: Window) -> Tensor | None:
-        """Return the prior's logits for a window of the picture itself, [1, 1, h, w], if the model has priors."""
+        """Return the prior's logits for a window of the unpadded image, [1, 1, h, w], if the model has priors."""
         return None if self.priors is None else prior_logits(self.priors.alpha[..., window[0], window[1]])
 
     def _within(self, window: Window) -> Window:
-        """Return the part of a window that is no padding."""
+        """Return the part of a window that is not padding."""
         ends = [min(place.stop, size) for place, size in zip(window, self.size, strict=True)]
         rows, columns = (slice(place.start, max(place.start, end)) for place, end in zip(window, ends, strict=True))
         return rows, columns

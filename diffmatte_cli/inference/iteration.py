@@ -1,4 +1,4 @@
-"""The iteration over one encoded picture: what may be asked of it, and the alpha of every step."""
+"""The iteration over one encoded image: its settings, and the alpha of every step."""
 
 from collections.abc import Callable, Iterator
 
@@ -31,8 +31,8 @@ def iterate(
 
     ``noise``, ``draws`` and ``truth`` are those of ``Matter.steps``.
 
-    Raises UsageError for a truth with another sampler than ddim, ImageError for an array of another size than the
-    picture's, WeightsError while iterating.
+    Raises UsageError for a truth with another sampler than ddim, ImageError for an array that does not match the
+    image's size, WeightsError while iterating.
     """
     steps = int(sampling.steps)
     generator = torch.Generator().manual_seed(int(sampling.seed))
@@ -43,7 +43,7 @@ def iterate(
     x_t = diffusion.start(draw() if noise is None else _given("noise", noise, size).to(device))
     if truth is not None:
         if sampling.sampler != "ddim":
-            raise UsageError(f"consistent sampling has no fresh noise: use the sampler ddim, not {sampling.sampler}")
+            raise UsageError(f"consistent sampling requires the sampler ddim, not {sampling.sampler}")
         x_0 = 2 * _given("the true alpha", truth, size).to(device) - 1
         return _alphas(consistent(predict, x_t, diffusion, steps, x_0))
     fresh = draw if draws is None else _replay(_given("noise", draws, (steps, *size)).to(device))
@@ -51,14 +51,14 @@ def iterate(
 
 
 def until_stable(alphas: Iterator[Alpha], unknown: Tensor, levels: float | None) -> Iterator[Alpha]:
-    """Pass on alphas until no pixel of ``unknown`` [1, 1, H, W] moves by over ``levels`` of 255; None never stops."""
+    """Yield alphas until no pixel of ``unknown`` [1, 1, H, W] changes by over ``levels`` of 255; None never stops."""
     if levels is None:
         yield from alphas
         return
-    moving, before = unknown[0, 0].cpu().numpy(), None
+    region, before = unknown[0, 0].cpu().numpy(), None
     for alpha in alphas:
         yield alpha
-        if before is not None and np.abs(alpha - before)[moving].max(initial=0) * 255 <= levels:
+        if before is not None and np.abs(alpha - before)[region].max(initial=0) * 255 <= levels:
             return
         before = alpha
 
@@ -68,7 +68,7 @@ def _alphas(iteration: Iterator[Step]) -> Iterator[Alpha]:
         alpha = ((step.x_0 + 1) / 2)[0, 0].cpu().numpy()
         if not np.isfinite(alpha).all():
             raise WeightsError(
-                "the model computed values that are not numbers: its weights are unusable, or the precision is too low",
+                "the model computed NaN or infinity: its weights are unusable, or the precision is too low",
                 "precision",
             )
         yield alpha
@@ -81,5 +81,5 @@ def _given(what: str, values: Alpha, shape: tuple[int, ...]) -> Tensor:
 
 
 def _replay(draws: Tensor) -> Callable[[], Tensor]:
-    """Return what gives ``draws`` [1, 1, steps, H, W] one after another."""
+    """Return a function that gives ``draws`` [1, 1, steps, H, W] one by one."""
     return iter(draws.unbind(2)).__next__

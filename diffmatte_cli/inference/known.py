@@ -1,4 +1,4 @@
-"""Where nothing is to be computed: the one place that decides it, for the library and for batches."""
+"""Decide when there is nothing to compute, for the library and for batches."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ __all__ = ["settled_alpha"]
 def settled_alpha(trimap: NDArray[np.uint8], sampling: Sampling) -> NDArray[np.float32] | None:
     """Return the alpha, float32 [H, W], of a ``trimap`` uint8 [H, W] in {0, 128, 255} that leaves nothing to compute.
 
-    None where a pixel is unknown, or the raw prediction is asked for.
+    None if a pixel is unknown, or the raw prediction is requested.
     """
     if not sampling.keep_known or (trimap == UNKNOWN).any():
         return None

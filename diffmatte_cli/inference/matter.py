@@ -1,4 +1,4 @@
-"""From a photograph and its trimap to alpha: encode once, sample, keep what is known."""
+"""From a photograph and its trimap to alpha: encode once, sample, keep known pixels."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,17 +19,17 @@ from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
 from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
 from ..weights.hub import obtain
-from ..weights.store import ModelSource, Store, resolve_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, classes_of
 from .iteration import Alpha, Predict, iterate, until_stable
 from .known import settled_alpha
-from .memory import BASE, Spending, default_limit, guard_memory, plain_bytes
+from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
 from .region import RegionDecoder
 from .tiles import TiledDecoder
 
 __all__ = ["Encoding", "Matter", "compute_alike", "load_file", "load_model", "pick_device"]
 
-# Rows that the encoder's first layers see at a time.
+# Rows per strip in the encoder's first layers.
 STRIP = 512
 DTYPES = dict(zip(DTYPE_NAMES, (torch.float32, torch.float16, torch.bfloat16), strict=True))
 
@@ -40,9 +40,9 @@ def _silence(text: str) -> None:
 
 @dataclass(frozen=True)
 class Encoding:
-    """A picture after its one pass through the encoder; ``features`` is F of Eq. 5.
+    """An image after its one pass through the encoder; ``features`` is F of Eq. 5.
 
-    ``prepared`` holds what all steps of all seeds share, by the model and whether the unknown region alone is computed.
+    ``prepared`` holds what all steps and seeds share, by model and whether only the unknown region is computed.
     """
 
     canvas: Canvas
@@ -51,7 +51,7 @@ class Encoding:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the picture."""
+        """Height and width of the image."""
         return self.canvas.size
 
 
@@ -67,12 +67,12 @@ class Matter:
         tell: Callable[[str], None] = _silence,
         **changes: Any,
     ) -> None:
-        """Take a model to a device; ``changes`` are of ``computing``, ``tell`` hears what a user should know."""
+        """Move a model to a device; ``changes`` replace fields of ``computing``, ``tell`` receives messages."""
         self.computing = replace(computing, **changes)
         if self.computing.threads is not None:
             torch.set_num_threads(self.computing.threads)
         compute_alike()
-        self.model = model.fold().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.fold().on(device)
         self.device, self.metadata, self.tell = device, metadata or {}, tell
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
         self.limit = self.computing.memory or default_limit(device)
@@ -86,18 +86,18 @@ class Matter:
 
         Below 10 % of 255 the trimap means background, above 90 % foreground, in between unknown.
 
-        Raises ImageError when shapes or types do not fit, ResourceError when memory does not.
+        Raises ImageError if shapes or types do not match, ResourceError if memory does not suffice.
         """
         _check_pair(image, trimap)
-        spending = self._spending(*trimap.shape)
-        need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else spending.encoding - BASE
+        budget = self._budget(*trimap.shape)
+        need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else budget.encoding - BASE
         with guard_memory(need, self.device, *trimap.shape):
             canvas = Canvas.of(self.model, image, trimap, self.device)
             if self.computing.plain:
                 return Encoding(canvas, self.model.encode(canvas.condition()))
             self._divide_attention(*canvas.padded)
-            if spending.encoding > self.limit:
-                self.tell(f"encoding takes about {spending.encoding / 2**30:.2g} GiB, which a limit does not lessen")
+            if budget.encoding > self.limit:
+                self.tell(f"encoding takes about {budget.encoding / 2**30:.2g} GiB, more than the memory budget")
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 features = self.model.encode_in_strips(
                     lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
@@ -117,15 +117,15 @@ class Matter:
     ) -> Iterator[Alpha]:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
-        Where nothing is unknown nothing is computed, unless the raw prediction is asked for.
+        Without an unknown region nothing is computed, unless the raw prediction is requested.
 
         Arguments:
             image, trimap: as for ``encode``, or an ``Encoding`` alone.
-            sampling, changes: the settings, and those that differ, as in ``steps(image, trimap, seed=3)``.
+            sampling, changes: the settings, and fields to replace, as in ``steps(image, trimap, seed=3)``.
             noise: float32 [H, W], x_T instead of the one drawn from the seed.
             draws: float32 [steps, H, W], the fresh noise of each step of ddpm likewise.
-            truth: float32 [H, W] in [0, 1], the true alpha that every x_t is made from instead of predictions
-                (consistent sampling, Fig. 9), which shows what errors of earlier steps cost; with ddim only.
+            truth: float32 [H, W] in [0, 1], the true alpha to make every x_t from instead of predictions
+                (consistent sampling, Fig. 9), which shows the cost of earlier steps' errors; ddim only.
 
         Raises UsageError for settings out of range, and what ``encode`` raises.
         """
@@ -158,7 +158,7 @@ class Matter:
             network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
         else:
             network = self._region_network(encoding, keep_known and not sampling.whole, settled)
-            need = self._spending(height, width).smallest_tile
+            need = self._budget(height, width).smallest_tile
 
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:
@@ -169,7 +169,7 @@ class Matter:
         return predict
 
     def _plain_network(self, encoding: Encoding) -> Predict:
-        """Return the decoder as the paper has it, over the whole picture."""
+        """Return the paper's decoder, over the whole image."""
         condition = encoding.canvas.condition()
 
         def network(x_in: Tensor, t: float) -> Tensor:
@@ -195,21 +195,21 @@ class Matter:
     def _tiles(self, encoding: Encoding, in_part: bool) -> TiledDecoder:
         assert self.decoder is not None
         unknown = encoding.canvas.unknown[0, 0]
-        wanted, spending = unknown if in_part else torch.ones_like(unknown), self._spending(*encoding.size)
-        return TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, spending, self.tell)
+        wanted, budget = unknown if in_part else torch.ones_like(unknown), self._budget(*encoding.size)
+        return TiledDecoder(self.decoder, encoding.canvas, encoding.features, wanted, budget, self.tell)
 
-    def _spending(self, height: int, width: int) -> Spending:
-        return Spending(self.model.config, self.limit, height, width)
+    def _budget(self, height: int, width: int) -> MemoryBudget:
+        return MemoryBudget(self.model.config, self.limit, height, width)
 
     def _divide_attention(self, height: int, width: int) -> None:
-        """Choose the grids of global attention for a picture, unless they were given."""
+        """Choose the grids of global attention for an image, unless given."""
         if self.computing.attention_grids is None and self.model.config.global_attention:
             grids = grids_for(height, width)
             self.model.use_attention(grids)
             if grids > 1:
                 self.tell(
                     f"global attention works within {grids} x {grids} interleaved grids on {width}x{height} pixels:"
-                    " set attention grids to 1 for the whole, which takes much longer"
+                    " set attention grids to 1 for full attention, which is much slower"
                 )
 
 
@@ -223,17 +223,17 @@ def load_model(
     tell: Callable[[str], None] = _silence,
     **computing: Any,
 ) -> Matter:
-    """Load a model by name or file, ready to matte; one that is on the Hub is pulled the first time.
+    """Load a model by name or file, ready to matte; fetch it from the Hub on first use.
 
-    Arguments: ``weights_file`` adds models of one's own, ``cache_dir`` is where pulled and imported
-    weights lie, ``offline`` keeps to what is on disk, ``tell`` hears that memory ran short or attention was divided;
-    see ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
+    Arguments: ``weights_file`` adds your own models, ``cache_dir`` holds pulled and imported weights,
+    ``offline`` uses only files on disk, ``tell`` receives messages on short memory or divided attention; see
+    ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
     failed download.
     """
     where = pick_device(str(device))
-    store = Store(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
+    store = WeightsStore(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
     return load_file(source, obtain(source, store), where, Computing(**computing), tell)
 
@@ -245,7 +245,7 @@ def load_file(
     computing: Computing = Computing(),
     tell: Callable[[str], None] = _silence,
 ) -> Matter:
-    """Load what ``obtain`` returned for a resolved model; raises WeightsError when it is another variant's."""
+    """Load the file that ``obtain`` returned for a resolved model; raises WeightsError if the variant differs."""
     network, metadata = read_model(path)
     found = network.config.variant
     if source.record is not None and source.record.variant != found:
@@ -256,26 +256,26 @@ def load_file(
 
 
 def compute_alike() -> None:
-    """Let a GPU give the same bytes from run to run, and what the CPU gives."""
+    """Make a GPU's results reproducible, and like the CPU's."""
     torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
 
 
 def pick_device(spec: str) -> torch.device:
-    """Turn auto, cpu, cuda, cuda:N or mps into a device that is there; anything else is a UsageError."""
+    """Turn auto, cpu, cuda, cuda:N or mps into an available device; raises UsageError otherwise."""
     check_device(spec)
     kind, _, number = spec.partition(":")
     gpus, has_mps = torch.cuda.device_count(), torch.backends.mps.is_available()
     if kind == "auto":
         return torch.device("cuda" if gpus else "mps" if has_mps else "cpu")
     if kind == "cuda" and int(number or 0) >= gpus:
-        raise UsageError(f"device {spec} was asked for but torch sees {gpus} CUDA devices: use cpu", "device")
+        raise UsageError(f"device {spec} is not available, torch sees {gpus} CUDA devices: use cpu", "device")
     if kind == "mps" and not has_mps:
-        raise UsageError("device mps was asked for but is not available here: use cpu", "device")
+        raise UsageError("device mps is not available: use cpu", "device")
     return torch.device(spec)
 
 
 def _classes(image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """Return the trimap's classes 0, 128 and 255, uint8 [H, W], of what can be matted."""
+    """Return the trimap's classes 0, 128 and 255, uint8 [H, W], after checking both arrays."""
     if isinstance(image, Encoding):
         return image.canvas.levels[0, 0].cpu().numpy()
     if trimap is None:

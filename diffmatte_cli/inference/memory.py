@@ -1,4 +1,4 @@
-"""Memory: what a picture needs, what may be used, and a plain answer when it does not fit."""
+"""Memory: what an image needs, what may be used, and advice if it does not fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from ..model.encoders.base import encoder_class
 __all__ = [
     "BASE",
     "LADDER",
-    "Spending",
+    "MemoryBudget",
     "available_bytes",
     "default_limit",
     "guard_memory",
@@ -27,13 +27,13 @@ __all__ = [
 FLOAT = 4
 # Sides of tiles in pixels: fixed, so that equal settings give equal bytes.
 LADDER = (1024, 512, 256)
-# Of the machine's memory, what is used unless something else is asked for.
+# Default budget, as a share of the device's memory.
 DEFAULT_SHARE = 0.5
 # The program itself with torch.
 BASE = 450 * 2**20
-# Cells in which the part of a picture that the decoder works on is estimated, and how many it reaches beyond.
+# Side of the cells that estimate the decoder's working area, and its reach in cells.
 CELL, REACH = 32, 2
-# Limit, use, and the statistics that hold the file cache, which counts as used but gives way: versions 2 and 1.
+# Limit and use of control groups, versions 2 and 1; the file cache counts as used but can be reclaimed.
 CGROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
@@ -43,8 +43,8 @@ CGROUPS = (
 def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
     """Estimate the peak of the plain path, in bytes.
 
-    In the decoder it comes in the last up block: its input enlarged (three times N_d planes) beside two results of N_d
-    planes, at the picture's size, and what every level holds. In the encoder it comes in global attention, if any.
+    In the decoder it comes in the last up block: its input upsampled (three times N_d planes) beside two results of N_d
+    planes, at the image's size, and the tensors of every level. In the encoder it comes in global attention, if any.
     """
     planes = 10 * config.decoder_width + 4 * config.condition_channels
     attention = encoder_class(config.encoder).attention_bytes(config, height, width)
@@ -52,10 +52,10 @@ def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
 
 
 @dataclass(frozen=True)
-class Spending:
-    """How a memory limit in bytes is spent on a picture of ``height`` x ``width``.
+class MemoryBudget:
+    """A memory limit in bytes, divided for an image of ``height`` x ``width``.
 
-    The estimates are upper bounds found by measuring; what is left of the limit decides on tiles.
+    The estimates are measured upper bounds; the rest of the limit determines the tiles.
     """
 
     config: ModelConfig
@@ -64,15 +64,15 @@ class Spending:
     width: int
 
     @property
-    def picture(self) -> int:
-        """Bytes of what stands in memory for the whole picture while it is sampled: pixels, samples and feature."""
+    def image(self) -> int:
+        """Bytes held for the whole image while sampling: pixels, samples and feature."""
         planes = 9 + (3 if self.config.priors else 0)
         feature = self.config.feature_channels / self.config.feature_stride**2
         return BASE + int(self.height * self.width * FLOAT * (planes + feature))
 
     @property
     def encoding(self) -> int:
-        """Bytes while the picture is encoded, the priors included."""
+        """Bytes while encoding, priors included."""
         pixel = encoder_class(self.config.encoder).bytes_per_pixel
         return BASE + pixel * self.config.feature_channels * self.height * self.width // 384
 
@@ -83,9 +83,9 @@ class Spending:
         return self._tile(window, window)
 
     def plan(self, wanted: Tensor) -> tuple[int, bool, int]:
-        """Return the side of the tiles, from ``LADDER``, whether what all steps share is kept, and the bytes of it all.
+        """Return the side of the tiles, from ``LADDER``, whether to keep what all steps share, and the total bytes.
 
-        ``wanted`` [H, W] is boolean. Keeping comes before larger tiles: they differ little in speed.
+        ``wanted`` [H, W] is boolean. Keeping has priority over larger tiles, which gain little speed.
         """
         cells = _cells(wanted)
         shared = int(FLOAT * float(cells.sum()) * CELL**2 * (1.2 * self.config.decoder_width + 8))
@@ -93,7 +93,7 @@ class Spending:
             for side in LADDER:
                 busy = float(_sums(cells, side // CELL).max()) * CELL**2
                 window = (min(side, max(self.height, self.width)) + 2 * CELL * REACH) ** 2
-                total = self.picture + self._tile(window, busy) + kept * shared
+                total = self.image + self._tile(window, busy) + kept * shared
                 if total <= self.limit:
                     return side, kept, total
         return LADDER[-1], False, total
@@ -111,18 +111,18 @@ def _cells(wanted: Tensor) -> Tensor:
 
 
 def _sums(cells: Tensor, side: int) -> Tensor:
-    """Return how many cells each tile has, with its neighbours' cells that it reaches."""
+    """Return the number of cells of each tile, including its neighbours' within reach."""
     return F.avg_pool2d(cells, side + 2 * REACH, side, REACH, ceil_mode=True, divisor_override=1)
 
 
 def default_limit(device: torch.device) -> int:
-    """Return the bytes that may be used unless a limit is given: half of the device's, or the control group's."""
+    """Return the default limit in bytes: half of the device's memory, or the control group's."""
     total = total_bytes(device)
     return int(DEFAULT_SHARE * total) if total else 4 * 2**30
 
 
 def total_bytes(device: torch.device) -> int | None:
-    """Return all memory of a device in bytes, within the control group's limits; None when it cannot be told."""
+    """Return all memory of a device in bytes, within the control group's limits; None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     if device.type != "cpu":
@@ -132,9 +132,9 @@ def total_bytes(device: torch.device) -> int | None:
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Return the free memory of a device in bytes, within the process's limits; None when it cannot be told."""
+    """Return the free memory of a device in bytes, within the process's limits; None if unknown."""
     if device.type == "cuda":
-        # What torch keeps for itself and does not use is free too.
+        # Memory that torch reserves but does not use is free too.
         spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + spare
     if device.type != "cpu":
@@ -149,7 +149,7 @@ def available_bytes(device: torch.device) -> int | None:
 
 @contextmanager
 def guard_memory(need: int, device: torch.device, height: int, width: int) -> Iterator[None]:
-    """Turn a lack of memory, foreseen from ``need`` bytes or met, into a ResourceError that says what would fit."""
+    """Turn a lack of memory, predicted from ``need`` bytes or met, into a ResourceError that says what would fit."""
     room = available_bytes(device)
     if room is not None and need > room:
         raise ResourceError(_advice(need, device, height, width, room))
@@ -158,7 +158,7 @@ def guard_memory(need: int, device: torch.device, height: int, width: int) -> It
     except (MemoryError, RuntimeError) as error:
         if not is_shortage(error):
             raise
-        # What there seemed to be was not enough: advise on half of what this needs.
+        # The memory that seemed free was not enough: assume half of what this needs.
         met = need // 2
         raise ResourceError(_advice(need, device, height, width, min(met, room or met))) from error
 
@@ -190,7 +190,7 @@ def _number(path: Path) -> int | None:
 
 
 def _address_space() -> int | None:
-    """Return what a limit on the process's addresses (ulimit -v) leaves; None without one."""
+    """Return the rest of the address space limit (ulimit -v); None without one."""
     try:
         import resource
     except ImportError:  # not on Windows

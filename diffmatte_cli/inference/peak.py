@@ -8,9 +8,9 @@ __all__ = ["peak_memory"]
 
 
 def peak_memory() -> int | None:
-    """Return the most memory that the process has had resident so far, in bytes; None where it cannot be told."""
+    """Return the most memory that the process has had resident so far, in bytes; None if unknown."""
     status = Path("/proc/self/status")
-    if status.exists():  # what the resource module says there may be the parent's
+    if status.exists():  # the resource module may report the parent's
         found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
         if found:
             return int(found[1]) * 1024

@@ -1,4 +1,4 @@
-"""The decoder D where it is wanted: the numbers of ``Decoder``, for chosen pixels alone, in blocks that fit a cache.
+"""The decoder D for chosen pixels only: the numbers of ``Decoder``, in blocks that fit a cache.
 
 What it saves, and why the numbers stay the same to rounding:
 
@@ -12,7 +12,7 @@ What it saves, and why the numbers stay the same to rounding:
   where some of its nine taps fall outside. Of the first block, the condition's part is a constant likewise.
 - A 3x3 convolution after a bilinear doubling is, for each of the four places that a doubled pixel has, a 3x3
   convolution of the small map: rows 2i and 2i + 1 of the doubled map are (x[i-1] + 3 x[i]) / 4 and
-  (3 x[i] + x[i+1]) / 4, so that three taps of them reach x[i-1], x[i] and x[i+1] (``DOUBLING``). At the border
+  (3 x[i] + x[i+1]) / 4, so that three taps of them reach x[i-1], x[i] and x[i+1] (``folding.DOUBLING``). At the border
   the doubled map repeats its edge and the convolution pads zeros: those blocks are computed as written.
 """
 
@@ -25,60 +25,35 @@ from torch.nn import functional as F
 
 from ..model.config import ModelConfig
 from ..model.decoder import Decoder, channels, time_embedding
-from .blocks import Blocks, Store, dilate, double, grow_back, halve
+from .blocks import Blocks, StoreLayout, dilate, dilate_back, double, halve
+from .folding import FoldedBlock, fold, ready
 
 __all__ = ["Plan", "Region", "RegionDecoder", "depth"]
 
-# [place, tap on the small map, tap on the doubled map]: see above.
-DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
-# Numbers of a patch handled at a time: what is made of them stays in a core's cache, or fills a GPU.
+# Numbers per chunk of patches: intermediate results stay in a core's cache, or fill a GPU.
 CHUNK = {"cpu": 2**19, "cuda": 2**25, "mps": 2**22}
 
 
-class _Folded:
-    """A block's convolutions with their batch norms in them."""
-
-    def __init__(self, block: Any, dtype: torch.dtype) -> None:
-        self.time = block.emb_layers
-        skip = next(getattr(block, block.skip).children()).weight
-        self.first, self.bias_1 = _fold(block.conv1, block.bn1, 1 if block.skip == "upsample" else 0)
-        second, bias_2 = _fold(block.conv2, block.bn2, 0)
-        if block.skip == "downsample":
-            self.first = torch.cat([self.first, skip])
-            self.bias_1 = torch.cat([self.bias_1, torch.zeros_like(self.bias_1)])
-        else:
-            places = torch.einsum("adu,bev,oiuv->aboide", *[DOUBLING.to(skip)] * 2, skip)
-            self.places = _ready(places.flatten(0, 2), dtype)
-        self.skip = _ready(skip, dtype)
-        self.first, self.second = _ready(self.first, dtype), _ready(second, dtype)
-        self.bias_1, self.bias_2 = self.bias_1.to(dtype), bias_2.to(dtype)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the block's output."""
-        return len(self.bias_2)
-
-
 class RegionDecoder:
-    """The folded decoder; ``region`` prepares a picture, or a part of one, for it."""
+    """The folded decoder; ``region`` prepares an image, or a part of one."""
 
     @torch.no_grad()
     def __init__(self, decoder: Decoder, dtype: torch.dtype = torch.float32) -> None:
         self.dtype = dtype
         self.time_embed = decoder.time_embed
-        self.down = [_Folded(block, dtype) for block in decoder.down_blks]
-        self.mid = _Folded(decoder.mid_blk, dtype)
-        self.up = [_Folded(block, dtype) for block in decoder.up_blks]
+        self.down = [FoldedBlock(block, dtype) for block in decoder.down_blks]
+        self.mid = FoldedBlock(decoder.mid_blk, dtype)
+        self.up = [FoldedBlock(block, dtype) for block in decoder.up_blks]
         layers: Any = decoder.matting_head.matting_convs
         convolution, norm, _, last = layers
-        head, bias = _fold(convolution, norm, 0)
-        self.head, self.head_bias = _ready(head, dtype), bias.to(dtype)
+        head, bias = fold(convolution, norm, 0)
+        self.head, self.head_bias = ready(head, dtype), bias.to(dtype)
         self.last: Tensor = last.weight.flatten().float()
         self.last_bias: Tensor = last.bias.float()
 
     @torch.no_grad()
     def region(self, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> "Region":
-        """Prepare for the pixels ``wanted`` [H, W] (boolean) of a picture.
+        """Prepare for the pixels ``wanted`` [H, W] (boolean) of an image.
 
         Arguments: ``planes`` [1, N_c - 1, H, W], the condition; ``features`` [1, N_F, H/stride, W/stride];
         ``side`` of the blocks in pixels of their own level, even.
@@ -87,14 +62,14 @@ class RegionDecoder:
 
 
 def depth(config: ModelConfig) -> int:
-    """Return how many times the decoder halves a picture."""
+    """Return how many times the decoder halves an image."""
     down, _ = channels(config.decoder_width, config.condition_channels, config.feature_stride)
     return len(down) - 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The blocks of each level, 0 being the picture's size: of the skips (from level 1 on), and of what goes up."""
+    """The blocks of each level, 0 being full size: of the skips (from level 1 on), and of the upward path."""
 
     wanted: Blocks
     down: list[Blocks]
@@ -108,7 +83,7 @@ class Plan:
             up.append(dilate(halve(up[-1])))
         down = up[-1:]
         for level in range(halvings - 1, 0, -1):
-            down.insert(0, up[level] | grow_back(double(dilate(down[0]))))
+            down.insert(0, up[level] | dilate_back(double(dilate(down[0]))))
         small = max(2, side // 2)
         sides = [side] + [small] * halvings
         return cls(
@@ -118,7 +93,7 @@ class Plan:
         )
 
     def macs(self, config: ModelConfig) -> int:
-        """Return the multiply-accumulates of a step, but for what the border's blocks need beside it."""
+        """Return the multiply-accumulates of a step, without the extra work at the border."""
         down, up = channels(config.decoder_width, config.condition_channels, config.feature_stride)
         total = 0
         for level, (blocks, before, after) in enumerate(zip(self.down, down[:-1], down[1:], strict=True)):
@@ -132,33 +107,33 @@ class Plan:
 
 
 class Region:
-    """The wanted pixels of one picture, or of a part: what every step shares, and the step itself."""
+    """The wanted pixels of an image, or of a part: what every step shares, and the step itself."""
 
     def __init__(self, decoder: RegionDecoder, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> None:
         self.decoder = decoder
         self.plan = plan = Plan.make(wanted, len(decoder.down), side)
-        self.chosen = plan.wanted.store.pixels(wanted)
+        self.chosen = plan.wanted.layout.pixels(wanted)
         first = plan.down[0]
-        picture = Store(wanted, 1)
-        self.image_rows = picture.around(first.origin, 2, -3, 2 * first.side + 5)
+        whole = StoreLayout(wanted, 1)
+        self.image_rows = whole.around(first.origin, 2, -3, 2 * first.side + 5)
         self.down_rows = [
-            fine.store.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
+            fine.layout.around(coarse.origin, 2, -3, 2 * coarse.side + 5)
             for fine, coarse in zip(plan.down, plan.down[1:], strict=False)
         ]
         self.skip_rows = [
-            kept.store.around(used.origin, 1, 0, used.side).flatten()
+            kept.layout.around(used.origin, 1, 0, used.side).flatten()
             for kept, used in zip(plan.down, plan.up[1:], strict=True)
         ]
         self.up_rows = [
-            _rows_below(below.store, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
+            _rows_below(below.layout, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
         ]
-        self.head_rows = plan.up[0].store.around(plan.wanted.origin, 1, -1, side + 2)
+        self.head_rows = plan.up[0].layout.around(plan.wanted.origin, 1, -1, side + 2)
         self.constant = self._of_condition(planes)
         self.middle = self._of_features(features)
 
     @torch.no_grad()
     def step(self, x_in: Tensor, t: float) -> Tensor:
-        """Return the logit of every wanted pixel, [K] in the picture's order, as float32.
+        """Return the logit of every wanted pixel, [K] in the image's order, as float32.
 
         ``x_in`` [H, W] is the variance-normalised sample, ``t`` its time.
         """
@@ -183,10 +158,10 @@ class Region:
         return result
 
     def _of_features(self, features: Tensor) -> Tensor:
-        """Return what the middle block makes of F before the time comes in, a store."""
+        """Return the middle block's response to F, without the time term, a store."""
         block, blocks = self.decoder.mid, self.plan.up[-1]
         store = _as_store(features).to(self.decoder.dtype)
-        small = Store(features[0, 0], 1)
+        small = StoreLayout(features[0, 0], 1)
         rows, clamped = _rows_below(small, blocks)
         result = store.new_zeros(blocks.rows, block.channels)
         for part in _chunks(rows, store):
@@ -209,7 +184,7 @@ class Region:
         return x.relu_()
 
     def _go_down(self, x: Tensor, embedding: Tensor) -> list[Tensor]:
-        """Return the skips of every level, from fine to coarse, as stores of the blocks that go up."""
+        """Return the skips of every level, from fine to coarse, as stores of the upward path's blocks."""
         skips = []
         levels = zip(self.decoder.down, self.plan.down, [self.image_rows, *self.down_rows], self.skip_rows, strict=True)
         for level, (block, blocks, rows, kept) in enumerate(levels):
@@ -226,8 +201,8 @@ class Region:
         return skips
 
     @staticmethod
-    def _first_down(block: _Folded, patches: Tensor, constant: Tensor | None) -> Tensor:
-        """Return the strided convolutions of a block, main path and skip, with what is constant of them."""
+    def _first_down(block: FoldedBlock, patches: Tensor, constant: Tensor | None) -> Tensor:
+        """Return the strided convolutions of a block, main path and skip, with their constant part."""
         if constant is None:
             return F.conv2d(patches, block.first, block.bias_1, stride=2)
         return F.conv2d(patches, block.first[:, -1:], stride=2).add_(constant)
@@ -253,8 +228,8 @@ class Region:
         return torch.cat(logits)[self.chosen] + decoder.last_bias
 
 
-def _second(block: _Folded, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
-    """Convolve ``hidden`` [n, C, side + 2, side + 2], with zeros outside of the picture."""
+def _second(block: FoldedBlock, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
+    """Convolve ``hidden`` [n, C, side + 2, side + 2], with zeros outside the image."""
     chosen, places = blocks.edges(part)
     if len(places):
         hidden[places] *= blocks.inside[chosen]
@@ -262,7 +237,7 @@ def _second(block: _Folded, hidden: Tensor, blocks: Blocks, part: slice) -> Tens
 
 
 def _add_doubled(
-    out: Tensor, block: _Folded, patches: Tensor, store: Tensor, clamped: Tensor, blocks: Blocks, part: slice
+    out: Tensor, block: FoldedBlock, patches: Tensor, store: Tensor, clamped: Tensor, blocks: Blocks, part: slice
 ) -> None:
     """Add the skip, doubling and convolution in one, to ``out`` [n, C, side, side]; at the border in two."""
     chosen, places = blocks.edges(part)
@@ -276,26 +251,13 @@ def _add_doubled(
         out[places] = at_edge
 
 
-def _rows_below(below: Store, above: Blocks) -> tuple[Tensor, Tensor]:
-    """Return the rows of a level that the blocks of the next finer one come from; and their edge's, clamped."""
+def _rows_below(below: StoreLayout, above: Blocks) -> tuple[Tensor, Tensor]:
+    """Return the rows of a level that the next finer one's blocks are computed from; for edge blocks also clamped."""
     length = above.side // 2 + 2
     return (
         below.around(above.origin, -2, -1, length),
         below.around(above.origin[above.edge], -2, -1, length, clamp=True),
     )
-
-
-def _fold(convolution: Any, norm: Any, out_axis: int) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of a convolution followed by batch norm in evaluation."""
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    shape = [1] * 4
-    shape[out_axis] = -1
-    bias = torch.zeros_like(scale) if convolution.bias is None else convolution.bias
-    return convolution.weight * scale.reshape(shape), norm.bias + (bias - norm.running_mean) * scale
-
-
-def _ready(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    return weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
 
 
 def _as_store(x: Tensor) -> Tensor:
@@ -320,6 +282,6 @@ def _span(part: slice, blocks: Blocks) -> slice:
 
 
 def _chunks(rows: Tensor, store: Tensor) -> list[slice]:
-    """Divide the patches of ``rows`` [n, L * L] so that a chunk's numbers are about ``CHUNK``."""
+    """Divide the patches of ``rows`` [n, L * L] into chunks of about ``CHUNK`` numbers."""
     step = max(1, CHUNK[store.device.type] // (rows.shape[1] * store.shape[1]))
     return [slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]

@@ -1,6 +1,6 @@
-"""The decoder over a picture of any size: in tiles that see a margin around them, as large as memory allows.
+"""The decoder over an image of any size: in tiles with a halo, as large as memory allows.
 
-A pixel of alpha depends on what lies within ``MARGINS`` of it, so that tiles change nothing but rounding.
+A pixel of alpha depends only on what is within ``HALO`` of it, so that tiles change rounding alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,14 +13,14 @@ from torch.nn import functional as F
 from ..errors import is_shortage
 from ..priors.colours import Window
 from .canvas import Canvas
-from .memory import LADDER, Spending
+from .memory import LADDER, MemoryBudget
 from .region import Region, RegionDecoder
 
-__all__ = ["MARGINS", "TiledDecoder"]
+__all__ = ["HALO", "TiledDecoder"]
 
 # Pixels around a wanted one that its alpha can depend on, by the feature's stride, rounded up to multiples of 32:
 # 46 and 94 by the reach of each level's convolutions.
-MARGINS = {16: 64, 32: 96}
+HALO = {16: 64, 32: 96}
 # Blocks' sides: small ones follow a thin band, large ones have less around them to compute twice.
 SPARSE, DENSE = 16, 32
 DENSE_SHARE = 0.5
@@ -28,15 +28,15 @@ DENSE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Tile:
-    """What a tile decides, in the picture, and what it sees, in the padded picture."""
+    """The window a tile decides, in the image, and the one it sees, in the padded image."""
 
     own: Window
     seen: Window
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What all steps share for a tile: its region, where its K wanted pixels lie in the picture, and their prior."""
+class _TileState:
+    """What all steps share for a tile: its region, the places of its K wanted pixels in the image, and their prior."""
 
     region: Region
     places: Tensor
@@ -44,10 +44,9 @@ class _Work:
 
 
 class TiledDecoder:
-    """The decoder for the pixels ``wanted`` [H, W] (boolean) of one picture.
+    """The decoder for the pixels ``wanted`` [H, W] (boolean) of one image.
 
-    Arguments: ``features`` F of the whole picture; ``spending`` tells which tiles fit the memory;
-    ``tell`` hears when they have to become smaller.
+    Arguments: ``features`` F of the whole image; ``budget`` chooses the tiles; ``tell`` receives messages.
     """
 
     def __init__(
@@ -56,22 +55,22 @@ class TiledDecoder:
         canvas: Canvas,
         features: Tensor,
         wanted: Tensor,
-        spending: Spending,
+        budget: MemoryBudget,
         tell: Callable[[str], None],
     ) -> None:
         self.decoder, self.canvas, self.features, self.wanted = decoder, canvas, features, wanted
         self.tell = tell
-        self.side, self.keeps, need = spending.plan(wanted)
-        if need > spending.limit:
-            tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the limit")
-        self.kept: dict[int, _Work] = {}
+        self.side, self.keeps, need = budget.plan(wanted)
+        if need > budget.limit:
+            tell(f"even tiles of {self.side} pixels take about {need / 2**30:.2g} GiB, more than the memory budget")
+        self.kept: dict[int, _TileState] = {}
         self.busy = list(self._busy())
 
     def logits(self, x_in: Tensor, t: float) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield for each tile where its wanted pixels lie in the flat picture, and their logits with priors, [K] each.
+        """Yield for each tile the flat places of its wanted pixels, and their logits with priors, [K] each.
 
         ``x_in`` [1, 1, H, W] is the variance-normalised sample. When memory is short, tiles become smaller and
-        all of them are yielded again; the smallest's RuntimeError or MemoryError goes on.
+        all of them are yielded again; the smallest's RuntimeError or MemoryError is raised.
         """
         while True:
             try:
@@ -91,7 +90,7 @@ class TiledDecoder:
 
     def _shrink(self) -> None:
         smaller = next(side for side in LADDER if side < self.side)
-        self.tell(f"not enough memory for tiles of {self.side} pixels: going on with {smaller}")
+        self.tell(f"not enough memory for tiles of {self.side} pixels: continuing with {smaller}")
         self.side, self.keeps = smaller, False
         self.kept.clear()
         self.busy = list(self._busy())
@@ -101,19 +100,19 @@ class TiledDecoder:
         return (tile for tile in self._tiles() if bool(self.wanted[tile.own].any()))
 
     def _tiles(self) -> Iterator[Tile]:
-        margin = MARGINS[self.canvas.model.config.feature_stride]
+        halo = HALO[self.canvas.model.config.feature_stride]
         sides = zip(self.canvas.size, self.canvas.padded, strict=True)
-        axes = [[_axis(start, self.side, margin, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
+        axes = [[_axis(start, self.side, halo, *ends) for start in range(0, ends[0], self.side)] for ends in sides]
         for (rows, seen_rows), (columns, seen_columns) in product(*axes):
             yield Tile((rows, columns), (seen_rows, seen_columns))
 
-    def _prepared(self, tile: Tile) -> _Work:
+    def _prepared(self, tile: Tile) -> _TileState:
         mask = self.wanted[tile.own]
         down, right = mask.nonzero().unbind(1)
         places = (down + tile.own[0].start) * self.wanted.shape[1] + right + tile.own[1].start
         logits = self.canvas.prior_logits(tile.own)
         prior = self.features.new_zeros(1) if logits is None else logits[0, 0][mask]
-        return _Work(self._region(tile, mask), places, prior)
+        return _TileState(self._region(tile, mask), places, prior)
 
     def _region(self, tile: Tile, mask: Tensor) -> Region:
         wanted = mask.new_zeros([place.stop - place.start for place in tile.seen])
@@ -126,11 +125,11 @@ class TiledDecoder:
         return self.decoder.region(planes, self.features[..., rows, columns], wanted, side)
 
 
-def _axis(start: int, side: int, margin: int, end: int, padded_end: int) -> tuple[slice, slice]:
-    """Return along one side what a tile from ``start`` decides and sees; the last one sees the padding."""
+def _axis(start: int, side: int, halo: int, end: int, padded_end: int) -> tuple[slice, slice]:
+    """Return, along one axis, what a tile from ``start`` decides and sees; the last one sees the padding."""
     stop = min(start + side, end)
-    seen = padded_end if stop == end else min(stop + margin, padded_end)
-    return slice(start, stop), slice(max(0, start - margin), seen)
+    seen = padded_end if stop == end else min(stop + halo, padded_end)
+    return slice(start, stop), slice(max(0, start - halo), seen)
 
 
 def _cut(plane: Tensor, window: Window) -> Tensor:

@@ -1,4 +1,4 @@
-"""How sure a matte is: the spread of alpha over seeds and steps, and one score of it for a picture."""
+"""The uncertainty of a matte: the spread of alpha over seeds and steps, and one score per image."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ Floats = NDArray[np.float32]
 
 @dataclass
 class Spread:
-    """Take alphas one after another and tell their standard deviation where ``where`` [H, W] is true.
+    """The running standard deviation of alphas where ``where`` [H, W] is true.
 
-    By Welford's recurrence: alphas are near each other, so that a difference of sums would lose what counts.
+    By Welford's recurrence: alphas are close together, so that a difference of sums would cancel.
     """
 
     where: NDArray[np.bool_]
@@ -23,7 +23,7 @@ class Spread:
     squares: Floats | None = None
 
     def add(self, alpha: Floats) -> None:
-        """Take in one alpha, float32 [H, W]."""
+        """Add one alpha, float32 [H, W]."""
         values = alpha[self.where]
         if self.mean is None or self.squares is None:
             self.mean, self.squares = np.zeros_like(values), np.zeros_like(values)
@@ -34,18 +34,17 @@ class Spread:
 
     def deviation(self) -> Floats:
         """Return the population standard deviation, float32 [H, W] in [0, 0.5]; 0 elsewhere."""
-        picture = np.zeros(self.where.shape, np.float32)
+        deviation = np.zeros(self.where.shape, np.float32)
         if self.squares is not None:
-            picture[self.where] = np.sqrt(self.squares / np.float32(self.count))
-        return picture
+            deviation[self.where] = np.sqrt(self.squares / np.float32(self.count))
+        return deviation
 
 
 def risk_of(uncertainty: Floats, alpha: Floats, unknown: NDArray[np.bool_]) -> float:
-    """Score a matte by what it says of itself; higher is worse.
+    """Score a matte's risk from its uncertainty; higher is worse.
 
-    The mean over the unknown region of the geometric mean of uncertainty and alpha (1 - alpha), times 1000: pixels
-    count that are both half transparent and differently so from seed to seed and step to step. 0 where nothing is
-    unknown.
+    The mean over the unknown region of the geometric mean of uncertainty and alpha (1 - alpha), times 1000: high
+    for translucent pixels that vary between seeds and steps. 0 without an unknown region.
     """
     spread, opacity = uncertainty[unknown], np.clip(alpha[unknown], 0, 1)
     return float(np.sqrt(spread * opacity * (1 - opacity)).mean(dtype=np.float64) * 1000) if spread.size else 0.0

@@ -1,1 +1,1 @@
-"""What is to be done, and every conflict in it, before a picture is opened."""
+"""Plan a run, and find every conflict, before an image is opened."""

@@ -1,4 +1,4 @@
-"""What a new background's name means, checked before any work."""
+"""Interpret the name of a new background, before any work."""
 
 from PIL import ImageColor
 
@@ -10,9 +10,9 @@ __all__ = ["background_file", "colour_of"]
 
 
 def background_file(text: str, here: Place) -> Place | None:
-    """Return the picture that a background is, sharing answers with ``here``; None for a colour or a name.
+    """Return the image file that a background names, a place of ``here``; None for a colour or a keyword.
 
-    Raises UsageError for what is none of these.
+    Raises UsageError for anything else.
     """
     if text in BACKGROUNDS:
         return None
@@ -28,8 +28,8 @@ def colour_of(text: str) -> tuple[int, ...]:
     try:
         colour = ImageColor.getrgb(text)
     except ValueError as error:
-        kinds = "a colour (like white or #ff8800), checker, blur or a picture's file"
+        kinds = "a colour (like white or #ff8800), checker, blur or an image file"
         raise UsageError(f"the background {text} must be {kinds}", "background") from error
     if len(colour) > 3 or max(colour) > 255:
-        raise UsageError(f"the background {text} must be an opaque colour, of parts from 0 to 255", "background")
+        raise UsageError(f"the background {text} must be an opaque colour with components from 0 to 255", "background")
     return colour

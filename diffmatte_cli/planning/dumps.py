@@ -1,4 +1,4 @@
-"""Folders of steps: their place in a plan, and what in them may be replaced. Standard library only."""
+"""Step folders: their place in a plan, and what in them may be replaced. Standard library only."""
 
 import os
 import re
@@ -21,19 +21,19 @@ def step_name(number: int, steps: int) -> str:
 
 
 def foreign_in(folder: Path) -> str | None:
-    """Return the name of something in a folder that is no picture of a step; None where there is nothing such."""
+    """Return the name of an entry that is not a step's image; None if there is none."""
     strange = (p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
     return min(strange, default=None)
 
 
 def top_problem(top: Place) -> str | None:
-    """Say why a folder cannot hold the jobs' folders of steps."""
+    """Say why a folder cannot hold the jobs' step folders."""
     if top.is_remote:
-        return f"the folder of steps {top} has to be on this machine"
+        return f"the folder of steps {top} must be on this machine"
     if len(os.fsencode(top.path.name)) > LONGEST_NAME:
         return "the name of the folder of steps is too long"
     if top.parent.kind != "folder":
-        return f"the parent of the folder of steps {top} does not exist: make it first"
+        return f"the parent of the folder of steps {top} does not exist: create it first"
     if top.kind not in (None, "folder"):
         return f"the folder of steps {top} is a file: name a folder"
     if not os.access((top if top.kind else top.parent).path, os.W_OK | os.X_OK):
@@ -42,18 +42,20 @@ def top_problem(top: Place) -> str | None:
 
 
 def with_dump(folder: Place, top: Place, owner: str, targets: Targets) -> Iterator[Problem]:
-    """Yield a sentence for what is in the way of one job's folder of steps in ``top``."""
+    """Yield the problems of one job's step folder in ``top``."""
     if folder.path.name in ("", "..") or folder.identity == top.identity:
         yield UsageError(
-            f"a folder of steps is named like its photograph, and {owner} has no usable name", "dump_steps"
+            f"a folder of steps is named after its photograph, and {owner} has no usable name", "dump_steps"
         )
         return
     yield from targets.add(folder, owner, inside=top)
     if folder.kind is None:
         return
     if not targets.overwrite:
-        yield UsageError(f"the folder of steps {folder} exists already, and is to be kept", "overwrite")
+        yield UsageError(f"the folder of steps {folder} already exists, and overwriting is off", "overwrite")
     elif folder.kind != "folder":
-        yield f"the folder of steps {folder} exists already as a file"
+        yield f"the folder of steps {folder} already exists as a file"
     elif foreign := foreign_in(folder.path):
-        yield UsageError(f"steps would replace the folder {folder}, which holds other files ({foreign})", "dump_steps")
+        yield UsageError(
+            f"the steps would replace the folder {folder}, which contains other files ({foreign})", "dump_steps"
+        )

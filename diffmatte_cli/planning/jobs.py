@@ -1,4 +1,4 @@
-"""Plan before any work: results' names and every conflict, all told together. No picture is opened.
+"""Plan before any work: name the results and report every conflict at once. No image is opened.
 
 Standard library only.
 """
@@ -19,7 +19,7 @@ from .dumps import top_problem, with_dump
 from .manifest import read_manifest
 from .options import BACKGROUNDS
 from .rows import check_report, with_report
-from .sequences import frame_path, is_pattern, marked, remarked, unmarked
+from .sequences import beside, frame_path, is_pattern, marked
 from .sources import Source, Sources, gather, paired
 from .targets import Targets
 
@@ -28,7 +28,7 @@ __all__ = ["Job", "Request", "plan", "share"]
 
 @dataclass(frozen=True)
 class Job:
-    """Hold the paths and settings of one matting job.
+    """The paths and settings of one matting job.
 
     Attributes:
         image: the photograph, or ``STREAM`` for standard input.
@@ -39,10 +39,10 @@ class Job:
         sampling: how its alpha is sampled.
         bits: of the result, and of the alpha beside it.
         alpha_output: the alpha beside a cutout, if wanted.
-        uncertainty_output: the picture of how unsure alpha is, if wanted.
-        dump_dir: the folder that will hold the pictures of each step, if wanted.
-        folder, dump_top: what results and folders of steps may not lie outside of.
-        overwrite: whether files that are there may be replaced.
+        uncertainty_output: the uncertainty map, if wanted.
+        dump_dir: the folder for the images of each step, if wanted.
+        folder, dump_top: folders that must contain the results and the step folders.
+        overwrite: whether existing files may be replaced.
     """
 
     image: Path
@@ -61,38 +61,38 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What the job is called in messages."""
+        """The job's name in messages."""
         return spelled(self.image, "standard input")
 
     @property
     def written(self) -> tuple[Path, ...]:
-        """Every file and folder that the job makes."""
-        return tuple(path for path in (*self.pictures, self.dump_dir) if path is not None)
+        """Every file and folder that the job writes."""
+        return tuple(path for path in (*self.images, self.dump_dir) if path is not None)
 
     @property
-    def pictures(self) -> tuple[Path, ...]:
-        """Every picture that the job makes, steps aside."""
+    def images(self) -> tuple[Path, ...]:
+        """Every image that the job writes, except steps."""
         wanted = (self.output, self.alpha_output, self.uncertainty_output)
         return tuple(path for path in wanted if path is not None)
 
 
 @dataclass(frozen=True)
 class Request:
-    """Hold what to plan, as the user said it.
+    """What to plan, as the user gave it.
 
     Attributes:
         inputs: files, folders, or ``-``.
         trimap: see ``sources.paired``.
         output: a file, a folder, or ``-``.
         manifest: a table instead of inputs and trimap.
-        recursive: look into folders below.
-        format: a key of ``WRITERS``; None for what the result's ending says, or png.
-        cutout, with_alpha, uncertainty: which pictures to write.
-        bits: their depth, 8 or 16; None for what the format usually has.
-        dump_steps: the folder for each job's folder of steps.
-        report: the file that will hold a row a job.
+        recursive: include subfolders.
+        format: a key of ``WRITERS``; None to follow the result's suffix, or png.
+        cutout, with_alpha, uncertainty: which images to write.
+        bits: their depth, 8 or 16; None for the format's usual depth.
+        dump_steps: the folder for the jobs' step folders.
+        report: the file for one row per job.
         overwrite: replace results that exist.
-        sampling: how alpha is sampled, but for the seed and steps that a manifest may give a job.
+        sampling: how alpha is sampled; a manifest may give a job its own seed and steps.
     """
 
     inputs: tuple[str, ...] = ()
@@ -112,13 +112,13 @@ class Request:
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
-        """Refuse values out of range, and switches that contradict each other."""
+        """Refuse values out of range, and options that conflict."""
         check_choice("format", self.format, tuple(WRITERS))
         if self.report is not None:
             check_report(self.report)
         if self.with_alpha and not self.cutout:
             raise UsageError(
-                "an alpha beside the result goes with a cutout: without one it is the result anyway",
+                "the alpha can be written beside a cutout only: otherwise it is the result itself",
                 *("with_alpha", "cutout"),
             )
         if self.bits not in (None, 8, 16):
@@ -127,24 +127,24 @@ class Request:
             require("vfx", "a cutout of 16 bits", "bits", "cutout")
         if self.manifest is not None and (self.inputs or self.trimap is not None):
             raise UsageError(
-                "a manifest names photographs and trimaps itself: leave out the inputs and a trimap",
+                "a manifest already names photographs and trimaps: omit the inputs and the trimap",
                 *("manifest", "trimap"),
             )
 
     @property
     def ending(self) -> str:
-        """The ending of results that are named by the program."""
+        """The suffix of results that the program names."""
         return WRITERS[self.format or "png"].suffixes[0]
 
 
 def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list[Job]:
-    """Name the results of every photograph and refuse every conflict that shows before a picture is opened.
+    """Name the results of every photograph and refuse every conflict that is visible before an image is opened.
 
-    ``warn`` hears what is odd and in nobody's way.
+    ``warn`` receives what is odd but harmless.
 
     Raises:
-        PlanError: missing or ambiguous paths, a result that would replace an input or another result, and the
-            like, all of them together.
+        PlanError: missing or ambiguous paths, results that would replace an input or each other, and the
+            like, all at once.
         UsageError: the request makes no sense as a whole.
         OutputError: a target folder exists and is read-only.
     """
@@ -165,7 +165,7 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
 
 
 def share(jobs: list[Job], part: int, parts: int) -> list[Job]:
-    """Return the jobs of ``part`` (from 1) of ``parts``; other jobs coming or going move none from part to part."""
+    """Return the jobs of ``part`` (from 1) of ``parts``; which part a job is in does not depend on the others."""
     return [job for job in jobs if _digest(job) % parts == part - 1]
 
 
@@ -174,10 +174,10 @@ def _digest(job: Job) -> int:
 
 
 class _Planner:
-    """One request and the places that it names, each asked about once."""
+    """A request and the places that it names, each looked up once."""
 
     def __init__(self, request: Request) -> None:
-        """Resolve what is named; raises UsageError for results that have no folder to go into."""
+        """Resolve the paths; raises UsageError if the results need a folder and have none."""
         self.request = request
         self.here = here = Place(Path())
         self.inputs = [here.named(text) for text in request.inputs]
@@ -185,19 +185,19 @@ class _Planner:
         self.folder = self._results_folder()
 
     def _results_folder(self) -> Place | None:
-        """Return the folder that results go into; None for a single file or stream."""
+        """Return the folder of the results; None for a single file or stream."""
         if not self._into_folder():
             return None
         if self.output is None:
             raise UsageError("several photographs need a folder for their results: name one", "output")
         if self.output.is_stream:
-            raise UsageError("standard output (-) holds one picture: name a folder", "output")
+            raise UsageError("standard output (-) holds one image: name a folder", "output")
         if self.output.kind not in (None, "folder"):
-            raise UsageError(f"the results of several photographs need a folder, and {self.output} is none")
+            raise UsageError(f"the results of several photographs need a folder, and {self.output} is not one")
         return self.output
 
     def _into_folder(self) -> bool:
-        """Tell whether there may be several results, or an existing folder is named for them."""
+        """Tell whether there may be several results, or the output is a folder."""
         if self.output is not None and self.output.names_folder:
             return True
         if self.request.manifest or len(self.inputs) > 1 or any(place.names_folder for place in self.inputs):
@@ -205,7 +205,7 @@ class _Planner:
         return any(map(is_pattern, self.inputs)) and (self.output is None or not is_pattern(self.output))
 
     def sources(self) -> Sources:
-        """Find the photographs, each with its trimap; raises UsageError for what makes no sense as a whole."""
+        """Find the photographs, each with its trimap; raises UsageError if the request makes no sense as a whole."""
         request = self.request
         if request.manifest is not None:
             sources = read_manifest(self.here.at(request.manifest))
@@ -221,18 +221,18 @@ class _Planner:
             for source in sources.found:
                 if source.frame is None:
                     raise UsageError(
-                        f"the results {self.output} are for frames of a sequence, and {source.image} is none", "output"
+                        f"the results {self.output} are frames of a sequence, and {source.image} is not one", "output"
                     )
         return sources
 
     def job(self, source: Source) -> Job:
-        """Name the results of one photograph; raises UsageError for names and settings that cannot be."""
+        """Name the results of one photograph; raises UsageError for invalid names and settings."""
         request, output = self.request, self._output(source)
         form = _format(request, output)
         seed = request.sampling.seed if source.seed is None else source.seed
         steps = request.sampling.steps if source.steps is None else source.steps
         sampling = replace(request.sampling, seed=seed, steps=steps)
-        replace(sampling, seed=seed + (request.uncertainty or 1) - 1)  # the last seed has to be one, too
+        replace(sampling, seed=seed + (request.uncertainty or 1) - 1)  # checks the last seed
         return Job(
             source.image.path,
             None if source.trimap is None else source.trimap.path,
@@ -241,8 +241,8 @@ class _Planner:
             form,
             sampling,
             WRITERS[form].depth(request.bits),
-            _beside(output, "alpha", source) if request.with_alpha else None,
-            _beside(output, "uncertainty", source) if request.uncertainty else None,
+            beside(output, "alpha", source.frame) if request.with_alpha else None,
+            beside(output, "uncertainty", source.frame) if request.uncertainty else None,
             request.dump_steps / source.relative if request.dump_steps is not None else None,
             None if self.folder is None else self.folder.path,
             request.dump_steps,
@@ -260,13 +260,13 @@ class _Planner:
         return STREAM if source.image.is_stream else Path(named)
 
     def conflicts(self, sources: Sources, jobs: list[Job]) -> Iterator[Problem]:
-        """Yield a sentence for every conflict of jobs with inputs, with each other, and with what is on disk."""
+        """Yield every conflict of jobs with inputs, with each other, and with existing files."""
         request, folder = self.request, self.folder
         inputs = [place for source in sources.found for place in (source.image, source.trimap)]
         targets = Targets(folder, inputs, sources.folders, overwrite=request.overwrite)
         lone_file = len(self.inputs) == 1 and not sources.folders
         if folder is not None and not lone_file and targets.holds_inputs(folder):
-            yield UsageError(f"the folder of results {folder} also holds inputs: name another one", "output")
+            yield UsageError(f"the folder of results {folder} also contains inputs: name another one", "output")
         manifest = None if request.manifest is None else self.here.at(request.manifest)
         targets.inputs |= {place.identity: place for place in (manifest, self.background) if place is not None}
         if request.report is not None:
@@ -276,7 +276,7 @@ class _Planner:
             yield UsageError(problem, "dump_steps")
             return
         for job in jobs:
-            for path in job.pictures:
+            for path in job.images:
                 yield from targets.add(self.here.at(path), job.name)
             if job.dump_dir is not None and top is not None:
                 yield from with_dump(self.here.at(job.dump_dir), top, job.name, targets)
@@ -284,7 +284,7 @@ class _Planner:
 
 
 def _format(request: Request, output: Path) -> str:
-    """Return the key of the format that a result's ending asks for."""
+    """Return the key of the format for a result's suffix."""
     if output == STREAM:
         form = request.format or "png"
         check_format(form, request.bits)
@@ -293,19 +293,6 @@ def _format(request: Request, output: Path) -> str:
     form = next(key for key, other in WRITERS.items() if other is writer)
     if request.format not in (None, form):
         raise UsageError(
-            f"the result {output} is {form} by its ending, and {request.format} is asked for: change one", "format"
+            f"the suffix of the result {output} means {form}, but the format is {request.format}: change one", "format"
         )
     return form
-
-
-def _beside(output: Path, mark: str, source: Source) -> Path:
-    """Name another picture that is written along with a result."""
-    if output == STREAM:
-        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
-        raise UsageError(
-            f"standard output (-) holds one picture: leave out the {mark} beside it, or name a file", setting, "output"
-        )
-    marks = ("alpha", "cutout")
-    is_marked = unmarked(output.stem, marks)[1] is not None
-    name = remarked(output.stem, mark, marks) if is_marked else marked(output.stem, mark, source.frame)
-    return output.with_name(name + ".png")

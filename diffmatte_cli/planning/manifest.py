@@ -20,10 +20,10 @@ _NEEDED = COLUMNS[:2]
 
 
 def read_manifest(manifest: Place) -> Sources:
-    """Read a manifest, ``.csv`` with a head of column names or ``.jsonl`` with an object a line.
+    """Read a manifest, ``.csv`` with a header or ``.jsonl`` with one object per line.
 
-    ``image`` and ``trimap`` are required and start at the manifest's own folder; ``output`` (below the run's folder of
-    results), ``seed`` and ``steps`` may be missing or empty. Problems name the lines of wrong rows.
+    ``image`` and ``trimap`` are required and relative to the manifest; ``output`` (relative to the folder of results),
+    ``seed`` and ``steps`` may be missing or empty. Problems name the lines of invalid rows.
 
     Raises:
         UsageError: the file cannot be read or is not a manifest.
@@ -38,9 +38,13 @@ def read_manifest(manifest: Place) -> Sources:
 
 def _check_head(names: Sequence[str], path: Path) -> None:
     if missing := [name for name in _NEEDED if name not in names]:
-        raise UsageError(f"the manifest {path} has no column {' nor '.join(missing)}: its first line must name them")
+        raise UsageError(
+            f"the manifest {path} lacks the column {' and '.join(missing)}: its first line must name the columns"
+        )
     if len(set(names)) < len(names) or set(names) - set(COLUMNS):
-        raise UsageError(f"the first line of the manifest {path} must name columns once, of {', '.join(COLUMNS)}")
+        raise UsageError(
+            f"the first line of the manifest {path} must name columns from {', '.join(COLUMNS)}, each once"
+        )
 
 
 def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> None:
@@ -56,7 +60,7 @@ def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> N
 
 def _source(manifest: Place, row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
-        raise UsageError(f"there is no column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
+        raise UsageError(f"unknown column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
     if missing := [name for name in _NEEDED if name not in row]:
         raise UsageError(f"it has no {missing[0]}")
     for name in COLUMNS[:3]:
@@ -68,18 +72,18 @@ def _source(manifest: Place, row: TableRow) -> Source:
         if problem := unusable(place, role):
             raise UsageError(problem)
     if image.identity == trimap.identity:
-        raise UsageError(f"{image} is given both as the photograph and as its trimap")
+        raise UsageError(f"{image} is given as both the photograph and its trimap")
     text = row.get("output")
     output = None if text is None else remote(text) if is_url(text) else Path(text)
     relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
-    Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # refuses what is out of range
+    Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # checks the ranges
     return Source(image, relative, None if own else trimap, output, seed, steps)
 
 
 def is_path(value: Any) -> bool:
-    """Tell whether a value of a table can be a path, whether that exists or not."""
-    with suppress(UnicodeEncodeError):  # half a character
+    """Tell whether a value of a table can be a path, existing or not."""
+    with suppress(UnicodeEncodeError):  # a lone surrogate
         return isinstance(value, str) and b"\0" not in os.fsencode(value)
     return False
 

@@ -1,11 +1,11 @@
-"""What a run of ``diffmatte matte`` is to do beyond its paths, checked once. Standard library only."""
+"""The settings of ``diffmatte matte`` other than paths, checked once. Standard library only."""
 
 from dataclasses import dataclass, field
 
 from ..errors import UsageError
 from ..extras import require
 from ..settings import Computing, check_choice, check_device
-from ..weights.store import Store
+from ..weights.store import WeightsStore
 
 __all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES", "MatteOptions"]
 
@@ -20,15 +20,15 @@ _MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class MatteOptions:
-    """Hold the settings of a run; wrong ones raise UsageError at once.
+    """The settings of a run; invalid ones raise UsageError.
 
-    ``device`` is one, or several with a comma between; ``uncertainty`` is how many seeds it is of;
-    ``premultiplied`` defaults to what the format's users expect; a ``background`` makes a cutout opaque;
-    ``ray_address`` is a cluster's, None for one of its own. How alpha is sampled, each job says itself.
+    ``device`` is one or several, separated by commas; ``uncertainty`` is a number of seeds; ``premultiplied``
+    defaults to the format's convention; a ``background`` makes a cutout opaque; ``ray_address`` is None for a local
+    cluster. Each job has its own ``Sampling``.
     """
 
     model: str = "tiny"
-    store: Store = field(default_factory=Store)
+    store: WeightsStore = field(default_factory=WeightsStore)
     device: str = "auto"
     computing: Computing = Computing()
     uncertainty: int | None = None
@@ -47,31 +47,29 @@ class MatteOptions:
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        """Check everything that needs neither torch nor a file."""
+        """Check what needs neither torch nor files."""
         check_choice("engine", self.engine, ENGINES)
         if self.ray_address is not None and self.engine != "ray":
-            raise UsageError("the address of a Ray cluster goes with the engine ray", "ray_address", "engine")
+            raise UsageError("the address of a Ray cluster requires the engine ray", "ray_address", "engine")
         for name in self.devices:
             check_device(name)
         if len(self.devices) > 1 and (len(set(self.devices)) < len(self.devices) or "auto" in self.devices):
-            raise UsageError(f"devices must be named once each, and not auto among them, not {self.device}", "device")
+            raise UsageError(f"several devices must be different and cannot include auto, not {self.device}", "device")
         self._check_colours()
 
     def _check_colours(self) -> None:
         if self.uncertainty is not None and not 2 <= self.uncertainty <= _MOST_SEEDS:
-            raise UsageError(
-                f"the uncertainty must be of 2 to {_MOST_SEEDS} seeds, not {self.uncertainty}", "uncertainty"
-            )
+            raise UsageError(f"the uncertainty needs 2 to {_MOST_SEEDS} seeds, not {self.uncertainty}", "uncertainty")
         check_choice("foreground", self.foreground, FOREGROUND_NAMES)
         check_choice("input_space", self.input_space, INPUT_SPACES)
         check_choice("exr_space", self.exr_space, SPACES)
         if self.foreground == "ml":
             require("ml", "the foreground method ml", "foreground")
         if self.linear_light and self.background is None:
-            raise UsageError("mixing linear light needs a background to mix in: name one", "linear_light", "background")
+            raise UsageError("mixing in linear light requires a background: name one", "linear_light", "background")
         if self.premultiplied is not None and (self.background is not None or not self.cutout):
             raise UsageError(
-                "colour is premultiplied or straight in a cutout without a background: leave it out", "premultiplied"
+                "premultiplied or straight colour requires a cutout without a background: omit it", "premultiplied"
             )
 
     @property

@@ -29,7 +29,7 @@ def _csv_line(row: dict[str, Any], file: TextIO) -> None:
     csv.DictWriter(file, COLUMNS).writerow(row | {"receipt": receipt})
 
 
-# By suffix: what writes a row, and the first line.
+# By suffix: the row writer, and the header.
 REPORTS: dict[str, tuple[Callable[[dict[str, Any], TextIO], None], str]] = {
     ".jsonl": (_json_line, ""),
     ".csv": (_csv_line, ",".join(COLUMNS) + "\r\n"),
@@ -45,14 +45,14 @@ def check_report(path: Path) -> None:
 
 
 def with_report(report: Place, targets: Targets) -> Iterator[Problem]:
-    """Yield a sentence for what is in the way of a report."""
+    """Yield the problems of a report's place."""
     parent, folder = report.parent, targets.folder
-    # The folder of results is made when the run begins, and whatever lies below it.
+    # The run creates the folder of results, and those below it.
     to_be_made = folder is not None and parent.kind is None and parent.is_inside(folder)
     if parent.kind != "folder" and not to_be_made:
-        yield f"the folder of the report {report} does not exist: make it first"
+        yield f"the folder of the report {report} does not exist: create it first"
     elif report.kind not in (None, "file"):
-        yield f"the report {report} is there already and is no file"
+        yield f"the report {report} already exists and is not a file"
     elif not to_be_made and not os.access((report if report.kind else parent).path, os.W_OK):
         yield f"the report {report} cannot be written: it, or its folder, is read-only"
     else:

@@ -1,6 +1,6 @@
-"""What is to be matted: photographs out of arguments, folders or a manifest, each with its trimap.
+"""Find the photographs to matte, in arguments, folders or a manifest, each with its trimap.
 
-Standard library only; no picture is opened. What is wrong is collected, so that it can be told all at once.
+Standard library only; no image is opened. Problems are collected, to be reported together.
 """
 
 import re
@@ -17,16 +17,16 @@ from .sequences import frame_path, frames, gaps, is_pattern
 
 __all__ = ["ALPHA", "TRIMAP_SUFFIXES", "Source", "Sources", "gather", "paired", "unusable"]
 
-# The word for --trimap that takes the photograph's own alpha channel.
+# As a trimap: the photograph's own alpha channel.
 ALPHA = "alpha"
-# A trimap in a folder is named like its photograph, with one of these behind the stem.
+# A trimap in a folder has its photograph's stem with one of these appended.
 TRIMAP_SUFFIXES = ("", "_trimap", "-trimap", ".trimap", "_tri")
-# What photographs beside their trimaps are often marked with: bulb_rgb.png goes with bulb_trimap.png, too.
+# Common marks of photographs beside their trimaps: bulb_rgb.png goes with bulb_trimap.png too.
 PHOTO_SUFFIXES = ("_rgb", "_image", "_img")
 STEM, FOLDER = "{stem}", "{folder}"
 
 _NO_TRIMAP = (
-    "no trimap given: a trimap is a grey picture of the photograph's size, black where the background is"
+    "no trimap given: a trimap is a grey image of the photograph's size, black where the background is"
     " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
     " edges); paint a rough one over the photograph in any editor, or make one from a mask with"
     " `diffmatte trimap MASK -o TRIMAP`"
@@ -35,13 +35,13 @@ _NO_TRIMAP = (
 
 @dataclass(frozen=True)
 class Source:
-    """Hold one photograph to matte.
+    """One photograph to matte.
 
     Attributes:
         image: where it is, or standard input.
-        relative: what results are named after: its path below the folder it was found in, without ending.
+        relative: the stem of results: its path below the folder it was found in, without suffix.
         trimap: its trimap, likewise; None for its own alpha channel.
-        output, seed, steps: what a manifest says; None for the run's own.
+        output, seed, steps: from a manifest; None for the request's.
         frame: its number in a sequence.
     """
 
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass
 class Sources:
-    """Hold photographs in order, the folders they were found in, and what was wrong or odd on the way."""
+    """Photographs in order, the folders they were found in, problems and warnings."""
 
     found: list[Source] = field(default_factory=list)
     folders: list[Place] = field(default_factory=list)
@@ -69,8 +69,8 @@ def gather(
 ) -> Sources:
     """List the photographs of ``inputs``: files, folders, patterns of frames, or ``-`` alone.
 
-    Folders below are taken with ``recursive`` only, and never ``except_in``, where results go. ``role`` is what
-    messages call a picture.
+    Subfolders are included with ``recursive`` only, and never ``except_in``, the folder of results. ``role`` is what
+    messages call an image.
 
     Raises:
         UsageError: there are no inputs, or ``-`` is not alone.
@@ -80,7 +80,7 @@ def gather(
             "no input given: name a photograph, several, a folder, - for standard input, or a manifest", "manifest"
         )
     if any(place.is_stream for place in inputs) and len(inputs) > 1:
-        raise UsageError("standard input (-) brings one photograph: give it alone")
+        raise UsageError("standard input (-) holds one photograph: give it alone")
     sources = Sources()
     for place in inputs:
         if is_pattern(place):
@@ -104,16 +104,16 @@ def _add(sources: Sources, source: Source, role: str) -> None:
 def _add_folder(sources: Sources, folder: Place, recursive: bool, except_in: Place | None, role: str) -> None:
     sources.folders.append(folder)
     try:
-        pictures = list(images_in(folder, recursive=recursive, except_in=except_in))
+        images = list(images_in(folder, recursive=recursive, except_in=except_in))
     except UsageError as error:
         sources.problems.append(error)
         return
-    for place in pictures:
+    for place in images:
         _add(sources, Source(place, Path(place.path.relative_to(folder.path).parent) / place.path.stem), role)
-    if not pictures:
-        problem = f"the folder {folder} holds no pictures"
+    if not images:
+        problem = f"the folder {folder} contains no images"
         sources.problems.append(
-            problem if recursive else UsageError(f"{problem}; folders below it are left out", "recursive")
+            problem if recursive else UsageError(f"{problem}; subfolders are not searched", "recursive")
         )
 
 
@@ -126,27 +126,27 @@ def _add_sequence(sources: Sources, pattern: Place, role: str) -> None:
     for number, place in found.items():
         _add(sources, Source(place, Path(place.path.stem), frame=number), role)
     if missing := gaps(found):
-        sources.warnings.append(f"{pattern} lacks frames between its first and its last: {', '.join(missing)}")
+        sources.warnings.append(f"{pattern} is missing frames between the first and the last: {', '.join(missing)}")
 
 
 def unusable(place: Place, role: str) -> str | None:
-    """Say what is wrong with the path of a picture."""
+    """Say why a path is not an image file."""
     if place.kind is None:
         return f"the {role} {place} does not exist"
     if place.kind == "broken symlink":
         return f"the {role} {place} is a broken symlink"
-    return None if place.kind == "file" else f"the {role} {place} is not a file: give a picture's path"
+    return None if place.kind == "file" else f"the {role} {place} is not a file: name an image file"
 
 
 def paired(sources: Sources, trimap: Place | None) -> Sources:
     """Give every photograph its trimap.
 
-    ``trimap`` is a file, a folder, a pattern of frames, a pattern with ``{stem}`` (and, if wanted, ``{folder}``, where
-    the photograph lies), ``alpha`` for the photographs' own alpha channel, or ``-``. Where a photograph turns out to be
-    another one's trimap, as in a folder that holds both, it is left out.
+    ``trimap`` is a file, a folder, a pattern of frames, a pattern with ``{stem}`` (and optionally ``{folder}``, the
+    photograph's), ``alpha`` for the photographs' own alpha channel, or ``-``. Photographs that turn out to be trimaps
+    of others, as in a folder of both, are dropped.
 
     Raises:
-        UsageError: no trimap is given, or standard input is asked for two things.
+        UsageError: no trimap is given, or standard input is named twice.
     """
     if trimap is None:
         raise UsageError(_NO_TRIMAP, "trimap")
@@ -164,7 +164,7 @@ def paired(sources: Sources, trimap: Place | None) -> Sources:
 
 def _one_for_one(sources: Sources, trimap: Place) -> Sources:
     if trimap.is_stream and any(source.image.is_stream for source in sources.found):
-        raise UsageError("standard input (-) cannot bring both the photograph and its trimap: name one of them")
+        raise UsageError("standard input (-) cannot hold both the photograph and its trimap: name a file for one")
     problem: Problem | None = None if trimap.is_stream else unusable(trimap, "trimap")
     if problem is None and len(sources.found) > 1:
         problem = UsageError(
@@ -173,7 +173,7 @@ def _one_for_one(sources: Sources, trimap: Place) -> Sources:
             *("trimap", "manifest"),
         )
     if problem is None and any(source.image.identity == trimap.identity for source in sources.found):
-        problem = f"{trimap} is given both as the photograph and as its trimap"
+        problem = f"{trimap} is given as both the photograph and its trimap"
     found = [replace(source, trimap=trimap) for source in sources.found]
     return replace(sources, found=found, problems=sources.problems + ([problem] if problem is not None else []))
 
@@ -197,8 +197,8 @@ def _shared(sources: list[Source]) -> list[Problem]:
         users[(source.trimap or source.image).target].append(source)
     return [
         UsageError(
-            f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: keep trimaps in folders like"
-            " the photographs', or use a manifest",
+            f"{same[0].image} and {same[1].image} would share the trimap {same[0].trimap}: mirror the photographs'"
+            " folders for trimaps, or use a manifest",
             "manifest",
         )
         for same in users.values()
@@ -208,7 +208,7 @@ def _shared(sources: list[Source]) -> list[Problem]:
 
 def _by_pattern(pattern: Place, source: Source) -> Place:
     if source.image.is_stream:
-        raise UsageError("a pattern needs the photograph's name, and standard input has none: name the trimap")
+        raise UsageError("a pattern needs the photograph's name, and standard input has none: name the trimap file")
     values = {STEM: source.image.path.stem, FOLDER: str(source.image.path.parent)}
     filled = re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], pattern.text)
     trimap = _usable(pattern.at(below(Path("."), filled)), source)
@@ -219,7 +219,7 @@ def _by_pattern(pattern: Place, source: Source) -> Place:
 
 def _of_frame(pattern: Place, source: Source) -> Place:
     if source.frame is None:
-        raise UsageError(f"the trimaps {pattern} are of a sequence, and {source.image} is no frame of one")
+        raise UsageError(f"the trimaps {pattern} are a sequence, and {source.image} is not a frame of one")
     return _usable(pattern.at(frame_path(pattern.path, source.frame)), source)
 
 
@@ -231,21 +231,23 @@ def _usable(trimap: Place, source: Source) -> Place:
 
 def _in_folder(folder: Place, source: Source, listed: Callable[[Place], dict[str, list[Place]] | None]) -> Place:
     if source.image.is_stream:
-        raise UsageError("a folder of trimaps needs a name to look for, and standard input has none: name the trimap")
+        raise UsageError(
+            "a folder of trimaps needs the photograph's name, and standard input has none: name the trimap file"
+        )
     mirrored = folder / source.relative.parent
     held = folder if listed(mirrored) is None else mirrored
-    there = listed(held) or {}
+    trimaps = listed(held) or {}
     stem, beside = source.image.path.stem, held.identity == source.image.parent.identity
     suffixes = TRIMAP_SUFFIXES[1:] if beside else TRIMAP_SUFFIXES
     bases = dict.fromkeys((stem, *(stem.removesuffix(mark) for mark in PHOTO_SUFFIXES)))
-    fitting = [path for base in bases for suffix in suffixes for path in there.get(base + suffix, ())]
+    fitting = [path for base in bases for suffix in suffixes for path in trimaps.get(base + suffix, ())]
     if not fitting:
-        raise UsageError(f"no trimap for {source.image} in {held}: {stem}{suffixes[0]}.png is looked for, and the like")
+        raise UsageError(f"no trimap for {source.image} in {held}: expected {stem}{suffixes[0]}.png or similar")
     if len(fitting) > 1:
         raise UsageError(f"{source.image} has two trimaps, {fitting[0]} and {fitting[1]}: keep one of them")
     return _usable(fitting[0], source)
 
 
 def _by_stem(folder: Place) -> dict[str, list[Place]] | None:
-    """Return a folder's pictures by their names without endings; None where there is no such folder."""
+    """Return a folder's images by stem; None if the folder does not exist."""
     return by_stem(images_in(folder)) if folder.kind == "folder" else None

@@ -1,1 +1,1 @@
-"""What the whole process shares: warnings and libraries' limits."""
+"""Process-wide state: signals, threads, libraries' limits and warnings."""

@@ -1,4 +1,4 @@
-"""Change what is the whole process's while several threads may want it changed at once."""
+"""Change process-wide state that several threads may want changed at once."""
 
 import threading
 import warnings
@@ -9,9 +9,9 @@ __all__ = ["Shared", "silence"]
 
 
 class Shared:
-    """A change of the whole process that any number of threads may be in: the first makes it, the last undoes it.
+    """A process-wide change shared by threads: the first makes it, the last undoes it.
 
-    Each for itself, one would undo it under another, and what another had changed would be put back for good.
+    Separately, one thread would undo it for another, and could restore the changed state for good.
     """
 
     def __init__(self, change: Callable[[], AbstractContextManager[object]]) -> None:
@@ -30,5 +30,5 @@ class Shared:
                 self._undo.close()
 
 
-# Of libraries' warnings nothing is shown meanwhile.
+# Hides libraries' warnings.
 silence = Shared(lambda: warnings.catch_warnings(action="ignore"))

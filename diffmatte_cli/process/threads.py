@@ -1,4 +1,4 @@
-"""Computing in one thread."""
+"""Compute in one thread."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ __all__ = ["one_thread"]
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep torch, and OpenCV where it is loaded, to one thread for a while."""
+    """Limit torch, and OpenCV if it is loaded, to one thread for the block."""
     import torch
 
     cv2 = sys.modules.get("cv2")

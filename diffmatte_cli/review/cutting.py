@@ -21,7 +21,7 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
     Colours are estimated in tiles with half transparent pixels; elsewhere the image's own are right, or invisible.
     """
     rgba = np.dstack([image, alpha])
-    with one_thread():  # waiting for others costs more than they bring to pictures as small as the page's
+    with one_thread():  # more cost more than they save on images as small as the page's
         for tile in _tiles(alpha.shape):
             part = alpha[tile]
             if ((part > 0) & (part < 255)).any():

@@ -124,16 +124,16 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Pat
 def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
     found = images_in(folder, recursive=True)
-    pictures = {place.path: place.target for place in found if place.path.suffix.lower() in WRITTEN_SUFFIXES}
-    told = {path: rows.get(target) for path, target in pictures.items()}
-    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in pictures}
-    uncertain = {path for path in pictures if marks[path] == _UNCERTAINTY}
+    images = {place.path: place.target for place in found if place.path.suffix.lower() in WRITTEN_SUFFIXES}
+    told = {path: rows.get(target) for path, target in images.items()}
+    marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in images}
+    uncertain = {path for path in images if marks[path] == _UNCERTAINTY}
     alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
-    beside = {path for path, target in pictures.items() if target in alphas}
-    beside |= {_beside(path, "alpha") for path in pictures if told[path] or marks[path] == "cutout"}
-    results = [path for path in pictures if told[path] or (marks[path] in MARKS and path not in beside)]
-    gathered.strangers = len(set(pictures) - set(results) - uncertain - beside)
-    there = {pictures[path] for path in results}
+    beside = {path for path, target in images.items() if target in alphas}
+    beside |= {_beside(path, "alpha") for path in images if told[path] or marks[path] == "cutout"}
+    results = [path for path in images if told[path] or (marks[path] in MARKS and path not in beside)]
+    gathered.strangers = len(set(images) - set(results) - uncertain - beside)
+    there = {images[path] for path in results}
     missing = [
         (folder.path / os.path.relpath(target, folder.target), row)
         for target, row in rows.items()

@@ -12,9 +12,9 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
+from ..imaging.oiio import EXR, TIFF
 from ..imaging.read import ColourImage, decode_grey, decode_image, decode_opacity, read_grey, read_image
 from ..imaging.receipts import read_receipt, sha256_of
-from ..imaging.vfx import EXR, TIFF
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes
 from ..trimaps.trimap import UNKNOWN, fit_to_image, parse_trimap
@@ -90,7 +90,7 @@ class EntryImages:
         if own_alpha:
             opacity = decode_opacity(read_bytes(path), path)
             if opacity is None:
-                raise ImageError(f"{path} has no alpha channel to take for its trimap")
+                raise ImageError(f"{path} has no alpha channel to use as its trimap")
             self.trimap = parse_trimap(opacity.levels)
 
     def read_trimap(self, path: Path) -> None:

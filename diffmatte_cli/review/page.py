@@ -49,13 +49,13 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     if os.path.isdir(path):
         raise UsageError(f"the page {path} is an existing folder: name a file")
     if not os.path.isdir(path.parent):
-        raise UsageError(f"the folder of the page {path} does not exist: make it first")
+        raise UsageError(f"the folder of the page {path} does not exist: create it first")
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise UsageError(f"the page {path} exists already, and is to be kept", "overwrite")
+        raise UsageError(f"the page {path} already exists, and overwriting is off", "overwrite")
     if not _is_ours(path):
-        raise UsageError(f"{path} is there already and is no page of `diffmatte review`: name another", "output")
+        raise UsageError(f"{path} already exists and is not a page of `diffmatte review`: name another", "output")
 
 
 def _is_ours(path: Path) -> bool:

@@ -52,7 +52,7 @@ def reports_in(folder: Path) -> list[Path]:
         tables = [path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()]
         return sorted(filter(_is_report, tables), key=lambda path: (path.stat().st_mtime, path))
     except OSError as error:
-        raise UsageError(f"cannot look into the folder {folder}: {error.strerror}") from error
+        raise UsageError(f"cannot list the folder {folder}: {error.strerror}") from error
 
 
 def _is_report(path: Path) -> bool:

@@ -1,1 +1,1 @@
-"""Where bytes come from and go to: paths and URLs, the streams of a pipe, files that are replaced all at once."""
+"""Storage: paths and URLs, standard streams, tables, atomic replacement of files."""

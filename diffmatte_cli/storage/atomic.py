@@ -1,4 +1,4 @@
-"""Replace files and folders atomically: each is made under a temporary name beside its target, then renamed."""
+"""Replace files and folders atomically: write to a temporary name beside the target, then rename."""
 
 import errno
 import os
@@ -23,7 +23,7 @@ def _temporary(folder: Path) -> Path:
 
 @contextmanager
 def _making(folder: Path) -> Iterator[Path]:
-    """Yield a new temporary path; remove what is still there when the block ends."""
+    """Yield a new temporary path; remove it, if it still exists, when the block ends."""
     temporary = _temporary(folder)
     _under_way.add(temporary)
     try:
@@ -42,13 +42,13 @@ def _remove(temporary: Path) -> None:
 
 
 def abandon() -> None:
-    """Remove everything half-written; for a process that is about to end at once."""
+    """Remove all temporary files; for a process that is about to exit."""
     for temporary in list(_under_way):
         _remove(temporary)
 
 
 def refusal(path: Path, error: OSError) -> OutputError:
-    """Return the error to raise where the system refuses to write a result."""
+    """Return the error for a result that the system refuses to write."""
     kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OutputError
     return kind(f"cannot write {spelled(path, 'standard output')}: {error.strerror or error}")
 
@@ -63,11 +63,11 @@ def staged_file(
 ) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it when the block succeeds.
 
-    ``name_by`` makes the final name of the finished file, in the folder of ``path``. Any failure, Ctrl-C included,
+    ``name_by`` names the finished file, in the folder of ``path``. Any failure, Ctrl-C included,
     leaves the old file and no temporary one. Symlinks are followed, but not out of the folder ``within``.
 
     Raises:
-        OutputError: the folder or the disk refuses, the target is not a file, or, without ``overwrite``, exists by now.
+        OutputError: the folder or the disk refuses, the target is not a file, or, without ``overwrite``, exists.
     """
     target = _real_target(path, within)
     with _making(target.parent) as temporary:
@@ -75,8 +75,8 @@ def staged_file(
             yield temporary
             final = target if name_by is None else target.with_name(name_by(temporary))
             if not overwrite and os.path.lexists(final):
-                raise OutputError(f"cannot write {path}: it exists by now, and is kept")
-            if final.exists() and not final.is_file():  # a pipe or a device would become a file
+                raise OutputError(f"cannot write {path}: it exists by now, and overwriting is off")
+            if final.exists() and not final.is_file():  # do not replace a pipe or a device by a file
                 raise OutputError(f"cannot write {path}: it exists and is not a file: name another")
             os.replace(temporary, final)
         except OSError as error:
@@ -89,8 +89,8 @@ def staged_folder(
 ) -> Iterator[Path]:
     """Yield a temporary folder beside ``path`` that replaces it, with its contents, when the block succeeds.
 
-    A missing parent is made, and removed again on failure. An old folder is replaced unless ``keep`` names something
-    in it that is worth keeping.
+    A missing parent is created, and removed again on failure. An old folder is replaced unless ``keep`` names
+    something in it to keep.
 
     Raises:
         OutputError: the folder or the disk refuses, a symlink leads out of ``within``, something is to be kept, or the
@@ -105,7 +105,7 @@ def staged_folder(
             if target.exists() and not target.is_dir():
                 raise OutputError(f"cannot write {path}: it exists and is not a folder: name another")
             if target.is_dir() and (precious := keep(target)):
-                raise OutputError(f"cannot replace {path}: it holds other files by now ({precious})")
+                raise OutputError(f"cannot replace {path}: it contains other files by now ({precious})")
             _swap_in(temporary, target)
     except OSError as error:
         raise refusal(path, error) from error

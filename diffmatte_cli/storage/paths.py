@@ -1,4 +1,4 @@
-"""Paths as people write them: files, folders, URLs, and ``-`` for the streams of a pipe. Standard library only."""
+"""Paths as users write them: files, folders, URLs, and ``-`` for standard input or output. Standard library only."""
 
 import os
 import stat
@@ -14,18 +14,17 @@ from .remotes import is_remote, is_url, remote
 
 __all__ = ["STREAM", "Place", "below", "location", "spelled"]
 
-# Standard input or output; a file of this name is kept apart by ``location``.
+# Standard input or output; ``location`` tells a file of this name apart.
 STREAM = Path("-")
 
 
 def location(text: str) -> Path:
     """Return the path of an argument: ``-`` is the stream, ``./-`` a file called so; ``s3://`` begins a URL.
 
-    Raises UsageError for an empty text, as a shell makes it of a variable that is not set, and for a URL of an
-    unknown scheme.
+    Raises UsageError for an empty text, such as an unset shell variable, and for a URL of an unknown scheme.
     """
     if not text:
-        raise UsageError("a path is empty: is a variable of the shell not set?")
+        raise UsageError("a path is empty: is a shell variable unset?")
     if is_url(text):
         return remote(text)
     path = Path(text)
@@ -33,17 +32,17 @@ def location(text: str) -> Path:
 
 
 def below(folder: Path, text: str) -> Path:
-    """Return the path of an argument that starts at ``folder``, unless it is a URL or absolute."""
+    """Return the path of an argument relative to ``folder``, unless it is a URL or absolute."""
     return location(text if is_url(text) else os.path.join(folder, text))
 
 
 def spelled(path: Path, stream: str) -> str:
-    """Return a path for a message; ``stream`` is what ``-`` is called there."""
+    """Return a path for a message; ``stream`` is the name of ``-``."""
     return stream if path == STREAM else str(path)
 
 
 class _Answer(NamedTuple):
-    """What the disk says of a path: its kind, what it shares with other paths to one file, and why it says nothing."""
+    """What the disk says of a path: its kind, the identity of the file, and why it cannot be looked up."""
 
     kind: str | None
     identity: tuple[int, int] | None = None
@@ -53,24 +52,24 @@ class _Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """A path with what the disk or the store says of it: each answer is asked for once, when it is first needed.
+    """A path with what the disk or the store says of it, looked up once, on first use.
 
-    Places made of one another share their answers. One plan makes all of its places of the first; whoever writes
-    later makes new ones, because a link may have come since.
+    Places derived from one another share their answers. A plan derives all its places from the first; writers
+    make new ones, because a link may have appeared since.
 
     Attributes:
         path: the path.
-        text: the argument that it was written as; empty where it was none.
-        told: its kind, where a listing told it.
+        text: the argument as written; empty if it was none.
+        listed_kind: its kind, if known from a listing.
     """
 
     path: Path
     text: str = ""
-    told: str | None = field(default=None, compare=False, repr=False)
+    listed_kind: str | None = field(default=None, compare=False, repr=False)
     _known: "dict[str, Place]" = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Remember the place for those that are made of it."""
+        """Register the place for those derived from it."""
         self._known[str(self.path)] = self
 
     def __str__(self) -> str:
@@ -81,9 +80,9 @@ class Place:
         """Return the place of something in this folder."""
         return self.at(self.path / name)
 
-    def at(self, path: Path, told: str | None = None) -> "Place":
+    def at(self, path: Path, listed_kind: str | None = None) -> "Place":
         """Return the place of another path."""
-        return self._known.get(str(path)) or Place(path, told=told, _known=self._known)
+        return self._known.get(str(path)) or Place(path, listed_kind=listed_kind, _known=self._known)
 
     def named(self, text: str) -> "Place":
         """Return the place of an argument; raises what ``location`` does."""
@@ -92,12 +91,12 @@ class Place:
 
     @property
     def parent(self) -> "Place":
-        """The folder that the path names it in."""
+        """The parent folder, by name."""
         return self.at(self.path.parent)
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
+        """The name without its suffix."""
         return self.path.stem
 
     @property
@@ -112,35 +111,35 @@ class Place:
 
     @property
     def names_folder(self) -> bool:
-        """Whether it is a folder, or was written as one, with a slash at its end; raises what ``kind`` does."""
+        """Whether it is a folder, or was written with a trailing slash; raises what ``kind`` does."""
         return self.text.endswith("/") or self.kind == "folder"
 
     @property
     def kind(self) -> str | None:
-        """What is there: "file", "folder", "stream", "other", "broken symlink", or None.
+        """What exists there: "file", "folder", "stream", "other", "broken symlink", or None.
 
-        Raises UsageError where a store does not say.
+        Raises UsageError if a store cannot be queried.
         """
-        return self.told or self._answer.kind
+        return self.listed_kind or self._answer.kind
 
     @property
     def is_link(self) -> bool:
         """Whether it is a symlink itself."""
-        return self.told is None and not self.is_remote and self._answer.is_link
+        return self.listed_kind is None and not self.is_remote and self._answer.is_link
 
     @property
     def refusal(self) -> str | None:
-        """Why the disk does not say whether anything is there; None where it does."""
+        """Why the disk cannot look up the path; None if it can."""
         return self._answer.refusal
 
     @property
     def identity(self) -> Hashable:
-        """What all paths to one file have in common, hard links too; nothing need be there."""
+        """Equal for all paths to one file, hard links included; it need not exist."""
         return self.target if self.is_remote else self._answer.identity or self.target
 
     @cached_property
     def target(self) -> str:
-        """Where the path leads, once every symlink is followed; nothing need be there."""
+        """The path with every symlink resolved; it need not exist."""
         if self.is_remote:
             return remotes.place(self.path)
         if self.is_link or self.path.name in ("", ".."):
@@ -148,14 +147,14 @@ class Place:
         return os.path.join(self.parent.target, self.path.name)
 
     def is_inside(self, folder: "Place") -> bool:
-        """Tell whether it lies in a folder, or is it, once every symlink is followed."""
+        """Tell whether it is in a folder, or is the folder, with every symlink resolved."""
         return f"{self.target}/".startswith(f"{folder.target.rstrip('/')}/")
 
     @cached_property
     def kinds(self) -> dict[str, str | None]:
-        """What is in a folder: names in order, each with its kind, None for a symlink.
+        """The entries of a folder: sorted names, each with its kind, None for a symlink.
 
-        Raises UsageError where it cannot be looked into.
+        Raises UsageError if it cannot be listed.
         """
         if self.is_remote:
             return dict(remotes.listing(self.path))
@@ -163,11 +162,11 @@ class Place:
             with os.scandir(self.path) as entries:
                 return dict(sorted((entry.name, _kind_of(entry)) for entry in entries))
         except OSError as error:
-            raise UsageError(f"cannot look into the folder {self}: {error.strerror}") from error
+            raise UsageError(f"cannot list the folder {self}: {error.strerror}") from error
 
     @property
     def contents(self) -> "list[Place]":
-        """What is in a folder, by name; raises what ``kinds`` does."""
+        """The entries of a folder, by name; raises what ``kinds`` does."""
         return [self.at(self.path / name, kind) for name, kind in self.kinds.items()]
 
     @cached_property

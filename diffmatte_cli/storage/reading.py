@@ -15,13 +15,13 @@ __all__ = ["read_bytes"]
 
 CHUNK = 2**20
 PATIENCE = 0.2  # seconds
-MAX_BYTES = 4 * 2**30  # more than the largest image takes in any depth; a pipe may have no other end
+MAX_BYTES = 4 * 2**30  # more than the largest image takes at any depth; a pipe may never end
 
 
 def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
     """Read a whole image file, or standard input for ``STREAM``.
 
-    While standard input is silent, ``check`` is called now and then: it may raise to end the wait.
+    While standard input is silent, ``check`` is called regularly: it may raise to end the wait.
 
     Raises:
         ImageError: the file is empty, larger than 4 GiB, or cannot be read.
@@ -40,7 +40,7 @@ def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
     if not content:
-        raise ImageError(f"cannot read {name}: {'nothing came' if path == STREAM else 'the file is empty'}")
+        raise ImageError(f"cannot read {name}: {'it is empty' if path == STREAM else 'the file is empty'}")
     if len(content) > MAX_BYTES:
         raise ImageError(f"cannot read {name}: it is larger than {MAX_BYTES // 2**30} GiB")
     return content
@@ -58,8 +58,8 @@ def _from_stdin(check: Callable[[], None]) -> bytes:
 
 
 def _is_ready(stream: BinaryIO) -> bool:
-    """Wait a little for something to read; a stream that cannot be waited for is ready."""
+    """Wait briefly for data; a stream that cannot be polled is ready."""
     try:
         return bool(select.select([stream], [], [], PATIENCE)[0])
-    except (OSError, ValueError):  # no pipe, or a system that waits for sockets only
+    except (OSError, ValueError):  # not a pipe, or a system that polls sockets only
         return True

@@ -1,7 +1,6 @@
-"""Files in object stores and on other machines, by URLs that fsspec knows; it is imported when one is used.
+"""Files in object stores and on other machines, by URLs of fsspec, which is imported on first use.
 
-A URL is a ``Path`` of a class of its own, so that its name, suffix and parent are those of a file's path; its text is
-the URL again.
+A URL is a subclass of ``Path``, so that its name, suffix and parent work as a file's; its text is the URL.
 """
 
 import os
@@ -18,7 +17,7 @@ from ..extras import install
 if TYPE_CHECKING:
     _LocalPath = Path
 else:
-    _LocalPath = type(Path())  # before Python 3.12 only the system's own class can be derived from
+    _LocalPath = type(Path())  # before Python 3.12 only the system's class can be subclassed
 
 __all__ = ["RemotePath", "is_remote", "is_url", "kind", "listing", "place", "putting", "read", "remote"]
 
@@ -35,7 +34,7 @@ class RemotePath(_LocalPath):
     """A URL: its first part is the scheme with a colon, or with two where no host or bucket follows."""
 
     def __str__(self) -> str:
-        """Return the URL; of a part of one, its names."""
+        """Return the URL; for a relative part, its names."""
         scheme, *rest = self.parts or (".",)
         if not scheme.endswith(":"):
             return "/".join(self.parts)
@@ -48,14 +47,14 @@ def is_remote(path: Path | None) -> bool:
 
 
 def is_url(text: str) -> bool:
-    """Tell whether a text is meant as a URL."""
+    """Tell whether a text is a URL."""
     return _SCHEME.match(text) is not None
 
 
 def remote(text: str) -> Path:
-    """Return the path of a URL; one of ``file://`` is a file's.
+    """Return the path of a URL; ``file://`` gives a local path.
 
-    Raises UsageError for a scheme that fsspec does not know, and where its package is missing.
+    Raises UsageError for a scheme unknown to fsspec, and if its package is missing.
     """
     found = _SCHEME.match(text)
     assert found is not None
@@ -83,7 +82,7 @@ def _check_scheme(scheme: str) -> None:
 
 
 def place(path: Path) -> str:
-    """Return the same text for all spellings of a URL."""
+    """Return the canonical text of a URL."""
     scheme, *rest = path.parts
     name = scheme.rstrip(":")
     same = RemotePath(scheme.replace(name, _SAME.get(name, name)))
@@ -91,18 +90,18 @@ def place(path: Path) -> str:
 
 
 def kind(path: Path) -> str | None:
-    """Return "file", "folder", or None where there is nothing; raises UsageError where the store does not say."""
-    with _told(UsageError, f"cannot look at {path}"):
+    """Return "file", "folder", or None if it does not exist; raises UsageError if the store cannot be queried."""
+    with _told(UsageError, f"cannot look up {path}"):
         store, key = _store(path)
         return _kind(store, key)
 
 
 def listing(folder: Path) -> list[tuple[str, str]]:
-    """Return the names in a folder, each with its kind, "file" or "folder"; nothing for a missing one.
+    """Return the names in a folder, each with its kind, "file" or "folder"; empty for a missing one.
 
-    Raises UsageError where the store does not say.
+    Raises UsageError if the store cannot be queried.
     """
-    with _told(UsageError, f"cannot look into the folder {folder}"):
+    with _told(UsageError, f"cannot list the folder {folder}"):
         store, key = _store(folder)
         try:
             found = store.ls(key, detail=True)
@@ -127,7 +126,7 @@ def read(path: Path, most: int | None = None) -> bytes:
 
 
 def _at_most(file: Any, most: int) -> bytes:
-    """Read up to ``most`` bytes of a file that may return fewer at a time than it is asked for."""
+    """Read up to ``most`` bytes of a file whose reads may return fewer than requested."""
     content = bytearray()
     while len(content) < most and (part := file.read(min(CHUNK, most - len(content)))):
         content += part
@@ -139,7 +138,7 @@ def putting(path: Path, content: bytes, *, overwrite: bool = True) -> Iterator[N
     """Write a file atomically when the block succeeds.
 
     Raises:
-        OutputError: the store refuses, or, without ``overwrite``, the file exists by now.
+        OutputError: the store refuses, or, without ``overwrite``, the file exists.
     """
     yield
     with _told(OutputError, f"cannot write {path}"):
@@ -147,7 +146,7 @@ def putting(path: Path, content: bytes, *, overwrite: bool = True) -> Iterator[N
         if not overwrite:
             store.invalidate_cache()
             if _kind(store, key) is not None:
-                raise OutputError(f"cannot write {path}: it exists by now, and is kept")
+                raise OutputError(f"cannot write {path}: it exists by now, and overwriting is off")
         if path.parts[0].rstrip(":") in ATOMIC:
             store.pipe_file(key, content)
         else:
@@ -188,7 +187,7 @@ def _kind_of(entry: dict[str, Any]) -> str:
 
 @contextmanager
 def _told(raised: type[DiffmatteError], beginning: str) -> Iterator[None]:
-    """Turn whatever a store raises, which may be a class of its own, into one sentence."""
+    """Turn any error of a store, which may be of its own class, into one sentence."""
     try:
         yield
     except (DiffmatteError, MemoryError):

@@ -9,14 +9,16 @@ __all__ = ["check_input", "check_output"]
 
 
 def check_input() -> None:
-    """Raise UsageError where standard input is closed or a keyboard."""
+    """Raise UsageError if standard input is closed or a terminal."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("nothing is piped into standard input (-): pipe an image in, or name a file")
 
 
 def check_output() -> None:
-    """Raise UsageError where standard output is closed or a terminal, which would show the image as text."""
-    if sys.stdout.name == os.devnull:  # which ``app.main`` puts in place of a closed one
-        raise UsageError("standard output is closed: name a file, or pipe it on", "output")
+    """Raise UsageError if standard output is closed or a terminal."""
+    if sys.stdout.name == os.devnull:  # substituted by ``app.main`` for a closed one
+        raise UsageError("standard output is closed: name a file, or use a pipe", "output")
     if sys.stdout.isatty():
-        raise UsageError("standard output is a terminal, which shows no images: name a file, or pipe it on", "output")
+        raise UsageError(
+            "standard output is a terminal, which cannot show images: name a file, or use a pipe", "output"
+        )

@@ -1,4 +1,4 @@
-"""Read tables: CSV with a head of column names, or JSON Lines with an object a line. Standard library only."""
+"""Read tables: CSV with a header, or JSON Lines with one object per line. Standard library only."""
 
 import csv
 import json
@@ -20,10 +20,10 @@ TableRow = dict[str, Any]
 def read_table(
     path: Path, role: str, check_head: Callable[[Sequence[str]], None] | None = None
 ) -> Iterator[tuple[int, TableRow | str]]:
-    """Yield each row's line number and its values by column, or a sentence on why it has none.
+    """Yield each row's line number and its values by column, or the reason why it has none.
 
     ``role`` is what messages call the table. ``check_head`` gets the column names of a CSV, which is then read
-    strictly; otherwise a row that a killed program left unfinished counts, too.
+    strictly; otherwise an incomplete row of a killed program counts too.
 
     Raises:
         UsageError: the file cannot be read, or is not CSV.
@@ -32,7 +32,7 @@ def read_table(
         raise UsageError(f"the {role} {path} must end in {' or '.join(TABLES)}")
     try:
         binary = BytesIO(read(path)) if is_remote(path) else path.open("rb")
-        # Names that are not UTF-8 come through, as they do from the command line.
+        # Names that are not UTF-8 are kept, as on the command line.
         with binary, TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as file:
             if path.suffix.lower() == ".csv":
                 rows = csv.DictReader(file, strict=check_head is not None)

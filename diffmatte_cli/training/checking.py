@@ -20,7 +20,7 @@ from ..storage.atomic import staged_file
 from .synthesis.pictures import find_pictures
 from .synthesis.sets import Foreground
 
-__all__ = ["Source", "check_data", "list_sources", "list_validation"]
+__all__ = ["Material", "check_data", "list_materials", "list_validation"]
 
 # What OpenCV reads as well, by content; the name's ending says nothing.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
@@ -36,7 +36,7 @@ UNUSABLE = {
 
 
 @dataclass(frozen=True)
-class Source:
+class Material:
     """Pictures that must be of one size, and where the last of them has its opacity.
 
     ``opacity``: ``alpha`` for its alpha channel, ``grey`` for its grey level, ``density`` for its alpha channel or else
@@ -47,24 +47,24 @@ class Source:
     opacity: str = ""
 
 
-def list_sources(
+def list_materials(
     backgrounds: Iterable[Path] = (), foregrounds: Iterable[Foreground] = (), mattes: Iterable[Path] = ()
-) -> list[Source]:
+) -> list[Material]:
     """List what is to be checked of photographs, of foregrounds, and of the pictures with alpha or density."""
     fronts = [
-        Source((front.colours,), "alpha") if front.alpha is None else Source((front.colours, front.alpha), "grey")
+        Material((front.colours,), "alpha") if front.alpha is None else Material((front.colours, front.alpha), "grey")
         for front in foregrounds
     ]
-    return [*fronts, *(Source((path,), "density") for path in mattes), *(Source((path,)) for path in backgrounds)]
+    return [*fronts, *(Material((path,), "density") for path in mattes), *(Material((path,)) for path in backgrounds)]
 
 
-def list_validation(folder: Path) -> list[Source]:
+def list_validation(folder: Path) -> list[Material]:
     """List every stem that ``image/``, ``trimap/`` and ``alpha/`` of a folder have alike."""
     parts = [{path.stem: path for path in find_pictures(folder / part)} for part in ("image", "trimap", "alpha")]
-    return [Source(tuple(part[stem] for part in parts)) for stem in parts[0] if all(stem in part for part in parts)]
+    return [Material(tuple(part[stem] for part in parts)) for stem in parts[0] if all(stem in part for part in parts)]
 
 
-def check_data(sources: Sequence[Source], remembered: Path | None = None, progress: bool = False) -> None:
+def check_data(materials: Sequence[Material], remembered: Path | None = None, progress: bool = False) -> None:
     """Decode every picture, and tell all that is wrong with them.
 
     What the file ``remembered`` names as sound, and has its size and time of change still, is not decoded again; the
@@ -74,15 +74,15 @@ def check_data(sources: Sequence[Source], remembered: Path | None = None, progre
         TrainingError: some picture cannot be used; it tells the first five.
         OutputError: ``remembered`` cannot be written.
     """
-    marks = {source: _mark(source) for source in sources}
+    marks = {material: _mark(material) for material in materials}
     sound = _recall(remembered) & set(marks.values())
-    left = [source for source, mark in marks.items() if mark not in sound]
+    left = [material for material, mark in marks.items() if mark not in sound]
     found: list[str] = []
     try:
-        for source, problems in _examined(left, progress):
+        for material, problems in _examined(left, progress):
             found += problems
             if not problems:
-                sound.add(marks[source])
+                sound.add(marks[material])
     finally:
         if remembered is not None and left:
             _remember(remembered, sound)
@@ -91,34 +91,34 @@ def check_data(sources: Sequence[Source], remembered: Path | None = None, progre
         raise TrainingError(f"the training data have {count}: {listed(found, FINDINGS_TOLD, '; ')}")
 
 
-def _examined(sources: Sequence[Source], progress: bool) -> Iterator[tuple[Source, list[str]]]:
+def _examined(materials: Sequence[Material], progress: bool) -> Iterator[tuple[Material, list[str]]]:
     pool = ThreadPoolExecutor()
     with tolerant_pillow():
         try:
-            results = zip(sources, pool.map(_problems, sources), strict=True)
-            yield from tqdm(results, "checking", len(sources), unit="picture", disable=None if progress else True)
+            results = zip(materials, pool.map(_problems, materials), strict=True)
+            yield from tqdm(results, "checking", len(materials), unit="picture", disable=None if progress else True)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _problems(source: Source) -> list[str]:
-    """Say in one sentence each what is wrong with a source; nothing if it is sound."""
+def _problems(material: Material) -> list[str]:
+    """Say in one sentence each what is wrong with a material; nothing if it is sound."""
     found: list[str] = []
     sizes: dict[Path, str] = {}
     low, high = 0, 255
-    for path in source.files:
+    for path in material.files:
         try:
             picture = _decoded(path)
             sizes[path] = "{} x {}".format(*_upright_size(picture))
-            if source.opacity and path == source.files[-1]:
-                low, high = _levels(path, picture, source.opacity)
+            if material.opacity and path == material.files[-1]:
+                low, high = _levels(path, picture, material.opacity)
         except TrainingError as error:
             found.append(str(error))
     if len(set(sizes.values())) > 1:
         each = " and ".join(f"{path} has {size}" for path, size in sizes.items())
         found.append(f"{each} pixels: scale them alike")
     if low == high:
-        found.append(f"the alpha of {source.files[-1]} {UNUSABLE.get(low, EVEN)}")
+        found.append(f"the alpha of {material.files[-1]} {UNUSABLE.get(low, EVEN)}")
     return found
 
 
@@ -163,9 +163,9 @@ def _levels(path: Path, picture: Image.Image, opacity: str) -> tuple[int, int]:
     return int(levels.min()), int(levels.max())
 
 
-def _mark(source: Source) -> str:
-    """Return what tells a checked source from any other, and from itself once a file has changed."""
-    return json.dumps([source.opacity, *([os.path.abspath(path), *_state(path)] for path in source.files)])
+def _mark(material: Material) -> str:
+    """Return what tells a checked material from any other, and from itself once a file has changed."""
+    return json.dumps([material.opacity, *([os.path.abspath(path), *_state(path)] for path in material.files)])
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -177,7 +177,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _recall(remembered: Path | None) -> set[str]:
-    """Read the marks of sound sources; none from a file that is missing, damaged, or of another kind."""
+    """Read the marks of sound materials; none from a file that is missing, damaged, or of another kind."""
     try:
         kept = json.loads(remembered.read_text(encoding="utf-8")) if remembered else None
     except (OSError, ValueError, RecursionError):

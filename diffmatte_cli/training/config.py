@@ -1,18 +1,24 @@
 """Training configuration: a TOML file read into frozen records and checked once."""
 
-import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import inf
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 from ..errors import UsageError
+from ..model.checkpoint import RESERVED, WIDEST_DECODER
 from ..model.config import VARIANTS, ModelConfig
+from ..model.encoders.base import encoder_class
+from ..settings import MOST_STEPS as MOST_SAMPLING_STEPS
+from ..settings import MOST_THREADS, SCHEDULE_NAMES
+from ..storage.toml import Rule, above, one_of, read_toml, record_of, within
 from .losses import LossWeights
-from .rules import rules
+from .objective import ALIGNMENTS
 
 __all__ = [
+    "MADE",
     "DataConfig",
     "InitialConfig",
     "OptimiserConfig",
@@ -22,6 +28,36 @@ __all__ = [
     "TrainConfig",
     "read_config",
 ]
+
+# How samples are made: by drawing, and as Appendix C has it.
+RECIPES = ("drawn", "paper")
+# Validation pictures that need no folder of their own.
+MADE = ("drawn", "rendered")
+# Many times the longest row of the paper.
+MOST_STEPS = 10**8
+
+Fraction = Annotated[float, within(0, 1)]
+Positive = Annotated[int, within(1)]
+Natural = Annotated[int, within(0)]
+Factor = Annotated[float, Rule("at least 0 and finite", lambda number: 0 <= number < inf)]
+SIDE = Rule("a multiple of 32, at least 64", lambda pixels: pixels >= 64 and pixels % 32 == 0)
+LATE_SIDE = Rule(f"{SIDE.must}, or 0", lambda pixels: pixels == 0 or SIDE.holds(pixels))
+RISING = Rule("epochs that rise, from 0 on", lambda row: list(row) == sorted(row) and min(row, default=0) >= 0)
+
+
+@dataclass(frozen=True)
+class ModelTable:
+    """What a configuration says of the model: a variant, and what of its row is to be otherwise."""
+
+    variant: Annotated[str, one_of(VARIANTS)]
+    decoder_width: Annotated[int | None, within(2, WIDEST_DECODER)] = None
+    schedule: Annotated[str | None, one_of(SCHEDULE_NAMES)] = None
+    input_scale: Annotated[float | None, above(0, 1)] = None
+    noise: bool | None = None
+
+    def config(self) -> ModelConfig:
+        """Return the variant's row, changed."""
+        return replace(VARIANTS[self.variant], **{key: value for key, value in vars(self).items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -33,22 +69,22 @@ class DataConfig:
     From epoch ``late_start`` on, crops are of ``late_crop`` pixels, ``late_batch`` a step; 0 for no change.
     """
 
-    recipe: str = "drawn"
+    recipe: Annotated[str, one_of(RECIPES)] = "drawn"
     backgrounds: str = ""
     mattes: str = ""
-    procedural_share: float = 0.6
+    procedural_share: Fraction = 0.6
     rendered: str = ""
-    rendered_share: float = 0.33
+    rendered_share: Fraction = 0.33
     foregrounds: str = ""
     alphas: str = ""
-    crop: int = 192
-    batch: int = 8
-    late_start: float = math.inf
-    late_crop: int = 0
-    late_batch: int = 0
-    workers: int = 1
+    crop: Annotated[int, SIDE] = 192
+    batch: Positive = 8
+    late_start: Annotated[float, within(0)] = inf
+    late_crop: Annotated[int, LATE_SIDE] = 0
+    late_batch: Natural = 0
+    workers: Natural = 1
     validation: str = ""
-    validation_limit: int = 4
+    validation_limit: Positive = 4
 
     @property
     def batches(self) -> tuple[int, ...]:
@@ -65,17 +101,17 @@ class OptimiserConfig:
     and an encoder as a whole ``encoder_rate`` times the rate; 0 freezes it.
     """
 
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    layer_decay: float = 1.0
-    encoder_rate: float = 1.0
+    learning_rate: Annotated[float, Rule("above 0 and finite", lambda rate: 0 < rate < inf)] = 1e-3
+    weight_decay: Factor = 0.01
+    layer_decay: Annotated[float, above(0, 1)] = 1.0
+    encoder_rate: Fraction = 1.0
     epochs: float = 60
-    epoch_steps: int = 100
-    warmup: int = 100
-    milestones: tuple[float, ...] = ()
-    factors: tuple[float, ...] = ()
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
+    epoch_steps: Positive = 100
+    warmup: Natural = 100
+    milestones: Annotated[tuple[float, ...], RISING] = ()
+    factors: tuple[Factor, ...] = ()
+    clip_norm: Annotated[float, above(0)] = 1.0
+    ema_decay: Annotated[float, Rule("at least 0 and below 1", lambda decay: 0 <= decay < 1)] = 0.999
 
     @property
     def steps(self) -> int:
@@ -91,8 +127,8 @@ class OptimiserConfig:
 class SelfAlignConfig:
     """The self-aligned strategy and the epoch that it starts with."""
 
-    alignment: str = "uti"
-    start: float = 0.0
+    alignment: Annotated[str, one_of(ALIGNMENTS)] = "uti"
+    start: Annotated[float, within(0)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,17 +145,17 @@ class RunConfig:
     A batch is worked on in ``accumulate`` parts, one after another.
     """
 
-    seed: int = 0
-    precision: str = "fp32"
-    threads: int = 0
-    accumulate: int = 1
+    seed: Annotated[int, within(0, 2**32 - 1)] = 0
+    precision: Annotated[str, one_of(("fp32", "bf16"))] = "fp32"
+    threads: Annotated[int, within(0, MOST_THREADS)] = 0
+    accumulate: Positive = 1
     frozen_batch_norm: bool = False
     tensorboard: bool = False
-    log_every: int = 20
-    validate_every: int = 1000
-    validation_steps: tuple[int, ...] = (1, 10)
-    previews: int = 1
-    checkpoint_minutes: float = 5.0
+    log_every: Positive = 20
+    validate_every: Positive = 1000
+    validation_steps: tuple[Annotated[int, within(1, MOST_SAMPLING_STEPS)], ...] = (1, 10)
+    previews: Natural = 1
+    checkpoint_minutes: Annotated[float, above(0)] = 5.0
 
 
 @dataclass(frozen=True)
@@ -168,31 +204,22 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
 
     Raises UsageError naming the table and the key at fault.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror}): check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    known = [f.name for f in fields(TrainConfig)]
+    tables, known = read_toml(path, f"the configuration {path}"), [f.name for f in fields(TrainConfig)]
     for change in changes:
         _change(tables, change)
     for name in tables.keys() - set(known):
         raise UsageError(f"{path} has an unknown table [{name}]: the tables are {', '.join(known)}")
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise UsageError(f"{path}: {name} must be a table, written [{name}]")
-    config = TrainConfig(
-        model=_model(path, tables.get("model", {})),
-        data=_record(path, DataConfig, "data", tables),
-        loss=_record(path, LossWeights, "loss", tables),
-        initial=_record(path, InitialConfig, "initial", tables),
-        optimiser=_record(path, OptimiserConfig, "optimiser", tables),
-        self_align=_record(path, SelfAlignConfig, "self_align", tables),
-        run=_record(path, RunConfig, "run", tables),
-        notes={key: str(value) for key, value in tables.get("notes", {}).items()},
+    model, notes = tables.pop("model", {}), tables.pop("notes", {})
+    if not isinstance(notes, dict):
+        raise UsageError(f"{path}, [notes] must be a table of keys and values")
+    config = record_of(
+        TrainConfig,
+        tables,
+        str(path),
+        model=record_of(ModelTable, model, f"{path}, [model]").config(),
+        notes={key: str(value) for key, value in notes.items()},
     )
-    for holds, sentence in rules(config):
+    for holds, sentence in _rules(config):
         if not holds:
             raise UsageError(f"{path}: {sentence}")
     return config
@@ -211,38 +238,24 @@ def _change(tables: dict[str, Any], change: str) -> None:
     tables.setdefault(table, {})[key] = parsed
 
 
-def _model(path: Path, table: dict[str, Any]) -> ModelConfig:
-    changes = dict(table)
-    variant = VARIANTS.get(str(changes.pop("variant", "")))
-    if variant is None:
-        raise UsageError(f"{path} must name a variant in [model]: one of {', '.join(VARIANTS)}")
-    allowed = ("decoder_width", "schedule", "input_scale", "noise")
-    for key in changes.keys() - set(allowed):
-        raise UsageError(f"{path} has an unknown key {key} in [model]: besides variant it knows {', '.join(allowed)}")
-    _check_types(path, ModelConfig, "model", changes)
-    return replace(variant, **changes)
-
-
-def _record(path: Path, kind: type[Any], name: str, tables: dict[str, Any]) -> Any:
-    table = {key: tuple(v) if isinstance(v, list) else v for key, v in tables.get(name, {}).items()}
-    known = [f.name for f in fields(kind)]
-    for key in table.keys() - set(known):
-        raise UsageError(f"{path} has an unknown key {key} in [{name}]: the keys are {', '.join(known)}")
-    _check_types(path, kind, name, table)
-    return kind(**table)
-
-
-def _check_types(path: Path, kind: type[Any], name: str, table: dict[str, Any]) -> None:
-    hints = get_type_hints(kind)
-    for key, value in table.items():
-        if not _is(value, hints[key]):
-            raise UsageError(f"{path}: {key} in [{name}] cannot be {value!r}, see docs/training.md for what it takes")
-
-
-def _is(value: Any, kind: Any) -> bool:
-    """Tell whether a TOML value fits an annotation: a plain type, or tuple[plain type, ...]."""
-    if get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_is(item, get_args(kind)[0]) for item in value)
-    if isinstance(value, bool) or kind is bool:
-        return isinstance(value, bool) and kind is bool
-    return isinstance(value, int | float if kind is float else kind) and value == value  # not NaN
+def _rules(config: TrainConfig) -> Iterator[tuple[bool, str]]:
+    """Yield whether what several keys have to keep to together holds, and what to say if not."""
+    data, options = config.data, config.optimiser
+    if data.recipe == "paper":
+        complete = bool(data.foregrounds and data.backgrounds and not data.mattes and not data.rendered)
+        yield complete, 'recipe = "paper" needs foregrounds and backgrounds, and neither mattes nor rendered'
+    else:
+        foreign = bool(data.foregrounds or data.alphas)
+        yield not foreign, 'foregrounds and alphas are for recipe = "paper": name pictures with alpha as mattes'
+    yield data.validation != "rendered" or bool(data.rendered), 'validation = "rendered" needs rendered'
+    divides = not any(batch % config.run.accumulate for batch in data.batches)
+    yield divides, "accumulate must divide batch and late_batch"
+    long = 0.5 < options.epochs * float(options.epoch_steps) <= MOST_STEPS
+    yield long, f"epochs of epoch_steps steps must give at least one step, and at most {MOST_STEPS}"
+    has_blocks = options.layer_decay == 1 or encoder_class(config.model.encoder).depth > 0
+    yield has_blocks, f"layer_decay is for the blocks of a ViT, which {config.model.variant} does not have"
+    yield len(options.milestones) == len(options.factors), "milestones and factors must be of one length"
+    yield all(0 <= weight < inf for weight in asdict(config.loss).values()), "weights of [loss] must be at least 0"
+    yield bool(config.run.validation_steps), "validation_steps must list at least one number"
+    reserved = sorted(RESERVED & config.notes.keys())
+    yield not reserved, f"[notes] cannot have {', '.join(reserved)}, which weights files say of themselves"

@@ -21,12 +21,11 @@ from torch.utils.data import DataLoader, Dataset
 from ..errors import TrainingError
 from ..imaging.read import read_grey, read_image
 from ..priors.colours import colour_priors
+from ..process.signals import SIGNALS, signals_handled
 from ..process.threads import one_thread
-from ..stopping import SIGNALS, signals_handled
 from ..trimaps.trimap import parse_trimap
-from .checking import check_data, list_sources, list_validation
-from .config import DataConfig, TrainConfig
-from .rules import MADE
+from .checking import check_data, list_materials, list_validation
+from .config import MADE, DataConfig, TrainConfig
 from .synthesis.composition import Layers, compose
 from .synthesis.finishing import Stack, finish, stack
 from .synthesis.pictures import Assets, find_pictures
@@ -115,10 +114,10 @@ def check_materials(config: DataConfig, remembered: Path, progress: bool) -> Non
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
     mattes = materials.mattes if isinstance(materials, Assets) else ()
     shown, held_out = _rendered(config)
-    sources = list_sources(materials.backgrounds, foregrounds, mattes + shown + held_out)
+    checked = list_materials(materials.backgrounds, foregrounds, mattes + shown + held_out)
     if config.validation not in ("", *MADE):
-        sources += list_validation(Path(config.validation))
-    check_data(sources, remembered, progress)
+        checked += list_validation(Path(config.validation))
+    check_data(checked, remembered, progress)
 
 
 def batches(
@@ -235,25 +234,18 @@ def read_validation(config: DataConfig) -> list[Pair]:
             _made_pair(Assets(materials.backgrounds, (), 1, (path,), 1), path.stem, number)
             for number, path in enumerate(held_out[:limit])
         ]
-    found = {part: {p.stem: p for p in find_pictures(Path(folder) / part)} for part in ("image", "trimap", "alpha")}
-    stems = sorted(set.intersection(*(set(paths) for paths in found.values())))[:limit]
-    if not stems:
+    found = sorted((material.files for material in list_validation(Path(folder))), key=lambda files: files[0].stem)
+    if not found:
         raise TrainingError(f"{folder} has no picture that is in image/, trimap/ and alpha/ alike: check the names")
-    pairs = [
-        (
-            stem,
-            read_image(found["image"][stem]).pixels,
-            parse_trimap(read_grey(found["trimap"][stem]).levels),
-            read_grey(found["alpha"][stem]).levels,
-        )
-        for stem in stems
-    ]
-    for stem, image, trimap, alpha in pairs:
-        if not image.shape[:2] == trimap.shape == alpha.shape:
-            raise TrainingError(
-                f"{stem} of {folder} has picture, trimap and alpha of different sizes: scale them alike"
-            )
-    return pairs
+    return [_read_pair(*files) for files in found[:limit]]
+
+
+def _read_pair(image: Path, trimap: Path, alpha: Path) -> Pair:
+    pixels, classes = read_image(image).pixels, parse_trimap(read_grey(trimap).levels)
+    truth = read_grey(alpha).levels
+    if not pixels.shape[:2] == classes.shape == truth.shape:
+        raise TrainingError(f"{image}, its trimap and its alpha have different sizes: scale them alike")
+    return image.stem, pixels, classes, truth
 
 
 def _made_pair(assets: Assets, name: str, number: int) -> Pair:

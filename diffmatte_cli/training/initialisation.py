@@ -17,10 +17,10 @@ from ..model.diffmatte import DiffMatte
 from ..model.encoders.resnet import SpectralNorm
 from ..model.tensors import read_state_dict
 from ..weights.hub import fetch
-from ..weights.store import Store
+from ..weights.store import WeightsStore
 from .pretrained import LAYOUTS, NETWORKS, Layout, reason
 
-__all__ = ["Report", "initialise_encoder"]
+__all__ = ["EncoderReport", "initialise_encoder"]
 
 Tensors = dict[str, Tensor]
 # A tensor's name, and what there is to say of it.
@@ -32,7 +32,7 @@ PREFIX = re.compile(r"^(?:module\.|backbone\.)+")
 
 
 @dataclass(frozen=True)
-class Report:
+class EncoderReport:
     """What became of every tensor of a checkpoint and of the encoder that began with it.
 
     ``loaded`` are the encoder's tensors that are exactly the file's, ``widened`` those that have more planes or
@@ -62,7 +62,9 @@ def _counted(rows: tuple[Noted, ...]) -> str:
     return ", ".join(f"{note} {count}" for note, count in counts.items())
 
 
-def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = None, progress: bool = True) -> Report:
+def initialise_encoder(
+    model: DiffMatte, source: str, *, store: WeightsStore | None = None, progress: bool = True
+) -> EncoderReport:
     """Begin the encoder of a freshly made ``model`` with a public checkpoint, in place.
 
     ``source`` is the path of a ``.pth`` or safetensors file, or ``hf://OWNER/REPO[@REVISION]/FILE``, which is
@@ -75,7 +77,7 @@ def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = N
     that is damaged, holds code, or is not exactly of a layout, when the model is as before.
     """
     _check_variant(model.config)
-    path = _located(source, store or Store(), progress)
+    path = _located(source, store or WeightsStore(), progress)
     tensors = _read(path)
     layout = _layout(path, tensors, model.config)
     match = _match(path, layout, tensors, model.encoder)
@@ -83,7 +85,7 @@ def initialise_encoder(model: DiffMatte, source: str, *, store: Store | None = N
     return _load(path, layout, match, model.encoder)
 
 
-def _located(source: str, store: Store, progress: bool) -> Path:
+def _located(source: str, store: WeightsStore, progress: bool) -> Path:
     """Return the file of a checkpoint, which is pulled first if it lies on the Hub."""
     if source.startswith("hf://"):
         return fetch(source, store, progress=progress)
@@ -208,7 +210,7 @@ def _fitting(path: Path, layout: Layout, tensors: Tensors) -> str | None:
     return None
 
 
-def _load(path: Path, layout: Layout, match: _Match, encoder: nn.Module) -> Report:
+def _load(path: Path, layout: Layout, match: _Match, encoder: nn.Module) -> EncoderReport:
     state, filled, widened = encoder.state_dict(), layout.converted(match.found), {}
     for key, tensor in tuple(filled.items()):
         if widening := layout.widening(key):
@@ -217,7 +219,7 @@ def _load(path: Path, layout: Layout, match: _Match, encoder: nn.Module) -> Repo
     for key in filled:
         if key.endswith(SPECTRAL):
             _estimate_norm(encoder, key)
-    return Report(
+    return EncoderReport(
         path,
         layout.name,
         tuple(key for key in match.found if key not in widened),

@@ -20,7 +20,7 @@ from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..storage.atomic import staged_file
 from .config import OptimiserConfig, TrainConfig
-from .data import Batch, batches, composer, read_validation
+from .data import Batch, Pair, batches, composer, read_validation
 from .groups import parameter_groups
 from .initialisation import initialise_encoder
 from .logs import Log
@@ -29,7 +29,7 @@ from .objective import Objective, draw
 from .processes import Processes
 from .validation import validate
 
-__all__ = ["CHECKPOINT", "WEIGHTS", "Outcome", "Trainer", "learning_rate"]
+__all__ = ["CHECKPOINT", "WEIGHTS", "Progress", "Trainer", "learning_rate"]
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
@@ -40,7 +40,7 @@ Terms = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Progress:
     """How far a run came: steps done of the steps planned, and where its weights are."""
 
     step: int
@@ -81,7 +81,7 @@ class Trainer:
             # The first prediction is the colour prior itself, and training only corrects it.
             for parameter in model.decoder.matting_head.matting_convs[-1].parameters():
                 torch.nn.init.zeros_(parameter)
-        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.on(device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         diffusion = Diffusion(config.model.schedule, config.model.input_scale, config.model.noise)
         autocast = torch.autocast(device.type, torch.bfloat16, config.run.precision == "bf16")
@@ -124,20 +124,20 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
 
-    def run(self) -> Outcome:
+    def run(self) -> Progress:
         """Train to the last step, or until ``stopping`` says so."""
         materials = composer(self.config.data)
         with closing(batches(self.config, materials, self.step, self.processes.device, self.share)) as source:
             return self._run(source)
 
-    def _run(self, source: Iterator[Batch]) -> Outcome:
+    def _run(self, source: Iterator[Batch]) -> Progress:
         config, steps, is_main = self.config, self.config.optimiser.steps, self.processes.is_main
         pairs = read_validation(config.data)
         objective = self.processes.wrap(self.objective)
         log = Log(self.folder, self.step, config.run.tensorboard) if is_main else None
         saved = time.monotonic()
         if pairs and self._validates():  # before the first step, or where a resumed run had not come to it
-            validate(self, pairs, log)
+            self._validate(pairs, log)
         stopped = self.processes.any(self.stopping())
         for parts in () if stopped else self._bar(zip(*[source] * config.run.accumulate, strict=True), steps):
             terms, norm = self._train(objective, parts)
@@ -149,14 +149,22 @@ class Trainer:
                 self._save()
                 saved = time.monotonic()
             if validates:
-                validate(self, pairs, log)
+                self._validate(pairs, log)
             if self.processes.any(self.stopping()):
                 break
         if log is not None:
             self._save()
             log.close()
         self.processes.wait()
-        return Outcome(self.step, steps, self.folder / WEIGHTS)
+        return Progress(self.step, steps, self.folder / WEIGHTS)
+
+    def _validate(self, pairs: list[Pair], log: Log | None) -> None:
+        scores, sheets = validate(self.average, pairs, self.config.run, self.processes, self.stopping)
+        if log is not None:
+            for name, sheet in sheets.items():
+                log.preview(self.step, name, sheet)
+            for steps, row in scores.items():
+                log.validation(self.step, steps, row)
 
     def _validates(self) -> bool:
         return self.step % self.config.run.validate_every == 0 or self.step == self.config.optimiser.steps

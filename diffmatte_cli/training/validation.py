@@ -1,6 +1,6 @@
 """Validation on the way: the averaged weights on pictures with ground truth, shared among the processes."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,42 +9,43 @@ from ..evaluation.metrics import mse, sad
 from ..inference.iteration import Alpha
 from ..inference.matter import Matter
 from ..model.diffmatte import DiffMatte
+from .config import RunConfig
 from .data import Pair
-from .logs import Log
+from .processes import Processes
 from .synthesis.noise import Bytes
-
-if TYPE_CHECKING:
-    from .loop import Trainer
 
 __all__ = ["validate"]
 
+# SAD and MSE by the number of sampling steps, and what previews show by the picture's name.
+Scores = dict[int, dict[str, float]]
+Sheets = dict[str, Bytes]
 
-def validate(trainer: "Trainer", pairs: list[Pair], log: Log | None) -> None:
-    """Score the averaged weights at each of the configuration's numbers of sampling steps, and show pictures.
+
+def validate(
+    average: DiffMatte, pairs: list[Pair], run: RunConfig, processes: Processes, stopping: Callable[[], bool]
+) -> tuple[Scores, Sheets]:
+    """Score averaged weights at each of the configuration's numbers of sampling steps; show some of this process's.
 
     A run that is to stop ends it without scores.
     """
-    processes, run = trainer.processes, trainer.config.run
-    processes.copy_first(trainer.average)  # whose batch normalisation each process has seen otherwise
+    processes.copy_first(average)  # whose batch normalisation each process has seen otherwise
     # A model of its own: spectral norm, once folded in a copy, would be gone from the original as well.
-    model = DiffMatte(trainer.config.model)
-    model.load_state_dict(trainer.average.state_dict())
+    model = DiffMatte(average.config)
+    model.load_state_dict(average.state_dict())
     matter = Matter(model.eval(), processes.device)
-    sums = torch.zeros(len(run.validation_steps), 2)
+    sums, sheets = torch.zeros(len(run.validation_steps), 2), Sheets()
     for number in range(processes.rank, len(pairs), processes.count):
-        if trainer.stopping():
+        if stopping():
             break
-        _, image, trimap, truth = pairs[number]
+        name, image, trimap, truth = pairs[number]
         alphas = [matter.matte(image, trimap, steps=steps, seed=number) for steps in run.validation_steps]
         sums += torch.tensor([(sad(alpha, truth, trimap), mse(alpha, truth, trimap)) for alpha in alphas])
-        if log is not None and number // processes.count < run.previews:
-            log.preview(trainer.step, pairs[number][0], _sheet(pairs[number], alphas[-1]))
-    if processes.any(trainer.stopping()):
-        return
-    means = processes.sum(sums.to(processes.device)) / len(pairs)
-    if log is not None:
-        for steps, (mean_sad, mean_mse) in zip(run.validation_steps, means.tolist(), strict=True):
-            log.validation(trainer.step, steps, {"sad": mean_sad, "mse": mean_mse})
+        if len(sheets) < run.previews:
+            sheets[name] = _sheet(pairs[number], alphas[-1])
+    if processes.any(stopping()):
+        return {}, sheets
+    means = (processes.sum(sums.to(processes.device)) / len(pairs)).tolist()
+    return {steps: {"sad": s, "mse": m} for steps, (s, m) in zip(run.validation_steps, means, strict=True)}, sheets
 
 
 def _sheet(pair: Pair, alpha: Alpha) -> Bytes:

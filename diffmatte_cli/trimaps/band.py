@@ -22,7 +22,7 @@ class Band:
     percent: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse widths that make no sense."""
+        """Check the widths."""
         for name, pixels in (("erode", self.erode), ("dilate", self.dilate)):
             if pixels is not None and not 0 <= pixels <= _MOST_PIXELS:
                 raise UsageError(f"the width to {name} must be from 0 to {_MOST_PIXELS} pixels, not {pixels}", name)

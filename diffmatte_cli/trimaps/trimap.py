@@ -34,7 +34,7 @@ def parse_trimap(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def trimap_of(foreground: NDArray[np.bool_], background: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return the trimap of what is known, two masks [H, W]; the rest is unknown."""
+    """Return the trimap of known foreground and background, masks [H, W]; the rest is unknown."""
     trimap = np.full(foreground.shape, UNKNOWN, np.uint8)
     trimap[foreground], trimap[background] = FOREGROUND, BACKGROUND
     return trimap

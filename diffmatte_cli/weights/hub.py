@@ -18,7 +18,7 @@ from ..errors import DiffmatteError, UsageError, WeightsError
 from ..process.sharing import silence
 from ..version import __version__
 from .records import WeightsRecord
-from .store import ModelSource, Store, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
+from .store import ModelSource, WeightsStore, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -30,7 +30,7 @@ Tell = Callable[[str], object]
 _DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
 
 
-def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Tell = say_nothing) -> Path:
+def obtain(source: ModelSource, store: WeightsStore, *, progress: bool = True, tell: Tell = say_nothing) -> Path:
     """Return the file of a model, pulled if necessary, and never one whose sha256 is not the recorded one.
 
     ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer.
@@ -55,7 +55,7 @@ def obtain(source: ModelSource, store: Store, *, progress: bool = True, tell: Te
     return _pull(record, store, progress)
 
 
-def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
+def fetch(location: str, store: WeightsStore, *, progress: bool = True) -> Path:
     """Return the file at ``location``, ``hf://OWNER/REPO[@REVISION]/FILE``, pulled unless it is in the cache.
 
     The revision is a branch, tag or commit, by default ``main``; ``progress`` as for ``obtain``. Nothing pins the
@@ -88,7 +88,7 @@ def fetch(location: str, store: Store, *, progress: bool = True) -> Path:
         return _download(repo, filename, revision, store)
 
 
-def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
+def _pull(record: WeightsRecord, store: WeightsStore, progress: bool) -> Path:
     """Fetch a pinned file into the cache and check it; another one there is replaced if the Hub has the right one."""
     with hub_client(f"pull {record.name} from {record.repo}", store, progress):
         _check_offer(record)
@@ -103,7 +103,7 @@ def _pull(record: WeightsRecord, store: Store, progress: bool) -> Path:
         raise _OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
 
 
-def _download(repo: str, filename: str, revision: str, store: Store, *, force: bool = False) -> Path:
+def _download(repo: str, filename: str, revision: str, store: WeightsStore, *, force: bool = False) -> Path:
     """Let the client fetch a file, with ``force`` even if it has it.
 
     The client resumes a transfer that stops, but gives up one that is reset, which is tried again here.
@@ -150,13 +150,13 @@ def _check_offer(record: WeightsRecord) -> None:
         raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
 
 
-def remove_cached(path: Path, store: Store) -> None:
+def remove_cached(path: Path, store: WeightsStore) -> None:
     """Remove a pulled file from the cache, with its content unless another snapshot needs it."""
     with hub_client(f"remove {path}", store, progress=False):
         _remove(path, store)
 
 
-def _remove(path: Path, store: Store) -> None:
+def _remove(path: Path, store: WeightsStore) -> None:
     from huggingface_hub import scan_cache_dir
 
     if _is_cached(path, store):  # and not a symlink of somebody's own to somewhere else
@@ -169,7 +169,7 @@ def _remove(path: Path, store: Store) -> None:
     path.unlink(missing_ok=True)
 
 
-def _is_cached(path: Path, store: Store) -> bool:
+def _is_cached(path: Path, store: WeightsStore) -> bool:
     """Tell whether a file's content lies in the cache, too."""
     return path.resolve().is_relative_to(store.hub_cache)
 
@@ -182,7 +182,7 @@ def hub_api() -> "HfApi":
 
 
 @contextmanager
-def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
+def hub_client(action: str, store: WeightsStore, progress: bool) -> Iterator[None]:
     """Use the client without its own output on stderr; turn whatever it raises into one WeightsError.
 
     ``action`` completes "cannot ..."; ``progress`` lets the client show its bars on a terminal.
@@ -193,7 +193,7 @@ def hub_client(action: str, store: Store, progress: bool) -> Iterator[None]:
             yield
     except DiffmatteError:
         raise
-    except Exception as error:  # a client with three transports raises what it likes
+    except Exception as error:  # the client has three transports, and errors of many kinds
         folder = ("cache_dir",) if isinstance(error, OSError) and error.errno is not None else ()
         raise WeightsError(f"cannot {action}: {_reason(error, store)}", *folder) from error
 
@@ -205,7 +205,7 @@ def _muted(progress: bool) -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(silence)
-        if get_verbosity() == logging.WARNING:  # the default; someone who chose another wants to read
+        if get_verbosity() == logging.WARNING:  # the default; whoever chose another wants to read
             stack.callback(set_verbosity, logging.WARNING)
             set_verbosity(logging.CRITICAL)
         # The client shows a bar of uploads even where stderr is not a terminal.
@@ -214,7 +214,7 @@ def _muted(progress: bool) -> Iterator[None]:
         yield
 
 
-def _reason(error: BaseException, store: Store) -> str:
+def _reason(error: BaseException, store: WeightsStore) -> str:
     """Say what went wrong and what to do, to complete a sentence."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled

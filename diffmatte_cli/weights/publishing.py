@@ -6,12 +6,12 @@ from pathlib import Path
 from ..errors import UsageError
 from .hub import hub_api, hub_client
 from .records import WeightsRecord, check_name, is_repository
-from .store import Store, file_sha256, in_megabytes
+from .store import WeightsStore, file_sha256, in_megabytes
 
 __all__ = ["model_card", "publish"]
 
 
-def publish(name: str, file: Path, repo: str, store: Store, *, progress: bool = True) -> WeightsRecord:
+def publish(name: str, file: Path, repo: str, store: WeightsStore, *, progress: bool = True) -> WeightsRecord:
     """Upload a weights file with a model card in one commit, and return the record that pins it.
 
     A missing repository is made. Licence and training data come from the file's metadata, or from the record of

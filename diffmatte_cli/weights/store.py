@@ -15,7 +15,7 @@ from ..errors import UsageError, WeightsError
 from ..model.config import VARIANTS
 from .records import PACKAGE, WeightsRecord, read_records
 
-__all__ = ["Copy", "ModelSource", "Store", "check_copy", "client_settings", "file_or_variant", "file_sha256"]
+__all__ = ["Copy", "ModelSource", "WeightsStore", "check_copy", "client_settings", "file_or_variant", "file_sha256"]
 __all__ += ["in_megabytes", "resolve_model", "sha256_of_model"]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
@@ -45,7 +45,7 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
-class Store:
+class WeightsStore:
     """Say where to look for weights: in an organisation's own tables, in which cache, on the network or not.
 
     ``weights_file`` defaults to ``DIFFMATTE_WEIGHTS_FILE``, ``cache_dir`` to the Hub client's own folders;
@@ -110,7 +110,7 @@ class Store:
         return "on the Hub" if record.repo is not None else "import needed"
 
 
-def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
+def resolve_model(model: str | Path, store: WeightsStore | None = None) -> ModelSource:
     """Find a model by its name in a weights file's tables, or by the path of its safetensors file.
 
     Uses neither the network nor the content of a file.
@@ -118,7 +118,7 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
     Raises UsageError for an unknown name, a missing file, a model that only its authors have, and, offline, for one
     that is not on disk.
     """
-    store = store or Store()
+    store = store or WeightsStore()
     known, path = store.records(), Path(model)
     if (record := known.get(str(model))) is not None:
         return _source(record, store)
@@ -130,12 +130,12 @@ def resolve_model(model: str | Path, store: Store | None = None) -> ModelSource:
     raise UsageError(f"there is no model named {model!r}: use one of {names}, or the path of a weights file")
 
 
-def file_or_variant(model: str, store: Store | None = None) -> Path | str:
+def file_or_variant(model: str, store: WeightsStore | None = None) -> Path | str:
     """Return a model's file if it is on disk, else its variant, which is enough to measure with random weights.
 
     Raises UsageError for an unknown name and a missing file, WeightsError for a damaged one.
     """
-    store = store or Store()
+    store = store or WeightsStore()
     record = store.records().get(model)
     if record is None:
         return model if model in VARIANTS else resolve_model(model, store).path
@@ -145,7 +145,7 @@ def file_or_variant(model: str, store: Store | None = None) -> Path | str:
     return copies[0].path
 
 
-def _source(record: WeightsRecord, store: Store) -> ModelSource:
+def _source(record: WeightsRecord, store: WeightsStore) -> ModelSource:
     if copies := store.copies(record):
         return ModelSource(record.name, copies[0].path, record, copies[0])
     if record.repo is None:

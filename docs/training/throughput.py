@@ -26,10 +26,10 @@ from diffmatte_cli.training.data import Batch, batches, read_materials
 from diffmatte_cli.training.loop import Trainer
 from diffmatte_cli.training.synthesis.composition import MARGIN, compose, draw_background
 from diffmatte_cli.training.synthesis.finishing import finish, stack
-from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
 from diffmatte_cli.training.synthesis.noise import Floats
 from diffmatte_cli.training.synthesis.pictures import Assets, cut_patch, place_cutout
 from diffmatte_cli.training.synthesis.scenery import draw_scenery
+from diffmatte_cli.training.synthesis.subjects import PROCEDURAL
 from diffmatte_cli.training.synthesis.trimaps import make_trimap
 
 Part = Callable[[np.random.Generator], object]

@@ -106,7 +106,7 @@ def test_no_room_in_the_pipe(unbuffered: str) -> None:
         done = finish(*fakes.PROGRAM, "0", *ONE, "-o", "-", **streams)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
-        "error: there is no room for the output: send it somewhere else",
+        "error: no space left for standard output: redirect it elsewhere",
     )
 
 
@@ -129,7 +129,7 @@ def test_a_signal_ends_a_batch_in_order(number: signal.Signals) -> None:
         text += read_rest(process)
     assert process.returncode == 128 + number
     assert "Traceback" not in text
-    done, left = _results(), re.findall(r"^left: photos/(\d+)\.png$", text, re.MULTILINE)
+    done, left = _results(), re.findall(r"^not processed: photos/(\d+)\.png$", text, re.MULTILINE)
     assert all(re.fullmatch(r"\d\d_alpha\.png", name) for name in done)
     assert (len(done), len(left)) != (30, 0)
     count = int(match.group(1)) if (match := re.search(r"(\d+) left \(go on", text)) else 0
@@ -245,7 +245,7 @@ def test_a_bar_over_the_batch_on_a_terminal(arguments: list[str], bar: bool) -> 
     with terminal() as (stderr, shown), start(*fakes.PROGRAM, "0.01", *MANY, *arguments, stderr=stderr) as process:
         content = shown()
         assert process.wait(PATIENCE) == 1
-    assert (b"3/3" in content and b"picture" in content) == bar
+    assert (b"3/3" in content and b"image" in content) == bar
     assert b"photos/a.png:" not in content
     assert b"cannot read photos/b.png" in content
 
@@ -316,4 +316,4 @@ def test_where_some_signals_are_ignored_another_ends_the_run() -> None:
         Path(fakes.GO).touch()
         text += read_rest(process)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "left: photos/f.png" in text
+    assert "not processed: photos/f.png" in text

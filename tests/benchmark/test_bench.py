@@ -73,7 +73,7 @@ def test_a_table_without_the_plain_path_and_random_weights() -> None:
     ("options", "words"),
     [
         (["--size", "10"], "64 to 16384"),
-        (["--size", "1x2x3"], "a number of pixels"),
+        (["--size", "1x2x3"], "must be N or WxH"),
         (["--unknown", "0"], "0.001 to 1"),
         (["--repeat", "0"], "1 to 1000"),
         (["--steps", "0"], "at least 1"),

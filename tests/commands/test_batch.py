@@ -95,7 +95,7 @@ def test_own_alpha_channel_as_trimap() -> None:
     Image.fromarray(rgba).save("cut.png")
     result = fakes.run("matte", "cut.png", "photos/a.png", "--trimap", "alpha", "-o", "out", "--report", "r.jsonl")
     assert result.exit_code == 1
-    assert "photos/a.png has no alpha channel to take for its trimap" in result.stderr
+    assert "photos/a.png has no alpha channel to use as its trimap" in result.stderr
     assert _statuses("r.jsonl") == {"cut": "done", "a": "failed"}
     done = _rows("r.jsonl")["cut.png"]
     assert done["trimap"] == done["receipt"]["trimap"] == "alpha"
@@ -121,9 +121,9 @@ def test_fail_fast_stops_at_the_first_failure_and_says_what_is_left() -> None:
     Path("photos/b.png").write_bytes(b"no picture")
     lines = _matte("--fail-fast", code=1).stderr.splitlines()
     assert "error: " in "".join(lines)
-    assert "left: photos/e.png" in lines
+    assert "not processed: photos/e.png" in lines
     assert "1 failed" in lines[-1]
-    assert " left (go on with --skip-existing)" in lines[-1]
+    assert " not processed (resume with --skip-existing)" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_all_would_fail_with_stops_the_run(error: Exception, monkeypatch: p
     _failing_at(1, error, monkeypatch)
     lines = _matte(code=1).stderr.splitlines()
     assert lines[-1] == f"error: {error}"
-    assert any(line.startswith("left: photos/") for line in lines)
+    assert any(line.startswith("not processed: photos/") for line in lines)
 
 
 def _failing_at(number: int, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_skipping_trusts_receipts_alone(matter: fakes.FakeMatter) -> None:
     Image.fromarray(fakes.cat_trimap()).save("out/d_alpha.png")  # somebody else's file
     result = _matte("--skip-existing", "--report", "r.jsonl")
     assert _statuses("r.jsonl") == dict.fromkeys("abcd", "done") | {"e": "skipped"}
-    assert " photos/e.png: skipped, done before: out/e_alpha.png" in result.stderr
+    assert " photos/e.png: skipped, already done: out/e_alpha.png" in result.stderr
     assert Path("out/e_alpha.png").stat().st_mtime_ns == before["e_alpha.png"]
     assert "0 done, 5 skipped in " in _matte("--skip-existing").stderr
 
@@ -235,7 +235,7 @@ def test_another_version_of_the_program_is_made_again(monkeypatch: pytest.Monkey
 
 
 def test_skipping_and_keeping_contradict_each_other() -> None:
-    assert "leave one out" in _matte("--skip-existing", "--no-overwrite", code=2).stderr
+    assert "omit one" in _matte("--skip-existing", "--no-overwrite", code=2).stderr
 
 
 def test_shares_together_do_everything() -> None:
@@ -328,7 +328,8 @@ def _meanwhile(action: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "words"), [("out/a_alpha.png", "a symlink leads out of out"), ("steps/a", "it holds other files by now")]
+    ("link", "words"),
+    [("out/a_alpha.png", "a symlink leads out of out"), ("steps/a", "it contains other files by now")],
 )
 def test_links_that_come_after_the_plan_are_not_followed_out(
     link: str, words: str, monkeypatch: pytest.MonkeyPatch
@@ -358,8 +359,8 @@ def test_files_that_come_after_the_plan_are_kept(monkeypatch: pytest.MonkeyPatch
 
     _meanwhile(come, monkeypatch)
     result = _matte("--no-overwrite", "--dump-steps", "steps", code=1)
-    assert "out/a_alpha.png: it exists by now, and is kept" in result.stderr
-    assert "it holds other files by now (notes.txt)" in result.stderr
+    assert "out/a_alpha.png: it exists by now, and overwriting is off" in result.stderr
+    assert "it contains other files by now (notes.txt)" in result.stderr
     assert Path("out/a_alpha.png").read_text() == Path("steps/b/notes.txt").read_text() == "mine"
 
 
@@ -391,4 +392,4 @@ def test_a_report_that_fails_ends_the_run_and_says_what_is_left(monkeypatch: pyt
     monkeypatch.setattr(Path, "open", full)
     lines = _matte("--report", "r.jsonl", code=1).stderr.splitlines()
     assert lines[-1] == "error: cannot write the report r.jsonl: No space left on device"
-    assert any(line.startswith("left: photos/") for line in lines)
+    assert any(line.startswith("not processed: photos/") for line in lines)

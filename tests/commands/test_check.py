@@ -93,9 +93,9 @@ def _picture(path: str) -> np.ndarray:
 
 def test_a_good_pair() -> None:
     result = _run("photos/a.png", "--trimap", "trimaps/a.png")
-    assert (result.exit_code, result.stderr) == (0, "1 examined, 0 with something wrong\n")
+    assert (result.exit_code, result.stderr) == (0, "1 checked, 0 with problems\n")
     rows = [line.replace("│", " ").split() for line in result.stdout.splitlines()]
-    assert ["photos/a.png", "32x24", "33.3%", "fine"] in rows
+    assert ["photos/a.png", "32x24", "33.3%", "ok"] in rows
 
 
 def test_a_pair_as_json() -> None:
@@ -120,7 +120,7 @@ def test_a_folder_with_something_wrong() -> None:
     rows = _rows("photos", "--trimap", "trimaps", code=1)
     assert _codes(rows) == {"photos/a.png": {}, "photos/b.png": {"no-unknown": False}}
     result = _run("photos", "--trimap", "trimaps")
-    assert (result.exit_code, result.stderr) == (1, "2 examined, 1 with something wrong\n")
+    assert (result.exit_code, result.stderr) == (1, "2 checked, 1 with problems\n")
     assert "no-unknown: the trimap has no unknown (grey) region" in result.stdout
 
 
@@ -206,8 +206,8 @@ def test_the_folder_of_repaired_copies_is_complete_and_clean() -> None:
 
 def test_repairs_are_told_in_the_table() -> None:
     result = _run("photos", "--trimap", "trimaps", "--fix", "fixed")
-    assert (result.exit_code, result.stderr) == (0, "2 examined, 0 with something wrong\n")
-    assert "no-unknown (mended): " in result.stdout
+    assert (result.exit_code, result.stderr) == (0, "2 checked, 0 with problems\n")
+    assert "no-unknown (repaired): " in result.stdout
 
 
 def test_repairing_again_replaces_old_copies() -> None:
@@ -255,12 +255,12 @@ def test_missing_trimaps_stop_everything(extra: tuple[str, ...]) -> None:
         (("photos",), "no trimap given"),
         (("none.png", "--trimap", "trimaps/a.png"), "none.png does not exist"),
         (("photos", "--trimap", "trimaps/a.png"), "one trimap, trimaps/a.png, for 2 photographs"),
-        (("-", "--trimap", "-"), "cannot bring both"),
-        (("photos", "--manifest", "list.csv"), "leave out the inputs"),
+        (("-", "--trimap", "-"), "cannot hold both"),
+        (("photos", "--manifest", "list.csv"), "omit the inputs"),
         (("--manifest", "none.csv"), "cannot read the manifest"),
-        (("photos", "--trimap", "trimaps", "--fix", "trimaps"), "--fix trimaps also holds inputs"),
-        (("photos", "--trimap", "trimaps", "--fix", "photos/../photos"), "also holds inputs"),
-        (("photos/a.png", "--trimap", "trimaps/a.png", "--fix", "photos"), "also holds inputs"),
+        (("photos", "--trimap", "trimaps", "--fix", "trimaps"), "--fix trimaps also contains inputs"),
+        (("photos", "--trimap", "trimaps", "--fix", "photos/../photos"), "also contains inputs"),
+        (("photos/a.png", "--trimap", "trimaps/a.png", "--fix", "photos"), "also contains inputs"),
         (("photos", "--trimap", "trimaps", "--fix", "photos/a.png"), "--fix photos/a.png is a file"),
         (("photos", "--trimap", "trimaps", "--fix", "photos/a.png/x"), "photos/a.png is a file"),
         (("photos", "--trimap", "trimaps", "--seed", "3"), "No such option"),
@@ -280,7 +280,7 @@ def test_links_in_the_folder_of_copies_lead_to_no_input() -> None:
     Path("fixed").mkdir()
     Path("fixed/b.png").symlink_to("../trimaps/b.png")
     (line,) = _errors("photos", "--trimap", "trimaps", "--fix", "fixed")
-    assert "would lie outside the folder fixed" in line
+    assert "would be outside the folder fixed" in line
     Path("fixed/b.png").unlink()
     os.link("trimaps/b.png", "fixed/b.png")
     (line,) = _errors("photos", "--trimap", "trimaps", "--fix", "fixed")

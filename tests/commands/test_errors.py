@@ -17,33 +17,33 @@ from diffmatte_cli.errors import DiffmatteError, ResourceError, UsageError, Weig
 pytestmark = pytest.mark.usefixtures("cat_folder")
 
 USAGE = {
-    "steps 0": (("--steps", "0"), "steps must be a whole number of at least 1 and at most 10000, not 0 (--steps)"),
-    "steps -3": (("--steps", "-3"), "steps must be a whole number of at least 1"),
+    "steps 0": (("--steps", "0"), "steps must be a whole number from 1 to 10000, not 0 (--steps)"),
+    "steps -3": (("--steps", "-3"), "steps must be a whole number from 1"),
     "steps of text": (("--steps", "ten"), "--steps"),
     "unknown option": (("--stepz", "1"), "No such option"),
     "bits": (("--bit-depth", "12"), "the bit depth must be 8 or 16, not 12 (--bit-depth)"),
-    "bits of webp": (("--bit-depth", "16", "--format", "webp"), "webp holds no 16-bit pictures"),
+    "bits of webp": (("--bit-depth", "16", "--format", "webp"), "webp holds no 16-bit images"),
     "alpha without cutout": (
         ("--with-alpha",),
-        "it is the result anyway (--with-alpha, --cutout)",
+        "it is the result itself (--with-alpha, --cutout)",
     ),
     "model": (("--model", "giant"), "no model named 'giant'"),
     "device": (("--device", "tpu"), "unknown device 'tpu'"),
     "device number": (("--device", "cpu:1"), "unknown device"),
     "absent device": (("--device", "cuda:7"), "cuda:7 is not there"),
-    "threads": (("--threads", "0"), "threads must be at least 1 and at most 512, not 0 (--threads)"),
-    "attention grids": (("--attention-grids", "0"), "attention grids must be at least 1 and at most 16"),
+    "threads": (("--threads", "0"), "threads must be from 1 to 512, not 0 (--threads)"),
+    "attention grids": (("--attention-grids", "0"), "attention grids must be from 1 to 16"),
     "sampler": (("--sampler", "euler"), "the sampler must be one of ddim, ddpm, not 'euler' (--sampler)"),
     "schedule": (("--schedule", "exp"), "not 'exp' (--schedule)"),
     "input scale 0": (("--input-scale", "0"), "the input scale must be above 0 and at most 1, not 0.0 (--input-scale)"),
     "input scale nan": (("--input-scale=nan",), "not nan (--input-scale)"),
-    "seed": (("--seed", "-1"), "the seed must be between"),
-    "huge seed": (("--seed", str(2**63)), "the seed must be between"),
+    "seed": (("--seed", "-1"), "the seed must be from"),
+    "huge seed": (("--seed", str(2**63)), "the seed must be from"),
     "ending": (("-o", "x.bmp"), "must end in one of"),
     "output is input": (("-o", "./cat.png"), "would replace the input"),
     "no folder": (("-o", "none/x.png"), "does not exist"),
     "dump nowhere": (("--dump-steps", "none/steps"), "does not exist"),
-    "own trimap": (("--trimap", "cat.png"), "both as the photograph and as its trimap"),
+    "own trimap": (("--trimap", "cat.png"), "as both the photograph and its trimap"),
 }
 
 
@@ -59,7 +59,7 @@ def test_usage_errors(case: str, matter: fakes.FakeMatter, monkeypatch: pytest.M
 
 
 def test_no_trimap_and_missing_files(matter: fakes.FakeMatter) -> None:
-    assert "a trimap is a grey picture" in fakes.error_line(fakes.run("matte", "cat.png"), 2)
+    assert "a trimap is a grey image" in fakes.error_line(fakes.run("matte", "cat.png"), 2)
     assert "dog.png does not exist" in fakes.error_line(fakes.run("matte", "dog.png", "--trimap", "cat_trimap.png"), 2)
     assert "no input given" in fakes.error_line(fakes.run("matte"), 2)
     assert "No such command" in fakes.error_line(fakes.run("mate"), 2)

@@ -143,18 +143,18 @@ def test_csv_ends_with_the_mean() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--csv", "none/scores.csv"], "the folder of the result none/scores.csv does not exist: make it first"),
+        (["--csv", "none/scores.csv"], "the folder of the result none/scores.csv does not exist: create it first"),
         (["--csv", "pred"], "the result pred is an existing folder: name a file"),
-        (["--csv", "pipe"], "the result pipe is there already and is no file: name another"),
+        (["--csv", "pipe"], "the result pipe already exists and is not a file: name another"),
         (["--csv", "gt/a.png"], "the result gt/a.png would replace the input gt/a.png: name another"),
         (["--csv", "linked/b.png"], "the result linked/b.png would replace the input trimap/b.png: name another"),
-        (["--plots", "gt"], "--plots gt also holds inputs: name another folder"),
-        (["--plots", "linked"], "--plots linked also holds inputs: name another folder"),
-        (["--plots", "gt/a.png"], "--plots gt/a.png is no folder: name one"),
-        (["--plots", "-"], "--plots - is no folder: name one"),
-        (["--plots", "pipe/plots"], "the folder of the result pipe/plots/worst.png cannot be made: "),
-        (["--plots", "to"], "the result to/a_error.png of --plots would lie outside the folder to"),
-        (["--csv", "plots", "--plots", "plots"], "which is also the place of the result of --plots"),
+        (["--plots", "gt"], "--plots gt also contains inputs: name another folder"),
+        (["--plots", "linked"], "--plots linked also contains inputs: name another folder"),
+        (["--plots", "gt/a.png"], "--plots gt/a.png is not a folder: name one"),
+        (["--plots", "-"], "--plots - is not a folder: name one"),
+        (["--plots", "pipe/plots"], "the folder of the result pipe/plots/worst.png cannot be created: "),
+        (["--plots", "to"], "the result to/a_error.png of --plots would be outside the folder to"),
+        (["--csv", "plots", "--plots", "plots"], "which is also the folder of the result of --plots"),
         (["--csv", "memory://there"], "the result memory://there is an existing folder: name a file"),
     ],
 )
@@ -208,7 +208,7 @@ def test_everything_may_be_a_url() -> None:
     assert store.cat("/scored/plots/worst.png").startswith(b"\x89PNG")
     assert not Path("memory:").exists()
     assert "would replace the input" in _error(_run(*given, "--csv", f"{url}/gt/a.png"), 2)
-    assert "also holds inputs" in _error(_run(*given, "--plots", f"{url}/gt"), 2)
+    assert "also contains inputs" in _error(_run(*given, "--plots", f"{url}/gt"), 2)
 
 
 @pytest.mark.parametrize("place", range(6))
@@ -223,8 +223,8 @@ def test_empty_paths_are_refused(place: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--worst", "3"], "--worst is the number of mattes that --plots draws: give --plots DIR, or leave it out"),
-        (["--definition", "python", "--metrics", "sad,mse"], "--definition is of grad and conn: name one of them"),
+        (["--worst", "3"], "--worst requires --plots: give --plots DIR, or omit it"),
+        (["--definition", "python", "--metrics", "sad,mse"], "--definition is for grad and conn: add one"),
     ],
 )
 def test_options_that_would_change_nothing_are_refused(arguments: list[str], says: str) -> None:

@@ -40,6 +40,12 @@ def test_a_short_spelling_of_help(path: tuple[str, ...]) -> None:
     assert shown(*path, "-h") == shown(*path, "--help") != ""
 
 
+@pytest.mark.parametrize(("path", "option"), [(("matte",), "--quiet"), (("weights", "pull"), "--offline")])
+def test_help_alone_is_what_the_parser_shows(path: tuple[str, ...], option: str) -> None:
+    """Another option before it lets the parser find it."""
+    assert shown(*path, "-h") == shown(*path, option, "-h")
+
+
 @pytest.mark.parametrize(("words", "found"), [("diffmatte ma", "matte"), ("diffmatte matte --unt", "--until-stable")])
 def test_the_shell_completes_commands_and_options(words: str, found: str) -> None:
     asked = {"_DIFFMATTE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}

@@ -125,4 +125,4 @@ def test_nobody_reading_stderr_does_not_stop_the_work() -> None:
 def test_no_room_for_a_listing() -> None:
     with Path("/dev/full").open("w") as full:
         done = finish("-m", "diffmatte_cli", "weights", "list", stdout=full)
-    assert (done.returncode, done.stderr) == (1, "error: there is no room for the output: send it somewhere else\n")
+    assert (done.returncode, done.stderr) == (1, "error: no space left for standard output: redirect it elsewhere\n")

@@ -13,10 +13,10 @@ from support import fakes
 
 from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.weights.hub import obtain
-from diffmatte_cli.weights.store import PACKAGE, Store, resolve_model
+from diffmatte_cli.weights.store import PACKAGE, WeightsStore, resolve_model
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
-NAMES = list(Store().records())
+NAMES = list(WeightsStore().records())
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +95,8 @@ def test_convert(dtype: str) -> None:
 
 USAGE = {
     "name": (("x.pth", "--model", "giant", "-o", "x.safetensors"), "there is no model named 'giant'"),
-    "nothing there": (("none.pth", "--model", "vits", "-o", "x.safetensors"), "there is no checkpoint none.pth"),
-    "folder": ((".", "--model", "vits", "-o", "x.safetensors"), "there is no checkpoint ."),
+    "nothing there": (("none.pth", "--model", "vits", "-o", "x.safetensors"), "checkpoint none.pth does not exist"),
+    "folder": ((".", "--model", "vits", "-o", "x.safetensors"), "checkpoint . does not exist"),
     "ending": (("x.pth", "--model", "vits", "-o", "x.pt"), "must end in .safetensors"),
     "no folder": (("x.pth", "--model", "vits", "-o", "none/x.safetensors"), "folder of the result none/x.safetensors"),
     "itself": (("w.safetensors", "--model", "vits", "-o", "w.safetensors"), "would replace the checkpoint"),
@@ -168,7 +168,7 @@ def test_a_model_resolved_before_an_import_loads_after_it(nobodys_home: Path) ->
     source = resolve_model("tiny")
     good("import", "tiny", str(BUNDLED), "--dtype", "bf16", "--quiet")
     assert not source.path.exists()
-    assert obtain(source, Store()) == resolve_model("tiny").path
+    assert obtain(source, WeightsStore()) == resolve_model("tiny").path
     (folder,) = nobodys_home.rglob("tiny")
     assert os.listdir(folder) == [resolve_model("tiny").path.name]
 
@@ -191,11 +191,11 @@ def test_what_cannot_be_read_is_not_called_damaged(nobodys_home: Path, monkeypat
     result = fakes.run("weights", "verify", "tiny")
     assert result.exit_code == 1
     assert f"unread   tiny imported {path}\n" in result.stdout
-    assert f"cannot read {path}: Permission denied; 1 more not sound" in result.stderr
+    assert f"cannot read {path}: Permission denied; 1 more with problems" in result.stderr
 
 
 def test_broken_links_among_the_imports_are_passed_over(nobodys_home: Path) -> None:
-    folder = Store().imports / "vits"
+    folder = WeightsStore().imports / "vits"
     folder.mkdir(parents=True)
     (folder / f"{'a' * 64}.safetensors").symlink_to("nowhere")
     assert "import needed" in good("list")
@@ -213,11 +213,11 @@ def test_what_is_not_there() -> None:
     assert bad("path", "vits", code=1) == "vits is not on disk: run `diffmatte weights import vits FILE`"
     assert "vits is not on disk" in bad("verify", "vits", code=1)
     assert "vits is not on disk" in bad("remove", "vits", code=1)
-    assert "tiny comes with diffmatte and cannot be removed" in bad("remove", "tiny")
+    assert "tiny is bundled with diffmatte and cannot be removed" in bad("remove", "tiny")
     assert "only its authors' file exists so far" in bad("pull", "tiny", "vits")
     assert "there is no model named 'giant'" in bad("pull", "giant")
     assert "there is no model named './tiny'" in bad("path", "./tiny")
-    assert "there is no weights file none.safetensors" in bad("publish", "x", "none.safetensors", "--repo", "a/b")
+    assert "weights file none.safetensors does not exist" in bad("publish", "x", "none.safetensors", "--repo", "a/b")
 
 
 def test_what_is_bundled_needs_no_pulling() -> None:

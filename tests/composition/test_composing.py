@@ -97,7 +97,7 @@ def test_a_picture_covers_the_whole_frame_and_keeps_its_shape(matter: fakes.Fake
 
 def test_a_background_keeps_its_light(tmp_path: Path) -> None:
     picture = ColourImage(np.zeros((2, 2, 3), np.uint8), deep=np.full((2, 2, 3), 4.0, np.float32), linear=True)
-    plane = Background("x", picture=picture).plane(ColourImage(np.zeros((3, 4, 3), np.uint8)), ALPHA)
+    plane = Background("x", image=picture).plane(ColourImage(np.zeros((3, 4, 3), np.uint8)), ALPHA)
     assert plane.linear
     np.testing.assert_allclose(plane.values, 4, rtol=1e-6)
 
@@ -124,7 +124,7 @@ def test_a_blurred_background_is_free_of_the_subject() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (40, 3)])
 def test_backgrounds_of_any_size(shape: tuple[int, int]) -> None:
     photo, alpha = ColourImage(np.full((*shape, 3), 9, np.uint8)), np.full(shape, 0.5, np.float32)
-    picture = Background("x", picture=ColourImage(np.full((5, 9, 3), 77, np.uint8)))
+    picture = Background("x", image=ColourImage(np.full((5, 9, 3), 77, np.uint8)))
     for background, level in ((background_of("blur"), 9), (background_of("navy"), (0, 0, 128)), (picture, 77)):
         expected = np.broadcast_to(np.float32(level) / 255, (*shape, 3))
         np.testing.assert_allclose(background.plane(photo, alpha).values, expected, atol=1e-5)
@@ -145,8 +145,8 @@ def test_what_is_no_background_is_refused(matter: fakes.FakeMatter) -> None:
     assert "would replace the input" in _matte("--background", "room.png", "-o", "room.png", code=2).stderr
     assert "name one" in _matte("--linear-light", code=2).stderr
     for flag in ("--premultiplied", "--straight"):
-        assert f"leave it out ({flag})" in _matte(flag, code=2).stderr
-        assert f"leave it out ({flag})" in _matte(flag, "--background", "red", code=2).stderr
+        assert f"omit it ({flag})" in _matte(flag, code=2).stderr
+        assert f"omit it ({flag})" in _matte(flag, "--background", "red", code=2).stderr
 
 
 def test_the_options_names_are_those_that_are_there() -> None:

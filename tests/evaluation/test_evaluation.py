@@ -102,9 +102,9 @@ def test_mattes_never_follow_a_link_into_the_test_set(model: fakes.FakeMatter) -
     Path("kept").mkdir()
     Path("kept/steps-2").symlink_to("../set/alpha")
     line = _error(fakes.run(*GIVEN, "-o", "kept", "--steps", "1,2"), 2)
-    assert "--output kept also holds inputs: name another folder" in line
+    assert "--output kept also contains inputs: name another folder" in line
     Path("kept/ape.png").symlink_to("../set/alpha/ape.png")
-    assert "kept/ape.png of --output would lie outside the folder kept" in _error(fakes.run(*GIVEN, "-o", "kept"), 2)
+    assert "kept/ape.png of --output would be outside the folder kept" in _error(fakes.run(*GIVEN, "-o", "kept"), 2)
 
 
 @pytest.mark.parametrize("folder", ["set/alpha", "set/image", "link"])
@@ -113,8 +113,8 @@ def test_the_test_set_is_never_replaced(folder: str, model: fakes.FakeMatter) ->
     before = {path: path.read_bytes() for path in Path("set").rglob("*.png")}
     for arguments in ([], ["--steps", "1,2"]):
         line = _error(fakes.run(*GIVEN, "-o", folder, *arguments), 2)
-        assert f"--output {folder} also holds inputs: name another folder" in line
-    assert f"--plots {folder} also holds inputs" in _error(fakes.run(*GIVEN, "--plots", folder), 2)
+        assert f"--output {folder} also contains inputs: name another folder" in line
+    assert f"--plots {folder} also contains inputs" in _error(fakes.run(*GIVEN, "--plots", folder), 2)
     assert "would replace the input set/" in _error(fakes.run(*GIVEN, "--csv", f"{folder}/ape.png"), 2)
     assert {path: path.read_bytes() for path in Path("set").rglob("*.png")} == before
 
@@ -159,7 +159,7 @@ def test_an_empty_unknown_region_is_told(model: fakes.FakeMatter) -> None:
     Image.fromarray(np.zeros((fakes.HEIGHT, fakes.WIDTH), np.uint8)).save("set/trimap/bat.png")
     result = fakes.run(*GIVEN, "--json")
     assert json.loads(result.stdout)["pictures"][1] == {"name": "bat", **dict.fromkeys(METRICS, 0.0)}
-    assert "bat.png has no unknown region, so bat counts as without error" in result.stderr
+    assert "bat.png has no unknown region, so the error of bat is 0" in result.stderr
 
 
 @pytest.mark.parametrize("part", ["image", "alpha", "trimap"])
@@ -204,9 +204,9 @@ def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> No
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--steps", "1,1"], "--steps must be numbers"),
-        (["--steps", "1,"], "--steps must be numbers"),
-        (["--steps", "two"], "--steps must be numbers"),
+        (["--steps", "1,1"], "--steps must be different numbers"),
+        (["--steps", "1,"], "--steps must be different numbers"),
+        (["--steps", "two"], "--steps must be different numbers"),
         (["--steps", "0"], "steps must be a whole number"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--seed", "-1"], "the seed must be"),
@@ -215,11 +215,11 @@ def test_a_damaged_picture_leaves_no_table_behind(model: fakes.FakeMatter) -> No
         (["--region", "known"], "the region must be one of unknown, image"),
         (["--definition", "julia"], "the definition must be one of matlab, python"),
         (["--worst", "0"], "--worst must be from 1"),
-        (["--json", "--csv", "-"], "both want standard output"),
-        (["--plots", "set/alpha/cat.png"], "is no folder: name one"),
-        (["-o", "set/alpha/cat.png"], "is no folder: name one"),
-        (["-o", "-"], "is no folder: name one"),
-        (["-o", "kept", "--csv", "kept"], "which is also the place of the result of --output"),
+        (["--json", "--csv", "-"], "both use standard output"),
+        (["--plots", "set/alpha/cat.png"], "is not a folder: name one"),
+        (["-o", "set/alpha/cat.png"], "is not a folder: name one"),
+        (["-o", "-"], "is not a folder: name one"),
+        (["-o", "kept", "--csv", "kept"], "which is also the folder of the result of --output"),
         (["--device", "abacus"], "unknown device"),
         (["--model", "none"], "no model named"),
     ],
@@ -296,7 +296,7 @@ def test_many_pictures_share_a_histogram(tmp_path: Path) -> None:
     flat = np.zeros((4, 4), np.float32)
     from diffmatte_cli.evaluation.scores import Trial
 
-    for name, scores in found.pictures.items():
+    for name, scores in found.images.items():
         gallery.add(Trial(name, flat, flat, np.zeros((4, 4), np.uint8)), scores)
     assert [exhibit.name for exhibit in gallery.worst] == [f"picture {MOST_BARS}"]
     gallery.draw(tmp_path, {None: found})

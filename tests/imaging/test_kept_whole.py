@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
 from support import fakes
 
-from diffmatte_cli.imaging import vfx
+from diffmatte_cli.imaging import oiio
 from diffmatte_cli.imaging.encoding import Result
 from diffmatte_cli.imaging.exif import described
 from diffmatte_cli.imaging.formats import WRITERS
@@ -139,7 +139,7 @@ def test_a_changed_file_never_passes_for_the_finished_one(form: str, data: st.Da
         path.write_bytes(content)
         if read_receipt(path) is not None:
             if form == "exr":
-                planes = vfx.read_all(path.read_bytes(), 10**6)[0]
+                planes = oiio.read_all(path.read_bytes(), 10**6)[0]
                 found = np.stack([planes[name] for name in "RGBA"], axis=-1)
                 np.testing.assert_array_equal(found, (noise / np.float32(255)).astype(np.float16))
             else:

@@ -12,7 +12,7 @@ from support import fakes
 from support.processes import finish
 
 from diffmatte_cli.errors import FullError, ImageError
-from diffmatte_cli.imaging import vfx
+from diffmatte_cli.imaging import oiio as ours
 from diffmatte_cli.imaging.colour import to_linear, to_srgb
 from diffmatte_cli.imaging.encoding import Result
 from diffmatte_cli.imaging.read import decode_image, decode_opacity, read_grey, read_image
@@ -447,8 +447,10 @@ def test_one_layer_is_read_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert output.open("x.exr", spec)
     output.write_image(np.ones((8, 8, len(names)), np.float32))
     output.close()
-    seen, real = [], vfx._in_display_window
-    monkeypatch.setattr(vfx, "_in_display_window", lambda pixels, spec: seen.append(pixels.shape) or real(pixels, spec))
+    seen, real = [], ours._in_display_window
+    monkeypatch.setattr(
+        ours, "_in_display_window", lambda pixels, spec: seen.append(pixels.shape) or real(pixels, spec)
+    )
     read_image(Path("x.exr"))
     assert seen == [(8, 8, 3)]
 
@@ -464,7 +466,7 @@ def test_no_room_for_a_temporary_file_is_one_sentence(monkeypatch: pytest.Monkey
     with pytest.raises(ImageError, match="by way of a temporary file: No space left"):
         decode_image(content, path)
     monkeypatch.undo()
-    monkeypatch.setattr(vfx, "encode", full)
+    monkeypatch.setattr(ours, "encode", full)
     with pytest.raises(FullError, match=r"cannot write out\.exr: No space left"):
         write_images([Result(Path("out.exr"), LIGHT)])
 

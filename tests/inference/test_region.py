@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from diffmatte_cli.inference import region, tiles
 from diffmatte_cli.inference.blocks import Blocks
 from diffmatte_cli.inference.matter import Matter
-from diffmatte_cli.inference.memory import Spending
+from diffmatte_cli.inference.memory import MemoryBudget
 from diffmatte_cli.inference.region import RegionDecoder
 from diffmatte_cli.model.config import VARIANTS, ModelConfig
 from diffmatte_cli.model.decoder import Decoder
@@ -106,14 +106,14 @@ def test_the_result_does_not_depend_on_tiling(variant: str, raw: bool, monkeypat
     matter = Matter(network, CPU)
     monkeypatch.setattr("diffmatte_cli.inference.matter.STRIP", 64)
     for side, kept in ((32, True), (64, False), (128, True), (2048, False)):
-        monkeypatch.setattr(Spending, "plan", lambda self, wanted, side=side, kept=kept: (side, kept, 0))
+        monkeypatch.setattr(MemoryBudget, "plan", lambda self, wanted, side=side, kept=kept: (side, kept, 0))
         found = matter.matte(image, trimap, steps=2, keep_known=not raw)
         np.testing.assert_allclose(found, whole, rtol=0, atol=1e-4, err_msg=str(side))
 
 
 def test_the_margin_covers_what_a_pixel_depends_on() -> None:
     """By the gradient of one pixel's logit, through the whole plain decoder."""
-    for variant, margin in (("vits", tiles.MARGINS[16]), ("res34", tiles.MARGINS[32])):
+    for variant, halo in (("vits", tiles.HALO[16]), ("res34", tiles.HALO[32])):
         config = VARIANTS[variant]
         plain, size, stride = decoder(config), 384, config.feature_stride
         planes = torch.randn(1, config.condition_channels + 1, size, size, requires_grad=True)
@@ -124,8 +124,8 @@ def test_the_margin_covers_what_a_pixel_depends_on() -> None:
         for gradient, scale in ((planes.grad, 1), (features.grad, stride)):
             assert gradient is not None
             rows = gradient[0].abs().sum((0, 2)).nonzero()[:, 0] * scale
-            assert place - rows.min() <= margin
-            assert rows.max() + scale - 1 - place <= margin
+            assert place - rows.min() <= halo
+            assert rows.max() + scale - 1 - place <= halo
 
 
 def test_short_memory_makes_tiles_smaller_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,14 +202,14 @@ def test_blocks_find_their_pixels() -> None:
     blocks = Blocks(mask, 4)
     assert blocks.origin.tolist() == [[0, 0], [0, 4], [8, 8]]
     assert blocks.edge.tolist() == [0, 1, 2]
-    (rows,) = blocks.store.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
+    (rows,) = blocks.layout.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
     outside = blocks.rows - 1
     assert (rows[0] == outside).all()
     assert rows[1].tolist() == [outside, 0, 1, 2, 3, 16]
     assert (rows[5] == outside).all()
-    (clamped,) = blocks.store.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
+    (clamped,) = blocks.layout.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
     assert clamped[0].tolist() == [0, 0, 1, 2, 3, 16]
-    assert blocks.store.pixels(mask).tolist() == [5, 21, 39]
+    assert blocks.layout.pixels(mask).tolist() == [5, 21, 39]
 
 
 def test_less_memory_means_smaller_tiles_and_nothing_kept() -> None:
@@ -218,7 +218,7 @@ def test_less_memory_means_smaller_tiles_and_nothing_kept() -> None:
     wanted[1000:3000, 2000:2300] = True
 
     def plan(limit: float, wanted: Tensor = wanted) -> tuple[int, bool]:
-        return Spending(VARIANTS["res34"], int(limit * 2**30), 4000, 6000).plan(wanted)[:2]
+        return MemoryBudget(VARIANTS["res34"], int(limit * 2**30), 4000, 6000).plan(wanted)[:2]
 
     plans = [plan(limit) for limit in (12, 2.6, 2.2, 1.8, 1.6, 0.1)]
     assert plans[0] == (1024, True)

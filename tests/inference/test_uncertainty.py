@@ -119,6 +119,6 @@ def test_nothing_unknown_is_sure(matter: fakes.FakeMatter) -> None:
 
 def test_what_is_refused(matter: fakes.FakeMatter) -> None:
     for count in ("1", "0", "-3", "1001"):
-        assert "must be of 2 to 1000 seeds" in _matte("--uncertainty", count, code=2).stderr
+        assert "needs 2 to 1000 seeds" in _matte("--uncertainty", count, code=2).stderr
     assert "seed must be" in _matte("--uncertainty", "2", "--seed", str(2**63 - 1), code=2).stderr
     assert "or name a file (--uncertainty, -o)" in _matte("--uncertainty", "2", "-o", "-", code=2).stderr

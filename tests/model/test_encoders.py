@@ -206,7 +206,7 @@ def test_only_vit_encoders_take_attention_grids() -> None:
     assert all(np.isfinite(alpha).all() for alpha in alphas)
     with pytest.raises(UsageError, match="swint has no global attention"):
         Matter(DiffMatte(VARIANTS["swint"]), CPU, attention_grids=3)
-    with pytest.raises(UsageError, match="at least 1 and at most 16, not 0"):
+    with pytest.raises(UsageError, match="from 1 to 16, not 0"):
         Matter(DiffMatte(VARIANTS["vits"]), CPU, attention_grids=0)
 
 

@@ -68,7 +68,7 @@ def test_frames_are_found_in_the_order_of_their_numbers() -> None:
     assert list(frames(_place("in/shot.%04d.png"))) == [8, 9, 10, 12, 10000]
     assert gaps((8, 9, 10, 12, 10000)) == ["11", "13-9999"]
     assert list(frames(_place("in/shot.%d.png"))) == [10, 10000]
-    with pytest.raises(UsageError, match=r"there is no frame in/none\.%04d\.png"):
+    with pytest.raises(UsageError, match=r"no frames match in/none\.%04d\.png"):
         frames(_place("in/none.%04d.png"))
 
 
@@ -77,7 +77,7 @@ def test_a_sequence_comes_out_as_a_sequence(matter: fakes.FakeMatter) -> None:
     Path("out").mkdir()
     arguments = ("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "out/a.####.png", "--uncertainty", "2")
     result = _matte(*arguments, "--cutout", "--with-alpha")
-    assert "warning: in/shot.%04d.png lacks frames between its first and its last: 3" in result.stderr
+    assert "warning: in/shot.%04d.png is missing frames between the first and the last: 3" in result.stderr
     assert "3 done" in result.stderr
     expected = {f"a{mark}.{n:04d}.png" for n in (1, 2, 4) for mark in ("", "_alpha", "_uncertainty")}
     assert {path.name for path in Path("out").iterdir()} == expected
@@ -98,13 +98,13 @@ def test_what_does_not_fit_together_is_told_before_any_work(matter: fakes.FakeMa
     Path("in/matte_2.png").unlink()
     text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "x.%d.png", code=2).stderr
     assert "the trimap in/matte_2.png does not exist, and in/shot.0002.png needs it" in text
-    assert "is no frame" in _matte("cat.png", "--trimap", "in/matte_%d.png", code=2).stderr
+    assert "is not a frame" in _matte("cat.png", "--trimap", "in/matte_%d.png", code=2).stderr
     assert "name one (--output)" in _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", code=2).stderr
     Path("in/matte_2.png").write_bytes(Path("in/matte_1.png").read_bytes())
     text = _matte("cat.png", "--trimap", "cat_trimap.png", "-o", "x.%d.png", code=2).stderr
-    assert "the results x.%d.png are for frames of a sequence, and cat.png is none (-o)" in text
+    assert "the results x.%d.png are frames of a sequence, and cat.png is not one (-o)" in text
     text = _matte("in/shot.%04d.png", "--trimap", "in/matte_%d.png", "-o", "none/x.%d.png", code=2).stderr
-    assert text.count("does not exist: make it first") == 1
+    assert text.count("does not exist: create it first") == 1
     assert not list(Path().glob("x.*"))
 
 

@@ -123,12 +123,12 @@ def test_streams() -> None:
     (job,) = _plan("a.png", trimap="-", output="-", format="webp")
     assert (job.trimap, job.output, job.format) == (STREAM, STREAM, "webp")
     for inputs, rest, words in (
-        (("-",), {"trimap": "-"}, "cannot bring both"),
+        (("-",), {"trimap": "-"}, "cannot hold both"),
         (("-", "a.png"), {"trimap": "t.png", "output": "out"}, "give it alone"),
         (("-",), {"trimap": "{stem}.png"}, "standard input has none"),
-        (("-",), {"trimap": "t.png", "cutout": True, "with_alpha": True}, "holds one picture"),
-        (("-",), {"trimap": "t.png", "format": "webp", "bits": 16}, "webp holds no 16-bit pictures"),
-        (("a.png", "t.png"), {"trimap": "alpha", "output": "-"}, "holds one picture"),
+        (("-",), {"trimap": "t.png", "cutout": True, "with_alpha": True}, "holds one image"),
+        (("-",), {"trimap": "t.png", "format": "webp", "bits": 16}, "webp holds no 16-bit images"),
+        (("a.png", "t.png"), {"trimap": "alpha", "output": "-"}, "holds one image"),
     ):
         with pytest.raises(UsageError, match=words):
             _plan(*inputs, **rest)
@@ -145,7 +145,7 @@ def test_formats() -> None:
     assert _planned("p", trimap="p", format="tiff") == {"p/b.png": ("p/b_trimap.png", "out/b_alpha.tif")}
     (job,) = _plan("a.png", trimap="t.png", format="webp")
     assert str(job.output) == "a_alpha.webp"
-    with pytest.raises(UsageError, match=r"x\.png is png by its ending, and tiff is asked for"):
+    with pytest.raises(UsageError, match=r"x\.png means png, but the format is tiff"):
         _plan("a.png", trimap="t.png", output="x.png", format="tiff")
 
 
@@ -177,17 +177,17 @@ def test_inputs_are_never_written_to() -> None:
     _touch("p/a.png", "t/a.png", "a_alpha.png", "b.png", "t/b.png", "t/a_alpha.png")
     Path("link").symlink_to("p")
     for output in ("p", "./p/../p", "link", "t"):
-        assert any("also holds inputs" in problem for problem in _problems("p", trimap="t", output=output))
-    assert any("also holds inputs" in problem for problem in _problems("b.png", "p/a.png", trimap="t", output="."))
+        assert any("also contains inputs" in problem for problem in _problems("p", trimap="t", output=output))
+    assert any("also contains inputs" in problem for problem in _problems("b.png", "p/a.png", trimap="t", output="."))
 
 
 def test_folders_that_cannot_be() -> None:
     _touch("p/a.png", "t/a.png", "file")
     Path("empty").mkdir()
-    assert _problems("empty", trimap="t") == ("the folder empty holds no pictures; folders below it are left out",)
+    assert _problems("empty", trimap="t") == ("the folder empty contains no images; subfolders are not searched",)
     with pytest.raises(UsageError, match="need a folder for their results"):
         _plan("p", trimap="t")
-    with pytest.raises(UsageError, match="file is none"):
+    with pytest.raises(UsageError, match="file is not one"):
         _plan("p", trimap="t", output="file")
     (problem,) = _problems("p", trimap="t", output="file/out")
     assert "file is a file" in problem
@@ -205,7 +205,7 @@ def test_an_unreadable_folder_as_the_system_tells_it(monkeypatch: pytest.MonkeyP
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    assert _problems("p", trimap="t", recursive=True) == ("cannot look into the folder p/shut: Permission denied",)
+    assert _problems("p", trimap="t", recursive=True) == ("cannot list the folder p/shut: Permission denied",)
 
 
 def test_links_in_the_results_folder_lead_nowhere_else() -> None:
@@ -216,7 +216,7 @@ def test_links_in_the_results_folder_lead_nowhere_else() -> None:
     with pytest.raises(PlanError) as caught:
         _plan("p", trimap="t", recursive=True, output="out")
     assert len(caught.value.problems) == 2
-    assert all("would lie outside the folder out" in problem for problem in map(str, caught.value.problems))
+    assert all("would be outside the folder out" in problem for problem in map(str, caught.value.problems))
 
 
 def test_too_long_a_name_is_told_before_the_work() -> None:
@@ -267,12 +267,12 @@ BAD_ROWS: dict[str, tuple[dict[str, object], str]] = {
     "no trimap": ({"image": "a.png"}, "it has no trimap"),
     "no such image": ({"image": "b.png", "trimap": "t.png"}, "the photograph b.png does not exist"),
     "no such trimap": ({"image": "a.png", "trimap": "u.png"}, "the trimap u.png does not exist"),
-    "itself": ({"image": "a.png", "trimap": "./a.png"}, "both as the photograph and as its trimap"),
-    "unknown column": ({"image": "a.png", "trimap": "t.png", "stepz": 1}, "there is no column stepz"),
+    "itself": ({"image": "a.png", "trimap": "./a.png"}, "as both the photograph and its trimap"),
+    "unknown column": ({"image": "a.png", "trimap": "t.png", "stepz": 1}, "unknown column stepz"),
     "steps of text": ({"image": "a.png", "trimap": "t.png", "steps": "ten"}, "its steps is not a whole number"),
     "half a step": ({"image": "a.png", "trimap": "t.png", "steps": 1.5}, "its steps is not a whole number"),
-    "no step": ({"image": "a.png", "trimap": "t.png", "steps": 0}, "steps must be a whole number of at least 1"),
-    "seed": ({"image": "a.png", "trimap": "t.png", "seed": -1}, "the seed must be between"),
+    "no step": ({"image": "a.png", "trimap": "t.png", "steps": 0}, "steps must be a whole number from 1"),
+    "seed": ({"image": "a.png", "trimap": "t.png", "seed": -1}, "the seed must be from"),
     "image is a number": ({"image": 3, "trimap": "t.png"}, "its image is not a path"),
     "half a character": ({"image": "\ud800.png", "trimap": "t.png"}, "its image is not a path"),
     "null byte": ({"image": "a\0.png", "trimap": "t.png"}, "its image is not a path"),
@@ -304,10 +304,10 @@ def test_a_manifest_cannot_write_elsewhere(output: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("m.csv", b"picture,trimap\na,b\n", "has no column image"),
-        ("m.csv", b"", "has no column image nor trimap"),
-        ("m.csv", b"image,image,trimap\n", "must name columns once"),
-        ("m.csv", b"image,trimap,stepz\na.png,t.png,\n", "must name columns once"),
+        ("m.csv", b"picture,trimap\na,b\n", "lacks the column image"),
+        ("m.csv", b"", "lacks the column image and trimap"),
+        ("m.csv", b"image,image,trimap\n", "must name columns from"),
+        ("m.csv", b"image,trimap,stepz\na.png,t.png,\n", "must name columns from"),
         ("m.jsonl", b"[" * 100_000, "it is not JSON"),
         ("m.csv", b"image,trimap\n", "has no rows"),
         ("m.csv", b"image,trimap\na.png,t.png,x.png\n", "more cells than the first line"),
@@ -327,9 +327,9 @@ def test_files_that_are_no_manifest(name: str, content: bytes | None, words: str
 
 def test_a_manifest_stands_alone() -> None:
     _touch("m.csv", "a.png")
-    with pytest.raises(UsageError, match="leave out the inputs"):
+    with pytest.raises(UsageError, match="omit the inputs"):
         Request(("a.png",), manifest=Path("m.csv"))
-    with pytest.raises(UsageError, match="leave out the inputs"):
+    with pytest.raises(UsageError, match="omit the inputs"):
         Request(manifest=Path("m.csv"), trimap="t")
 
 
@@ -350,11 +350,11 @@ def test_folders_of_steps_never_lie_in_one_another() -> None:
     _touch("p/a.jpg", "p/a/b.jpg", "t/a.png", "t/a/b.png")
     tree = {"trimap": "t", "recursive": True}
     (problem,) = _problems("p", **tree, dump_steps=Path("steps"))
-    assert "steps/a, which is also the place of" in problem
+    assert "steps/a, which is also the folder of" in problem
     rows = [{"image": f"p/{name}.jpg", "trimap": f"t/{name}.png"} for name in ("a", "a/b")]
     path = _manifest("m.jsonl", rows[0] | {"output": "x/y.png"}, rows[1] | {"output": "x.png"})
     for top in ("steps", "out"):
-        with pytest.raises(PlanError, match="also the place of"):
+        with pytest.raises(PlanError, match="also the folder of"):
             jobs.plan(Request(manifest=path, output="out", dump_steps=Path(top)))
     _touch("..png")
     path = _manifest("m.jsonl", {"image": "..png", "trimap": "t/a.png"})
@@ -366,7 +366,7 @@ def test_results_never_lie_in_one_another() -> None:
     _touch("a.png", "t.png")
     row = {"image": "a.png", "trimap": "t.png"}
     path = _manifest("m.jsonl", row | {"output": "x.png"}, row | {"output": "x.png/y.png"})
-    with pytest.raises(PlanError, match="also the place of"):
+    with pytest.raises(PlanError, match="also the folder of"):
         jobs.plan(Request(manifest=path, output="out"))
 
 
@@ -384,13 +384,13 @@ def test_what_is_no_file_is_told_before_the_work() -> None:
     os.mkfifo("pipe.csv")
     Path("p/c.png").symlink_to("nowhere")
     assert _problems("p", trimap="t") == (
-        "the photograph p/b.png is not a file: give a picture's path",
+        "the photograph p/b.png is not a file: name an image file",
         "the photograph p/c.png is a broken symlink",
     )
     (problem,) = _problems("p/a.png", trimap="t", output="pipe.png")
-    assert "is there already and is no file" in problem
+    assert "already exists and is not a file" in problem
     (problem,) = _problems("p/a.png", trimap="t", output="x.png", report=Path("pipe.csv"))
-    assert "is there already and is no file" in problem
+    assert "already exists and is not a file" in problem
     Path("t/a.png").unlink()
     os.mkfifo("t/a.png")
     (problem,) = _problems("p/a.png", trimap="t", output="x.png")

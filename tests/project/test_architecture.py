@@ -8,7 +8,7 @@ from support import ROOT
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGE = ROOT / "diffmatte_cli"
-ROWS = re.findall(r"^\| (`.*?`) \| .* \| (.*) \|$", PAGE, re.MULTILINE)
+ROWS = re.findall(r"^\| (`.*?`) \| [^|]* \|([^|]*)\|$", PAGE, re.MULTILINE)
 
 
 def names(cell: str) -> list[str]:

@@ -23,7 +23,7 @@ from diffmatte_cli.settings import SAMPLER_NAMES, SCHEDULE_NAMES
 from diffmatte_cli.training.config import TrainConfig
 from diffmatte_cli.training.objective import ALIGNMENTS
 from diffmatte_cli.weights.records import WeightsRecord
-from diffmatte_cli.weights.store import Store
+from diffmatte_cli.weights.store import WeightsStore
 
 PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
 SCRIPTS = sorted(ROOT.glob("docs/**/*.py"))
@@ -138,7 +138,7 @@ def test_training_keys_in_the_pages_exist(page: Path) -> None:
         assert key in known[table], f"{key} of [{table}]"
 
 
-@pytest.mark.parametrize("record", Store().records().values(), ids=lambda record: record.name)
+@pytest.mark.parametrize("record", WeightsStore().records().values(), ids=lambda record: record.name)
 def test_the_table_of_models_is_that_of_the_records(record: WeightsRecord) -> None:
     page = text_of("docs/weights.md")
     (row,) = re.findall(rf"^\| `{record.name}` \| .* M \|.*$", page, re.MULTILINE)

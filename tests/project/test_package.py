@@ -46,7 +46,10 @@ def test_the_record_is_found_without_a_checkout(wheel: Path, tmp_path: Path) -> 
 
 
 def test_the_record_is_found_in_a_checkout() -> None:
-    code = "from diffmatte_cli.weights.store import PACKAGE, Store; print(PACKAGE.parent, 'tiny' in Store().records())"
+    code = (
+        "from diffmatte_cli.weights.store import PACKAGE, WeightsStore;"
+        "print(PACKAGE.parent, 'tiny' in WeightsStore().records())"
+    )
     done = finish("-c", code, cwd=ROOT, env={"PYTHONPATH": ""})
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(ROOT), "True"]

@@ -7,12 +7,9 @@ from subprocess import PIPE, TimeoutExpired
 import pytest
 from support.processes import finish, start
 
-ENDLESS = "import time; time.sleep(3600)"
-# A child in a session of its own, which holds its parent's streams; its number is shown.
-WITH_A_CHILD = f"""
-import subprocess, sys
-print(subprocess.Popen([sys.executable, "-c", {ENDLESS!r}], start_new_session=True).pid, flush=True)
-"""
+ENDLESS = "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"
+# A child in a session of its own, which shows its number on its parent's streams and holds on to them.
+WITH_A_CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {ENDLESS!r}], start_new_session=True)"
 IGNORED = "import signal; print(*(n for n in (1, 2, 15) if signal.getsignal(n) == signal.SIG_IGN))"
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks into /proc")
@@ -25,7 +22,7 @@ def _runs(number: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("then", ["", ENDLESS])
+@pytest.mark.parametrize("then", ["", "; import time; time.sleep(3600)"])
 def test_what_a_process_has_started_ends_with_the_block(then: str) -> None:
     with start("-c", WITH_A_CHILD + then, stdout=PIPE) as process:
         assert process.stdout is not None

@@ -174,7 +174,7 @@ def test_a_deep_alpha_and_a_lone_uncertainty_are_read() -> None:
     save("mattes/b_uncertainty.png", ALPHA)
     save("mattes/other.png", ALPHA)
     result = fakes.run("review", "mattes")
-    assert "1 pictures are not named like results" in result.stderr
+    assert "1 images are neither named like results" in result.stderr
     page = Page(Path("review.html").read_text())
     assert page.names == ["a"]
     assert np.array_equal(page.levels("small-0-cutout")[..., 3], ALPHA)
@@ -281,7 +281,7 @@ def test_rows_of_other_folders_are_left_out() -> None:
     outputs = ("elsewhere/z_alpha.png", "standard output", "mattes", "memory://mattes/z_alpha.png")
     write_report("r.jsonl", row("a", risk=0.5), *(row("z", output=output) for output in outputs))
     result = fakes.run("review", "mattes", "--report", "r.jsonl")
-    assert "4 rows of reports tell of results outside mattes" in result.stderr
+    assert "4 rows of reports are about results outside mattes" in result.stderr
     assert Page(Path("review.html").read_text()).names == ["a"]
 
 
@@ -323,7 +323,7 @@ def test_a_folder_that_cannot_be_looked_into_is_told(monkeypatch: pytest.MonkeyP
     result = fakes.run("review", "mattes")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: cannot look into the folder mattes: Permission denied\n",
+        "error: cannot list the folder mattes: Permission denied\n",
     )
 
 
@@ -443,14 +443,17 @@ def test_a_photograph_of_another_size_is_not_shown() -> None:
         (("",), "a path is empty"),
         (("mattes", "--report", ""), "a path is empty"),
         (("mattes", "--photos", ""), "a path is empty"),
-        (("s3://bucket/mattes",), "the folder of results s3://bucket/mattes is a URL, and review takes files only"),
+        (
+            ("s3://bucket/mattes",),
+            "the folder of results s3://bucket/mattes is a URL, and review reads local files only",
+        ),
         (("mattes", "--report", "s3://bucket/r.jsonl"), "the report s3://bucket/r.jsonl is a URL"),
         (("mattes", "--photos", "memory://photos"), "the folder of photographs memory://photos is a URL"),
         (("mattes", "--photos", "photos", "--trimap", "memory://t/{stem}.png"), "memory://t/{stem}.png is a URL"),
         (("mattes", "-o", "memory://page.html"), "the page memory://page.html is a URL"),
         (("mattes", "-o", "photos"), "existing folder"),
-        (("mattes", "-o", "nowhere/page.html"), "make it first"),
-        (("mattes", "-o", "mattes/a_alpha.png"), "is no page of"),
+        (("mattes", "-o", "nowhere/page.html"), "create it first"),
+        (("mattes", "-o", "mattes/a_alpha.png"), "is not a page of"),
     ],
 )
 def test_mistakes_are_one_line(arguments: tuple[str, ...], text: str) -> None:
@@ -474,7 +477,7 @@ def test_our_own_page_is_replaced_unless_it_is_to_stay() -> None:
     old = Path("review.html").read_bytes()
     result = fakes.run("review", "mattes", "--no-overwrite")
     assert (result.exit_code, Path("review.html").read_bytes()) == (2, old)
-    assert "and is to be kept (--no-overwrite)" in result.stderr
+    assert "and overwriting is off (--no-overwrite)" in result.stderr
     make_results("b")
     assert page_of("mattes").names == ["a", "b"]
 

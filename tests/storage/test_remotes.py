@@ -169,7 +169,7 @@ def test_a_manifest_elsewhere(matter: fakes.FakeMatter, stores: MemoryFileSystem
     stores.pipe_file("/in/m.csv", "\n".join([*rows, "photos/a.png,none.png,,", "a,b,c"]).encode())
     lines = _matte("matte", "--manifest", "memory://in/m.csv", "-o", "memory://other", code=2).stderr
     assert "line 4 of memory://in/m.csv: the trimap memory://in/none.png does not exist" in lines
-    assert "the result memory://out/y/two.png of memory://in/photos/b.png would lie outside the folder" in lines
+    assert "the result memory://out/y/two.png of memory://in/photos/b.png would be outside the folder" in lines
     words = "cannot read the manifest memory://in/n.csv: cannot read memory://in/n.csv: there is no such file"
     assert words in _refusal("matte", "--manifest", "memory://in/n.csv", "-o", "out")
 
@@ -199,22 +199,22 @@ def test_results_in_each_others_or_in_inputs_places(stores: MemoryFileSystem) ->
     stores.pipe_file("/in/photos/a.jpg", b"x")
     assert "both be written to memory://out/a_alpha.png: rename one" in _refusal(*FOLDER, "memory://out")
     stores.rm_file("/in/photos/a.jpg")
-    assert "also holds inputs" in _refusal(*FOLDER, "memory:///in/x/../photos")
+    assert "also contains inputs" in _refusal(*FOLDER, "memory:///in/x/../photos")
     one = ("matte", "memory://in/photos/a.png", "--trimap", "memory://in/trimaps/a.png", "-o")
     assert "would replace the input memory://in/photos/a.png" in _refusal(*one, "memory://in/photos/a.png")
     assert "would replace the input memory://in/trimaps/a.png" in _refusal(*one, "memory:///in/trimaps/a.png")
-    assert "need a folder, and memory://in/photos/a.png is none" in _refusal(*FOLDER, "memory://in/photos/a.png")
+    assert "need a folder, and memory://in/photos/a.png is not one" in _refusal(*FOLDER, "memory://in/photos/a.png")
     stores.pipe_file("/out/a_alpha.png/x", b"x")
     assert "is an existing folder" in _refusal(*FOLDER, "memory://out")
 
 
 def test_what_is_there_is_kept_on_request(matter: fakes.FakeMatter, stores: MemoryFileSystem) -> None:
     stores.pipe_file("/out/b_alpha.png", b"mine")
-    words = "the result memory://out/b_alpha.png exists already, and is to be kept (--no-overwrite)"
+    words = "the result memory://out/b_alpha.png already exists, and overwriting is off (--no-overwrite)"
     assert words in _refusal(*FOLDER, "memory://out", "--no-overwrite")
     assert _found(stores, "out") == ["b_alpha.png"]
     with (
-        pytest.raises(OutputError, match="exists by now, and is kept"),
+        pytest.raises(OutputError, match="exists by now, and overwriting is off"),
         putting(location("memory://out/b_alpha.png"), b"n", overwrite=False),
     ):
         pass
@@ -243,7 +243,7 @@ def test_shares_and_plans_are_those_of_files(matter: fakes.FakeMatter) -> None:
         ),
         (
             ("memory://in/photos/a.png", "--dump-steps", "memory://d"),
-            "memory://d has to be on this machine (--dump-steps)",
+            "memory://d must be on this machine (--dump-steps)",
         ),
         (("s3://bucket/a.png",), "s3:// needs a package that is not installed: pip install 'diffmatte[s3]'"),
         (("box://bucket/a.png",), "box:// needs a package that is not installed: Please install boxfs"),
@@ -280,7 +280,7 @@ def test_a_store_that_fails_while_planning(monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(13, "Access Denied")
 
     monkeypatch.setattr(MemoryFileSystem, "info", info)
-    assert _refusal(*FOLDER, "out") == "error: cannot look at memory://in/photos: Access Denied"
+    assert _refusal(*FOLDER, "out") == "error: cannot look up memory://in/photos: Access Denied"
 
 
 def test_nothing_half_written_stays(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from diffmatte_cli.errors import UsageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.formats import WRITERS
 from diffmatte_cli.settings import Computing, Sampling
-from diffmatte_cli.weights.store import Copy, ModelSource, Store
+from diffmatte_cli.weights.store import Copy, ModelSource, WeightsStore
 
 PROGRAM = ("-m", "support.fakes")
 GO = "go"
@@ -102,7 +102,7 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
     return module
 
 
-def fake_resolve_model(model: str, store: Store) -> ModelSource:
+def fake_resolve_model(model: str, store: WeightsStore) -> ModelSource:
     if model not in ("tiny", "other"):
         raise UsageError(f"there is no model named {model!r}")
     path = Path(f"{model}.safetensors")

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import diffmatte_cli
-from diffmatte_cli.stopping import SIGNALS
+from diffmatte_cli.process.signals import SIGNALS
 
 __all__ = ["PATIENCE", "PYTHONPATH", "finish", "read_rest", "read_until", "start", "terminal", "wait_for"]
 
@@ -122,11 +122,9 @@ def _ignored_by_children(ignoring: tuple[int, ...]) -> Iterator[None]:
 
 
 def _kill(process: subprocess.Popen[str], mark: bytes) -> None:
-    """Kill a process, its process group, and what has left that group but still bears the mark."""
-    process.kill()
-    if hasattr(os, "killpg"):
-        with suppress(OSError):  # nobody is left
-            os.killpg(process.pid, signal.SIGKILL)
+    """Kill a process, its process group, and whatever else bears the mark."""
+    if process.poll() is None:  # or its number may be another's by now
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
     while marked := list(_marked(mark)):
         for number in marked:
             with suppress(OSError):

@@ -31,13 +31,13 @@ from diffmatte_cli.training.synthesis.camera import AS_IS, NO_CAMERA, Camera, Ti
 from diffmatte_cli.training.synthesis.composition import MARGIN, compose, draw_foreground
 from diffmatte_cli.training.synthesis.finishing import Stack, finish, stack
 from diffmatte_cli.training.synthesis.jpeg import compress
-from diffmatte_cli.training.synthesis.mattes import PROCEDURAL
 from diffmatte_cli.training.synthesis.noise import smooth_noise
 from diffmatte_cli.training.synthesis.outlines import draw_outline
 from diffmatte_cli.training.synthesis.pelts import PELTS, lay_pelt
 from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures, place_cutout
 from diffmatte_cli.training.synthesis.scenery import draw_scenery
 from diffmatte_cli.training.synthesis.shapes import glass
+from diffmatte_cli.training.synthesis.subjects import PROCEDURAL
 from diffmatte_cli.training.synthesis.trimaps import make_trimap
 
 CPU = torch.device("cpu")

@@ -36,10 +36,10 @@ from torch.nn import functional as F
 from diffmatte_cli.errors import UsageError, WeightsError
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import PIXEL_MEAN, PIXEL_STD, DiffMatte
-from diffmatte_cli.training.initialisation import Report, initialise_encoder
+from diffmatte_cli.training.initialisation import EncoderReport, initialise_encoder
 from diffmatte_cli.training.pretrained import NETWORKS
 from diffmatte_cli.weights.hub import fetch
-from diffmatte_cli.weights.store import Store
+from diffmatte_cli.weights.store import WeightsStore
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -437,7 +437,7 @@ def test_a_stem_that_cannot_be_converted_is_named(wrong: str, tmp_path: Path) ->
 
 def test_the_summary_counts_by_reason() -> None:
     notes = ("residual blocks", "relative positions", "residual blocks")
-    report = Report(
+    report = EncoderReport(
         Path("dino.pth"),
         "DINO",
         ("a", "b"),
@@ -632,4 +632,4 @@ def test_failures_of_the_hub_are_told(place: Place) -> None:
 @pytest.mark.parametrize("location", ["hf://x.pth", "hf://lab/x.pth", "hf://lab/mattes@/x.pth", "hf://lab/mattes/"])
 def test_locations_of_another_form(location: str) -> None:
     with pytest.raises(UsageError, match="is not a file on the Hub: write hf://OWNER/REPO/FILE"):
-        fetch(location, Store())
+        fetch(location, WeightsStore())

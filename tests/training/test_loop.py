@@ -204,7 +204,7 @@ def test_missing_folders_are_told_before_anything_is_made(config_file: Path, tmp
     config_file.write_text(config_file.read_text().replace("/mattes", "/nowhere"))
     result = CliRunner().invoke(app, ["train", str(config_file), "-o", str(tmp_path / "run"), "--device", "cpu"])
     assert result.exit_code == 2
-    assert "there is no folder" in result.stderr
+    assert "does not exist: check [data]" in result.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -223,7 +223,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_exits_130(config_file: Path, tmp_path: P
         process.send_signal(signal.SIGINT)
         _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, text
-    assert "--resume goes on" in text
+    assert "continue with --resume" in text
     assert (run / CHECKPOINT).is_file()
 
 

@@ -168,7 +168,7 @@ def test_a_stopped_run_ends_its_worker_quietly(config_file: Path, tmp_path: Path
         _, text = process.communicate(timeout=PATIENCE)
         _wait_for_the_end(process.pid)
     assert process.returncode == 128 + signal.SIGINT
-    assert text.splitlines() == ["", "stopping: what is being written is finished first; once more stops at once"]
+    assert text.splitlines() == ["", "stopping once files in progress are written; again to stop at once"]
 
 
 def _wait_for_the_end(group: int) -> None:

@@ -17,7 +17,7 @@ import cv2
 
 from diffmatte_cli.errors import TrainingError
 from diffmatte_cli.training import checking
-from diffmatte_cli.training.checking import Source, check_data, list_sources, list_validation
+from diffmatte_cli.training.checking import Material, check_data, list_materials, list_validation
 from diffmatte_cli.training.synthesis import recipe
 from diffmatte_cli.training.synthesis.composition import Layers
 from diffmatte_cli.training.synthesis.finishing import finish, stack
@@ -347,40 +347,40 @@ def pair(folder: Path, alpha: Bytes) -> Foreground:
     return Foreground(noise(folder, "front.png"), save(folder / "a.png", alpha))
 
 
-Made = Callable[[Path], list[Source]]
+Made = Callable[[Path], list[Material]]
 FINDINGS: dict[str, tuple[Made, str]] = {
-    "cut jpeg": (lambda f: list_sources([write_cut(noise(f, "x.jpg"))]), "x.jpg is damaged or cut short"),
-    "cut png": (lambda f: list_sources([write_cut(noise(f, "x.png"))]), "x.png is damaged or cut short"),
-    "png without end": (lambda f: list_sources([no_trailer(noise(f, "x.png"))]), "x.png is damaged or cut short"),
-    "changed png": (lambda f: list_sources([scribble(noise(f, "x.png"))]), "x.png is damaged or cut short"),
-    "cut tiff": (lambda f: list_sources([write_cut(noise(f, "x.tif"))]), "x.tif is damaged or cut short"),
-    "cut webp": (lambda f: list_sources([write_cut(noise(f, "x.webp"))]), "x.webp is"),
-    "text": (lambda f: list_sources([text(f)]), "text.png is not a picture of JPEG, PNG, WebP or TIFF: remove"),
-    "gif": (lambda f: list_sources([gif(f)]), "moving.png is not a picture of JPEG, PNG, WebP or TIFF"),
-    "floats": (lambda f: list_sources([floats(f)]), "floats.tif has neither 8 nor 16 bits a channel: save it"),
-    "missing": (lambda f: list_sources([f / "gone.jpg"]), "gone.jpg cannot be read (No such file or directory)"),
+    "cut jpeg": (lambda f: list_materials([write_cut(noise(f, "x.jpg"))]), "x.jpg is damaged or cut short"),
+    "cut png": (lambda f: list_materials([write_cut(noise(f, "x.png"))]), "x.png is damaged or cut short"),
+    "png without end": (lambda f: list_materials([no_trailer(noise(f, "x.png"))]), "x.png is damaged or cut short"),
+    "changed png": (lambda f: list_materials([scribble(noise(f, "x.png"))]), "x.png is damaged or cut short"),
+    "cut tiff": (lambda f: list_materials([write_cut(noise(f, "x.tif"))]), "x.tif is damaged or cut short"),
+    "cut webp": (lambda f: list_materials([write_cut(noise(f, "x.webp"))]), "x.webp is"),
+    "text": (lambda f: list_materials([text(f)]), "text.png is not a picture of JPEG, PNG, WebP or TIFF: remove"),
+    "gif": (lambda f: list_materials([gif(f)]), "moving.png is not a picture of JPEG, PNG, WebP or TIFF"),
+    "floats": (lambda f: list_materials([floats(f)]), "floats.tif has neither 8 nor 16 bits a channel: save it"),
+    "missing": (lambda f: list_materials([f / "gone.jpg"]), "gone.jpg cannot be read (No such file or directory)"),
     "missing alpha": (
-        lambda f: list_sources(foregrounds=[Foreground(noise(f, "x.png"), f / "gone.png")]),
+        lambda f: list_materials(foregrounds=[Foreground(noise(f, "x.png"), f / "gone.png")]),
         "gone.png cannot be read",
     ),
     "no alpha channel": (
-        lambda f: list_sources(foregrounds=[Foreground(noise(f, "x.png"))]),
+        lambda f: list_materials(foregrounds=[Foreground(noise(f, "x.png"))]),
         "x.png has no alpha channel: name the folder of alphas",
     ),
     "sizes": (
-        lambda f: list_sources(foregrounds=[pair(f, disc(40, 50))]),
+        lambda f: list_materials(foregrounds=[pair(f, disc(40, 50))]),
         "front.png has 60 x 40 and {}/a.png has 50 x 40 pixels: scale them alike",
     ),
-    "opaque": (lambda f: list_sources(foregrounds=[pair(f, ramp(255, 255))]), "a.png is opaque everywhere"),
-    "clear": (lambda f: list_sources(foregrounds=[pair(f, ramp(0, 0))]), "a.png is transparent everywhere"),
-    "even": (lambda f: list_sources(foregrounds=[pair(f, ramp(77, 77))]), "a.png has one level everywhere"),
-    "opaque rgba": (lambda f: list_sources(foregrounds=[Foreground(rgba(f, 255, 255))]), "is opaque everywhere"),
-    "opaque matte": (lambda f: list_sources(mattes=[rgba(f, 255, 255)]), "front.png is opaque everywhere"),
-    "black density": (lambda f: list_sources(mattes=[save(f / "d.png", ramp(0, 0))]), "d.png is transparent"),
-    "black deep density": (lambda f: list_sources(mattes=[deep(f, 0, 200)]), "deep.png is transparent"),
+    "opaque": (lambda f: list_materials(foregrounds=[pair(f, ramp(255, 255))]), "a.png is opaque everywhere"),
+    "clear": (lambda f: list_materials(foregrounds=[pair(f, ramp(0, 0))]), "a.png is transparent everywhere"),
+    "even": (lambda f: list_materials(foregrounds=[pair(f, ramp(77, 77))]), "a.png has one level everywhere"),
+    "opaque rgba": (lambda f: list_materials(foregrounds=[Foreground(rgba(f, 255, 255))]), "is opaque everywhere"),
+    "opaque matte": (lambda f: list_materials(mattes=[rgba(f, 255, 255)]), "front.png is opaque everywhere"),
+    "black density": (lambda f: list_materials(mattes=[save(f / "d.png", ramp(0, 0))]), "d.png is transparent"),
+    "black deep density": (lambda f: list_materials(mattes=[deep(f, 0, 200)]), "deep.png is transparent"),
     "validation": (
         lambda f: [
-            Source(
+            Material(
                 (noise(f, "image/x.png"), save(f / "trimap/x.png", disc(40, 60)), save(f / "alpha/x.png", disc(9, 9)))
             )
         ],
@@ -403,14 +403,14 @@ def test_what_is_wrong_is_told_and_nothing_else_is_printed(
 
 
 SOUND: dict[str, Made] = {
-    "backgrounds": lambda f: list_sources([noise(f, name) for name in ("a.jpg", "b.PNG", "c.webp", "d.tif")]),
-    "wrong ending": lambda f: list_sources([noise(f, "a.jpg").rename(f / "a.png")]),
-    "foregrounds": lambda f: list_sources(foregrounds=[pair(f, ramp(0, 255)), Foreground(rgba(f, 0, 255))]),
-    "deep alpha": lambda f: list_sources(foregrounds=[Foreground(noise(f, "x.png"), deep(f, 0, 65535))]),
-    "colour alpha": lambda f: list_sources(foregrounds=[pair(f, np.dstack([ramp(0, 255)] * 3))]),
-    "never opaque": lambda f: list_sources(foregrounds=[pair(f, ramp(3, 90))]),
-    "mattes": lambda f: list_sources(mattes=[rgba(f, 0, 255), noise(f, "glow.png"), deep(f, 0, 65535)]),
-    "foul profile": lambda f: list_sources(mattes=[foul_profile(f)]),
+    "backgrounds": lambda f: list_materials([noise(f, name) for name in ("a.jpg", "b.PNG", "c.webp", "d.tif")]),
+    "wrong ending": lambda f: list_materials([noise(f, "a.jpg").rename(f / "a.png")]),
+    "foregrounds": lambda f: list_materials(foregrounds=[pair(f, ramp(0, 255)), Foreground(rgba(f, 0, 255))]),
+    "deep alpha": lambda f: list_materials(foregrounds=[Foreground(noise(f, "x.png"), deep(f, 0, 65535))]),
+    "colour alpha": lambda f: list_materials(foregrounds=[pair(f, np.dstack([ramp(0, 255)] * 3))]),
+    "never opaque": lambda f: list_materials(foregrounds=[pair(f, ramp(3, 90))]),
+    "mattes": lambda f: list_materials(mattes=[rgba(f, 0, 255), noise(f, "glow.png"), deep(f, 0, 65535)]),
+    "foul profile": lambda f: list_materials(mattes=[foul_profile(f)]),
 }
 
 
@@ -432,7 +432,7 @@ def test_turned_photographs_fit_an_upright_alpha(tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.fromarray(even((40, 60), GREEN)).save(tmp_path / "x.jpg", exif=exif)
     front = Foreground(tmp_path / "x.jpg", save(tmp_path / "a.png", disc(60, 40)))
-    check_data(list_sources(foregrounds=[front]))
+    check_data(list_materials(foregrounds=[front]))
     assert read_foreground(front)[0].shape == (60, 40, 3)
 
 
@@ -440,12 +440,12 @@ def test_validation_is_checked_by_common_stems(tmp_path: Path) -> None:
     for name in ("image/a.jpg", "trimap/a.png", "alpha/a.png", "image/b.jpg", "alpha/b.png"):
         save(tmp_path / name, disc(40, 40))
     paths = tuple(tmp_path / name for name in ("image/a.jpg", "trimap/a.png", "alpha/a.png"))
-    assert list_validation(tmp_path) == [Source(paths)]
+    assert list_validation(tmp_path) == [Material(paths)]
     check_data(list_validation(tmp_path))
 
 
 def test_all_is_found_and_five_are_told(tmp_path: Path) -> None:
-    sources = list_sources([tmp_path / f"{number}.jpg" for number in range(9)])
+    sources = list_materials([tmp_path / f"{number}.jpg" for number in range(9)])
     with pytest.raises(TrainingError, match=r"have 9 problems: .*4\.jpg cannot[^;]*; and 4 more$"):
         check_data(sources)
 
@@ -464,27 +464,27 @@ def test_what_was_sound_is_not_decoded_again(tmp_path: Path, decoded: list[str])
     paths = [noise(tmp_path, name) for name in ("a.png", "b.png", "c.png")]
     scribble(paths[2])
     with pytest.raises(TrainingError, match=r"c\.png"):
-        check_data(list_sources(paths), memory)
+        check_data(list_materials(paths), memory)
     decoded.clear()
     with pytest.raises(TrainingError, match=r"c\.png"):
-        check_data(list_sources(paths), memory)
+        check_data(list_materials(paths), memory)
     assert decoded == ["c.png"]
     noise(tmp_path, "c.png")
     save(paths[0], disc(50, 50))
     decoded.clear()
-    check_data(list_sources(paths), memory)
+    check_data(list_materials(paths), memory)
     assert sorted(decoded) == ["a.png", "c.png"]
     decoded.clear()
-    check_data(list_sources(paths), memory)
+    check_data(list_materials(paths), memory)
     assert decoded == []
     assert len(json.loads(memory.read_text())["sound"]) == 3
 
 
 def test_what_is_sound_for_one_purpose_is_checked_for_another(tmp_path: Path, decoded: list[str]) -> None:
     memory, path = tmp_path / "checked.json", rgba(tmp_path, 255, 255)
-    check_data(list_sources([path]), memory)
+    check_data(list_materials([path]), memory)
     with pytest.raises(TrainingError, match="opaque"):
-        check_data(list_sources(mattes=[path]), memory)
+        check_data(list_materials(mattes=[path]), memory)
     assert decoded == ["front.png"] * 2
 
 
@@ -504,15 +504,15 @@ def test_what_is_sound_for_one_purpose_is_checked_for_another(tmp_path: Path, de
 )
 def test_a_foreign_memory_is_ignored_and_replaced(tmp_path: Path, decoded: list[str], content: bytes) -> None:
     memory, path = tmp_path / "checked.json", noise(tmp_path, "a.png")
-    check_data(list_sources([path]), memory)
+    check_data(list_materials([path]), memory)
     entry = json.dumps(json.loads(memory.read_text())["sound"][0])
     memory.write_bytes(content.replace(b"MARK", entry.encode()))
     decoded.clear()
-    check_data(list_sources([path]), memory)
+    check_data(list_materials([path]), memory)
     assert decoded == ["a.png"]
     assert [file.name for file in sorted(tmp_path.iterdir())] == ["a.png", "checked.json"]
     decoded.clear()
-    check_data(list_sources([path]), memory)
+    check_data(list_materials([path]), memory)
     assert decoded == []
 
 
@@ -528,7 +528,7 @@ def test_an_interrupted_check_keeps_what_it_found(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(checking, "_decoded", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        check_data(list_sources(paths), memory)
+        check_data(list_materials(paths), memory)
     assert len(json.loads(memory.read_text())["sound"]) == 2
 
 
@@ -537,5 +537,5 @@ def test_the_bar_shows_on_a_terminal_only_when_asked(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, progress: bool
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    check_data(list_sources([noise(tmp_path, "a.png")]), progress=progress)
+    check_data(list_materials([noise(tmp_path, "a.png")]), progress=progress)
     assert ("checking: 100%" in capfd.readouterr().err) == progress

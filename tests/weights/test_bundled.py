@@ -10,21 +10,21 @@ from diffmatte_cli.evaluation.metrics import mse, sad
 from diffmatte_cli.imaging.read import read_grey, read_image
 from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.trimaps.trimap import parse_trimap
-from diffmatte_cli.weights.store import Store, file_sha256, resolve_model
+from diffmatte_cli.weights.store import WeightsStore, file_sha256, resolve_model
 
 MEGABYTE = 10**6
 
 
-@pytest.mark.parametrize("name", [name for name, record in Store().records().items() if record.bundled])
+@pytest.mark.parametrize("name", [name for name, record in WeightsStore().records().items() if record.bundled])
 def test_the_file_is_the_one_recorded(name: str) -> None:
-    source, record = resolve_model(name), Store().record(name)
+    source, record = resolve_model(name), WeightsStore().record(name)
     assert source.path.stat().st_size == record.size
     assert source.path.stat().st_size <= 12 * MEGABYTE
     assert file_sha256(source.path) == record.sha256
 
 
 def test_metadata_say_what_it_is() -> None:
-    metadata, record = load_model("tiny").metadata, Store().record("tiny")
+    metadata, record = load_model("tiny").metadata, WeightsStore().record("tiny")
     for key in ("variant", "licence", "trained_on"):
         assert metadata[key] == getattr(record, key)
     for key in ("variant", "decoder_width", "schedule", "input_scale", "trained_on", "recipe", "date", "licence"):

@@ -186,8 +186,9 @@ def test_without_network_from_the_cache(place: Place) -> None:
     assert (done.returncode, len(place.hub.requests)) == (0, asked)
 
 
-def test_a_damaged_file_in_the_cache(place: Place) -> None:
-    assert place.run("weights", "pull", "ours").returncode == 0
+@pytest.mark.parametrize("env", [{}, {"HF_HUB_DISABLE_SYMLINKS": "1"}])
+def test_a_damaged_file_in_the_cache(place: Place, env: dict[str, str]) -> None:
+    assert place.run("weights", "pull", "ours", env=env).returncode == 0
     path = Path(place.run("weights", "path", "ours").stdout.rstrip("\n"))
     damaged = WEIGHTS[:-1] + b"?"
     path.write_bytes(damaged)
@@ -203,7 +204,7 @@ def test_a_damaged_file_in_the_cache(place: Place) -> None:
     assert f"{path} is damaged" in failure(place.run("weights", "pull", "ours", "--offline"))
     assert path.read_bytes() == damaged
 
-    done = place.run("weights", "pull", "ours")
+    done = place.run("weights", "pull", "ours", env=env)
     assert done.returncode == 0
     assert done.stderr.startswith("pulling ours again, since what is in the cache is damaged, 9.5 MB, from")
     assert path.read_bytes() == WEIGHTS
@@ -285,9 +286,12 @@ def test_a_cache_that_takes_nothing(place: Place, how: str, text: str) -> None:
     assert place.left() == []
 
 
-def test_removing_gives_the_room_back_and_keeps_the_neighbour(place: Place) -> None:
+@pytest.mark.parametrize("broken", [False, True])
+def test_removing_gives_the_room_back_and_keeps_the_neighbour(broken: bool, place: Place) -> None:
     assert place.run("weights", "pull", "ours", "large").returncode == 0
     path = place.run("weights", "path", "ours").stdout.rstrip("\n")
+    if broken:  # the client then lists nothing of the repository
+        Path(path).with_name("gone").symlink_to("nowhere")
     done = place.run("weights", "remove", "ours")
     assert done.stderr == f"removed ours, cached, 9.5 MB: {path}\n"
     assert SHA256 not in str(place.left())

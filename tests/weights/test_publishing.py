@@ -11,7 +11,7 @@ from support.hub_user import SHA256, WEIGHTS, Place, failure
 from diffmatte_cli.errors import UsageError, WeightsError
 from diffmatte_cli.weights.publishing import _draft, model_card, publish
 from diffmatte_cli.weights.records import Metrics, WeightsRecord, read_records
-from diffmatte_cli.weights.store import PACKAGE, Store
+from diffmatte_cli.weights.store import PACKAGE, WeightsStore
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
 # Where its second transport, Xet, is installed, the client uploads by nothing else unless told; the server speaks HTTP.
@@ -40,13 +40,13 @@ def test_what_is_published_can_be_pulled(place: Place) -> None:
             "mine",
             "tiny",
             "MIT",
-            Store().record("tiny").trained_on,
+            WeightsStore().record("tiny").trained_on,
             repo="lab/new",
             revision=commit["oid"],
             filename="mine.safetensors",
             sha256=SHA256,
             size=len(WEIGHTS),
-            parameters=Store().record("tiny").parameters,
+            parameters=WeightsStore().record("tiny").parameters,
         )
     }
     assert place.run("weights", "pull", "mine").returncode == 0
@@ -86,14 +86,14 @@ def test_a_file_that_does_not_say_what_it_is(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("diffmatte_cli.weights.publishing.hub_client", refuse)
     silent = copy(Path("silent.safetensors"))
     with pytest.raises(UsageError, match="does not say its licence"):
-        publish("mine", silent, "lab/new", Store())
+        publish("mine", silent, "lab/new", WeightsStore())
     with pytest.raises(UsageError, match="a model's name may hold letters"):
-        publish("my own", silent, "lab/new", Store())
+        publish("my own", silent, "lab/new", WeightsStore())
     with pytest.raises(UsageError, match="is of the variant tiny, but vits is vits"):
-        publish("vits", silent, "lab/new", Store())
+        publish("vits", silent, "lab/new", WeightsStore())
     Path("text.safetensors").write_text("not weights")
     with pytest.raises(WeightsError, match="not a readable safetensors file"):
-        publish("mine", Path("text.safetensors"), "lab/new", Store())
+        publish("mine", Path("text.safetensors"), "lab/new", WeightsStore())
     assert sorted(os.listdir()) == ["silent.safetensors", "text.safetensors"]
 
 

@@ -15,9 +15,9 @@ from diffmatte_cli.model.checkpoint import parameter_count
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.weights.hub import obtain
 from diffmatte_cli.weights.records import Metrics, WeightsRecord, as_toml, read_records
-from diffmatte_cli.weights.store import PACKAGE, Store, resolve_model
+from diffmatte_cli.weights.store import PACKAGE, WeightsStore, resolve_model
 
-RECORDS = Store().records()
+RECORDS = WeightsStore().records()
 SHA256 = "a" * 64
 PINNED = {
     "variant": "vits",
@@ -130,9 +130,9 @@ def test_wrong_tables(case: str) -> None:
         ("x = 3", r"ours.toml, \[x\] must be a table"),
         ('["a/b"]', "a model's name may hold letters"),
         ('[".."]', "a model's name may hold letters"),
-        (toml(PINNED) + "metrics = [3]", "metrics must be a table"),
+        (toml(PINNED) + "metrics = [3]", r"\[metrics\] must be a table"),
         (toml(PINNED) + "metrics = 3", "metrics = 3, which must be a list of tables"),
-        (toml(PINNED) + 'metrics = [{data = "x"}]', "metrics lacks the key 'steps'"),
+        (toml(PINNED) + 'metrics = [{data = "x"}]', r"\[metrics\] lacks the key 'steps'"),
         (
             toml(PINNED) + 'metrics = [{data="x", steps=1, sad=-1, mse=1, grad=1, conn=1, source="y"}]',
             "sad = -1, which must be a number that is not negative",
@@ -148,14 +148,14 @@ def test_wrong_files(text: str, message: str) -> None:
 
 def test_an_organisations_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(toml(PINNED) + toml(PINNED | {"note": "ours, too"}, "vits"))
-    store = Store(file)
+    store = WeightsStore(file)
     assert store.records().keys() == RECORDS.keys() | {"ours"}
     assert store.record("vits").note == "ours, too"
-    assert Store().record("vits") == RECORDS["vits"]
+    assert WeightsStore().record("vits") == RECORDS["vits"]
     monkeypatch.setenv("DIFFMATTE_WEIGHTS_FILE", str(file))
-    assert Store().record("vits").note == "ours, too"
+    assert WeightsStore().record("vits").note == "ours, too"
     other = write(toml(PINNED, "theirs"), "other.toml")
-    assert "ours" not in Store(other).records()
+    assert "ours" not in WeightsStore(other).records()
 
 
 def test_every_key_is_documented() -> None:
@@ -179,7 +179,7 @@ def test_names_and_paths() -> None:
     ours.write_bytes(b"anything")
     source = resolve_model(ours)
     assert (source.name, source.path, source.record) == ("my", ours, None)
-    assert obtain(source, Store()) == ours
+    assert obtain(source, WeightsStore()) == ours
     for missing in ("none.safetensors", "folder/none"):
         with pytest.raises(UsageError, match="there is no weights file"):
             resolve_model(missing)
@@ -187,7 +187,7 @@ def test_names_and_paths() -> None:
         resolve_model("giant")
 
 
-def import_file(store: Store, name: str, content: bytes) -> Path:
+def import_file(store: WeightsStore, name: str, content: bytes) -> Path:
     path = store.imports / name / f"{hashlib.sha256(content).hexdigest()}.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -202,7 +202,7 @@ def put(path: Path, content: bytes) -> Path:
 
 def test_which_file_is_used() -> None:
     content = b"the right one"
-    store = Store(write(toml(PINNED | {"sha256": hashlib.sha256(content).hexdigest()})))
+    store = WeightsStore(write(toml(PINNED | {"sha256": hashlib.sha256(content).hexdigest()})))
     record = store.record("ours")
     assert store.where(record) == "on the Hub"
     assert resolve_model("ours", store).copy is None
@@ -213,14 +213,14 @@ def test_which_file_is_used() -> None:
     assert (store.where(record), resolve_model("ours", store).path) == ("imported", imported)
     assert obtain(resolve_model("ours", store), store) == imported
     assert [copy.kind for copy in store.copies(record)] == ["imported", "cached"]
-    assert Store().where(RECORDS["vits"]) == "import needed"
-    import_file(Store(), "tiny", b"my own")
-    assert Store().where(RECORDS["tiny"]) == "imported"
+    assert WeightsStore().where(RECORDS["vits"]) == "import needed"
+    import_file(WeightsStore(), "tiny", b"my own")
+    assert WeightsStore().where(RECORDS["tiny"]) == "imported"
 
 
 @pytest.mark.parametrize(("kind", "cure"), [("imported", "import it again"), ("cached", "run `diffmatte weights pull")])
 def test_a_damaged_file_is_never_used(kind: str, cure: str) -> None:
-    store = Store(write(toml(PINNED)), offline=True)
+    store = WeightsStore(write(toml(PINNED)), offline=True)
     path = import_file(store, "ours", b"x") if kind == "imported" else store.cached_path(store.record("ours"))
     put(path, b"y")
     with pytest.raises(WeightsError, match=cure) as caught:
@@ -232,13 +232,13 @@ def test_a_damaged_file_is_never_used(kind: str, cure: str) -> None:
 @pytest.mark.parametrize("told", [True, False])
 def test_without_network(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", not told)
-    store = Store(write(toml(PINNED)), offline=told)
+    store = WeightsStore(write(toml(PINNED)), offline=told)
     with pytest.raises(UsageError, match=r"ours is not in the cache .* and the network is switched off"):
         resolve_model("ours", store)
 
 
 def test_the_cache_is_where_the_client_has_it(nobodys_home: Path) -> None:
-    store = Store(write(toml(PINNED)))
+    store = WeightsStore(write(toml(PINNED)))
     record = store.record("ours")
     path = put(store.cached_path(record), b"x")
     found = try_to_load_from_cache(str(record.repo), str(record.filename), revision=record.revision)
@@ -248,7 +248,7 @@ def test_the_cache_is_where_the_client_has_it(nobodys_home: Path) -> None:
 def test_loading_by_name_from_python() -> None:
     content = (PACKAGE / "bundled" / "tiny.safetensors").read_bytes()
     pin = {"variant": "tiny", "sha256": hashlib.sha256(content).hexdigest()}
-    store = Store(write(toml(PINNED | pin)), Path("here"))
+    store = WeightsStore(write(toml(PINNED | pin)), Path("here"))
     put(store.cached_path(store.record("ours")), content)
     settings = {"weights_file": "ours.toml", "cache_dir": "here", "offline": True}
     assert load_model("ours", **settings).metadata["variant"] == "tiny"
@@ -260,7 +260,7 @@ def test_loading_by_name_from_python() -> None:
 def test_a_pinned_file_of_another_variant_is_refused() -> None:
     content = (PACKAGE / "bundled" / "tiny.safetensors").read_bytes()
     pin = {"variant": "vits", "sha256": hashlib.sha256(content).hexdigest()}
-    store = Store(write(toml(PINNED | pin)), Path("here"))
+    store = WeightsStore(write(toml(PINNED | pin)), Path("here"))
     put(store.cached_path(store.record("ours")), content)
     with pytest.raises(WeightsError, match="holds tiny, but ours is vits by its table: correct the weights file"):
         load_model("ours", weights_file="ours.toml", cache_dir="here", offline=True)
@@ -269,17 +269,17 @@ def test_a_pinned_file_of_another_variant_is_refused() -> None:
 def test_a_table_from_a_windows_editor_is_read() -> None:
     path = write(toml(PINNED))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert "ours" in Store(path).records()
+    assert "ours" in WeightsStore(path).records()
 
 
 def test_the_variable_is_named_where_it_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFFMATTE_WEIGHTS_FILE", "nowhere.toml")
     with pytest.raises(UsageError, match=r"nowhere\.toml \(named by DIFFMATTE_WEIGHTS_FILE\): No such file"):
-        Store().records()
+        WeightsStore().records()
 
 
 def test_another_cache_holds_both() -> None:
-    store = Store(cache_dir=Path("here"))
+    store = WeightsStore(cache_dir=Path("here"))
     assert store.hub_cache == Path("here").absolute()
     assert store.imports == Path("here").absolute() / "diffmatte"
     assert PACKAGE not in store.imports.parents

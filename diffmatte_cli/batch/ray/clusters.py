@@ -1,4 +1,4 @@
-"""The ``ray`` engine: planned jobs spread over a cluster by Ray Data, with a model in each worker."""
+"""The ``ray`` engine: Ray Data distributes planned jobs over a cluster, with a model in each worker."""
 
 import logging
 import os
@@ -19,30 +19,30 @@ from ...storage.paths import STREAM
 from ...storage.remotes import is_remote
 from ..outcome import Outcome
 from .connecting import address_of, check_address, connected, first_line
-from .workers import Desk, Note, Setup, Worker
+from .workers import Coordinator, Note, Worker, WorkerConfig
 
-__all__ = ["Run", "check_cluster", "jobs_together", "run_on_cluster"]
+__all__ = ["ClusterRun", "check_cluster", "jobs_together", "run_on_cluster"]
 
-# Jobs go out one by one, so that each one's end is told at once; very many of them in blocks of a few.
+# Jobs are sent one by one, so that each is reported as it ends; very many of them in small blocks.
 MOST_ALONE, MOST_TOGETHER = 4000, 16
-# Jobs that a worker has at hand, so that it need not wait: two in work, one behind them.
+# Jobs queued at a worker, so that it need not wait: two in progress, one next.
 AT_HAND, SIDE_BY_SIDE = 3, 2
 MOST_CORES = 4  # for one worker, unless --threads says otherwise
-# Seconds: between two looks at what has come; that a run which is to stop waits for what is in hand, and for its rows.
+# Seconds: between polls; that a stopping run waits for jobs in progress, and for the last rows.
 PAUSE, PATIENCE, LAST_ROWS = 0.2, 60.0, 1.0
 _END: Any = object()
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run is, as the command knows it.
+class ClusterRun:
+    """A run, as the command describes it.
 
     Attributes:
-        options: of the run.
+        options: the settings.
         weights: sha256 of the weights file.
-        several: whether warnings need the photograph's name.
+        several: whether warnings name the photograph.
         stop: set by signals, and by an error that ``is_fatal``.
-        tell, warn: hear what workers have to say.
+        tell, warn: receive the workers' messages.
     """
 
     options: MatteOptions
@@ -55,8 +55,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """How many workers there are, what each takes, and how many share one machine's memory."""
+class WorkerPool:
+    """How many workers there are, what each needs, and how many share one machine's memory."""
 
     count: int
     cores: int
@@ -64,103 +64,105 @@ class Crew:
     share: int
 
     def __str__(self) -> str:
-        """Say it for people."""
+        """Describe the workers for a message."""
         each = "a GPU" if self.gpus else f"{self.cores} CPU core{'s' * (self.cores > 1)}"
         return f"{self.count} worker{'s' * (self.count > 1)} with {each}{' each' * (self.count > 1)}"
 
 
 def check_cluster(options: MatteOptions, jobs: Sequence[Job]) -> None:
-    """Raise UsageError for what the engine cannot do, and where Ray is not installed."""
+    """Raise UsageError for what the engine does not support, or if Ray is not installed."""
     require("ray", "the engine ray", "engine")
     if options.device not in ("auto", "cpu", "cuda"):
         raise UsageError(
-            f"the engine ray takes auto, cpu or cuda for its device, not {options.device}: Ray deals GPUs out", "device"
+            f"the engine ray supports the devices auto, cpu and cuda, not {options.device}: Ray assigns GPUs", "device"
         )
     if any(STREAM in (job.image, job.trimap, job.output) for job in jobs):
-        raise UsageError(
-            "the engine ray takes files, folders and URLs: standard input and output (-) stay here", "engine"
-        )
+        raise UsageError("the engine ray supports files, folders and URLs, not standard input and output (-)", "engine")
     check_address(address_of(options))
 
 
-def run_on_cluster(jobs: Sequence[Job], run: Run) -> Generator[tuple[Job, Outcome]]:
-    """Take every job to a worker and yield what became of each as it ends.
+def run_on_cluster(jobs: Sequence[Job], run: ClusterRun) -> Generator[tuple[Job, Outcome]]:
+    """Run every job on a worker and yield its outcome as it ends.
 
-    Once ``run.stop`` is set no job is begun any more; what is in hand stops between two steps, or is written.
+    Once ``run.stop`` is set no job is started; those in progress stop between two steps, or are written.
 
     Raises:
-        UsageError: there is no such cluster, or it lacks what the options ask for.
+        UsageError: there is no such cluster, or it lacks what the options require.
         ResourceError: the cluster is lost.
     """
-    if not jobs:  # a share may have none
+    if not jobs:  # a shard may have none
         return
     with connected(address_of(run.options)) as ray:
-        crew = _crew(ray, run.options, len(jobs))
-        run.tell(f"ray: {crew}")
-        desk = ray.remote(Desk).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
-        rows = _rows(ray, jobs, crew, _setup(jobs, run, crew, Asking(desk)))
-        yield from _ends(jobs, run, Asking(desk), _fed(rows))
+        workers = _choose_workers(ray, run.options, len(jobs))
+        run.tell(f"ray: {workers}")
+        coordinator = ray.remote(Coordinator).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
+        rows = _rows(ray, jobs, workers, _worker_config(jobs, run, workers, CoordinatorClient(coordinator)))
+        yield from _ends(jobs, run, CoordinatorClient(coordinator), _fed(rows))
 
 
 @dataclass(frozen=True)
-class Asking:
-    """Call a method of the desk and wait for its answer, from any process of the cluster."""
+class CoordinatorClient:
+    """Call a method of the coordinator and wait for its answer, from any process of the cluster."""
 
-    desk: Any
+    coordinator: Any
 
     def __call__(self, method: str, *arguments: Any) -> Any:
         """Return what the method returns."""
         import ray
 
-        return ray.get(getattr(self.desk, method).remote(*arguments))
+        return ray.get(getattr(self.coordinator, method).remote(*arguments))
 
 
-def _crew(ray: Any, options: MatteOptions, jobs: int) -> Crew:
-    """Choose the workers: one a GPU, or one for some cores where there are none."""
+def _choose_workers(ray: Any, options: MatteOptions, jobs: int) -> WorkerPool:
+    """Choose the workers: one per GPU, or per group of cores if there is none."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = sum(int(node.get("GPU", 0)) for node in nodes)
     if options.device == "cuda" and not gpus:
         raise UsageError("no machine of the Ray cluster has a GPU: choose another device", "device")
     if gpus and options.device != "cpu":
-        return _crew_of_gpus(nodes, options.computing.threads or 1, jobs)
+        return _gpu_workers(nodes, options.computing.threads or 1, jobs)
     most = max((int(node.get("CPU", 0)) for node in nodes), default=0)
     cores = options.computing.threads or max(1, min(MOST_CORES, most))
     count = min(jobs, sum(int(node.get("CPU", 0)) // cores for node in nodes))
     if not count:
-        raise UsageError(f"no machine of the Ray cluster has {cores} CPU cores: it has {most} at most")
-    return Crew(count, cores, 0, min(count, most // cores))
+        raise UsageError(f"no machine of the Ray cluster has {cores} CPU cores: the most is {most}")
+    return WorkerPool(count, cores, 0, min(count, most // cores))
 
 
-def _crew_of_gpus(nodes: list[dict[str, float]], cores: int, jobs: int) -> Crew:
-    """Choose one worker a GPU, as far as its machine has the cores."""
+def _gpu_workers(nodes: list[dict[str, float]], cores: int, jobs: int) -> WorkerPool:
+    """Choose one worker per GPU, as far as its machine has the cores."""
     count = min(jobs, sum(min(int(node.get("GPU", 0)), int(node.get("CPU", 0)) // cores) for node in nodes))
     if not count:
         most = max(int(node.get("CPU", 0)) for node in nodes if node.get("GPU", 0) >= 1)
         raise UsageError(
-            f"no machine of the Ray cluster has a GPU and {cores} CPU core{'s' * (cores > 1)}: it has {most} at most"
+            f"no machine of the Ray cluster has a GPU and {cores} CPU core{'s' * (cores > 1)}: the most is {most}"
         )
-    return Crew(count, cores, 1, 1)
+    return WorkerPool(count, cores, 1, 1)
 
 
-def _setup(jobs: Sequence[Job], run: Run, crew: Crew, desk: Asking) -> Setup:
-    threads = run.options.computing.threads if crew.gpus else crew.cores
+def _worker_config(
+    jobs: Sequence[Job], run: ClusterRun, workers: WorkerPool, coordinator: CoordinatorClient
+) -> WorkerConfig:
+    threads = run.options.computing.threads if workers.gpus else workers.cores
     computing = replace(run.options.computing, threads=threads)
     paths = (path for job in jobs for path in (job.image, job.trimap, *job.written))
     is_needed = any(path is not None and not is_remote(path) for path in paths) or any(_relative_files(run.options))
-    options = replace(run.options, device="auto" if crew.gpus else "cpu", computing=computing)
-    return Setup(options, run.weights, run.several, os.getcwd() if is_needed else None, crew.share, desk)
+    options = replace(run.options, device="auto" if workers.gpus else "cpu", computing=computing)
+    return WorkerConfig(
+        options, run.weights, run.several, os.getcwd() if is_needed else None, workers.share, coordinator
+    )
 
 
 def _relative_files(options: MatteOptions) -> Iterator[Path]:
-    """Yield what options name that a worker looks for from the current folder."""
+    """Yield the relative paths of files that options name."""
     store = options.store
-    # A name of a model or of a colour may also be a file's.
+    # The name of a model or a colour may also be that of a file.
     named = [Path(text) for text in (options.model, options.background) if text is not None and os.path.isfile(text)]
     yield from (path for path in (*named, store.weights_file, store.cache_dir) if path and not path.is_absolute())
 
 
-def _rows(ray: Any, jobs: Sequence[Job], crew: Crew, setup: Setup) -> Iterator[dict[str, Any]]:
-    """Let Ray Data do it; yield a row for each job as it comes."""
+def _rows(ray: Any, jobs: Sequence[Job], workers: WorkerPool, config: WorkerConfig) -> Iterator[dict[str, Any]]:
+    """Run the jobs with Ray Data; yield a row for each as it arrives."""
     import ray.data as data
 
     context = data.DataContext.get_current()
@@ -171,36 +173,36 @@ def _rows(ray: Any, jobs: Sequence[Job], crew: Crew, setup: Setup) -> Iterator[d
     together = jobs_together(len(jobs))
     items = [{"index": index, "job": pickle.dumps(job)} for index, job in enumerate(jobs)]
     pool = data.ActorPoolStrategy(
-        size=crew.count,
+        size=workers.count,
         max_tasks_in_flight_per_actor=AT_HAND,
         max_concurrent_calls_per_actor=SIDE_BY_SIDE,
         enable_true_multi_threading=True,
     )
     done = data.from_items(items, override_num_blocks=-(-len(jobs) // together)).map_batches(
         Worker,
-        fn_constructor_args=(setup,),
+        fn_constructor_args=(config,),
         batch_size=None,
         compute=pool,
-        num_cpus=crew.cores,
-        num_gpus=crew.gpus or None,
+        num_cpus=workers.cores,
+        num_gpus=workers.gpus or None,
     )
     yield from done.iter_rows()
 
 
 def jobs_together(count: int) -> int:
-    """Return how many of ``count`` jobs make a block, whose rows come together."""
+    """Return how many of ``count`` jobs make a block, whose rows arrive together."""
     return min(MOST_TOGETHER, -(-count // MOST_ALONE))
 
 
 def _fed(rows: Iterator[dict[str, Any]]) -> "SimpleQueue[Any]":
-    """Return a queue that a thread fills with rows, then with the error that ended them, if any, and ``_END``."""
+    """Return a queue that a thread fills with rows, then the error that ended them, if any, and ``_END``."""
     queue: SimpleQueue[Any] = SimpleQueue()
 
     def feed() -> None:
         try:
             for row in rows:
                 queue.put(row)
-        except BaseException as error:  # told by who takes it out
+        except BaseException as error:  # raised by the consumer
             queue.put(error)
         queue.put(_END)
 
@@ -208,13 +210,15 @@ def _fed(rows: Iterator[dict[str, Any]]) -> "SimpleQueue[Any]":
     return queue
 
 
-def _ends(jobs: Sequence[Job], run: Run, desk: Asking, rows: "SimpleQueue[Any]") -> Generator[tuple[Job, Outcome]]:
-    """Make ends of rows until none comes any more."""
-    ledger, leaving = Ledger(jobs, run), None
+def _ends(
+    jobs: Sequence[Job], run: ClusterRun, coordinator: CoordinatorClient, rows: "SimpleQueue[Any]"
+) -> Generator[tuple[Job, Outcome]]:
+    """Turn rows into outcomes until there are no more."""
+    collector, waiting = ResultCollector(jobs, run), None
     while True:
         if run.stop.is_set():
-            desk("stop")  # again each time: a desk that was started anew has forgotten
-            leaving = leaving or Leaving(desk)
+            coordinator("stop")  # repeated: a restarted coordinator has forgotten
+            waiting = waiting or ShutdownWait(coordinator)
         try:
             row = rows.get(timeout=PAUSE)
         except Empty:
@@ -222,41 +226,41 @@ def _ends(jobs: Sequence[Job], run: Run, desk: Asking, rows: "SimpleQueue[Any]")
         if row is _END:
             return
         if isinstance(row, BaseException):
-            raise ResourceError(f"the Ray cluster gave up: {first_line(row)}") from row
-        end = None if row is None else ledger.taken(row["index"], *pickle.loads(row["ended"]))
+            raise ResourceError(f"the Ray cluster failed: {first_line(row)}") from row
+        end = None if row is None else collector.taken(row["index"], *pickle.loads(row["ended"]))
         if end is not None:
             yield end
-        elif leaving is not None and leaving.is_over():
+        elif waiting is not None and waiting.is_over():
             return
 
 
-class Leaving:
-    """Decide how long a run that is to stop waits: until nothing is in hand and no row comes any more."""
+class ShutdownWait:
+    """Decide how long a stopping run waits: until no job is in progress and no row arrives."""
 
-    def __init__(self, desk: Asking) -> None:
-        self._desk, self._deadline = desk, monotonic() + PATIENCE
+    def __init__(self, coordinator: CoordinatorClient) -> None:
+        self._coordinator, self._deadline = coordinator, monotonic() + PATIENCE
         self._idle_since: float | None = None
 
     def is_over(self) -> bool:
-        """Tell whether to go, when no job's end has come just now."""
+        """Tell whether to end, when no outcome has just arrived."""
         now = monotonic()
-        if self._desk("in_hand"):
+        if self._coordinator("in_progress"):
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = now
         return now > self._deadline or (self._idle_since is not None and now - self._idle_since > LAST_ROWS)
 
 
-class Ledger:
-    """Take rows in: each job's end once, and what workers have to tell."""
+class ResultCollector:
+    """Collect rows: each job's outcome once, and the workers' messages."""
 
-    def __init__(self, jobs: Sequence[Job], run: Run) -> None:
+    def __init__(self, jobs: Sequence[Job], run: ClusterRun) -> None:
         self._jobs, self._run = jobs, run
         self._told: set[str] = set()
         self._ended: set[int] = set()
 
     def taken(self, index: int, outcome: Outcome | None, notes: Sequence[Note]) -> tuple[Job, Outcome] | None:
-        """Return a job and what became of it; None if it was not done, or had ended before."""
+        """Return a job and its outcome; None if it was not run, or had ended before."""
         self._tell(notes)
         if outcome is None or index in self._ended:
             return None
@@ -269,6 +273,6 @@ class Ledger:
         for text, is_warning in notes:
             if is_warning:
                 self._run.warn(text)
-            elif text not in self._told:  # what every worker says by itself
+            elif text not in self._told:  # every worker says it
                 self._told.add(text)
                 self._run.tell(text)

@@ -1,4 +1,4 @@
-"""Reach a Ray cluster, or start one of this machine, without Ray speaking to the user or taking signals."""
+"""Connect to a Ray cluster, or start a local one, without Ray printing to the user or handling signals."""
 
 import logging
 import os
@@ -9,14 +9,14 @@ from typing import Any
 
 from ...errors import UsageError
 from ...planning.options import MatteOptions
-from ...stopping import signals_handled
+from ...process.signals import signals_handled
 
 __all__ = ["QUIET", "address_of", "check_address", "connected", "first_line"]
 
 LOCAL = "local"
-STORE_BYTES = 128 * 2**20  # of a local cluster's own store: rows are small
+STORE_BYTES = 128 * 2**20  # of a local cluster's object store: rows are small
 SECONDS_TO_ANSWER = 5.0
-# Ray's own log stays in its files. What is set already is kept.
+# Ray's own log stays in its files. Variables already set are kept.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -26,7 +26,7 @@ QUIET = {
 
 
 def address_of(options: MatteOptions) -> str:
-    """Return the cluster's address; Ray itself would also find one that somebody has started on this machine."""
+    """Return the cluster's address; Ray by itself would also find one that somebody else started on this machine."""
     return options.ray_address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
@@ -47,13 +47,13 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Yield Ray, connected to a cluster, or to one of its own that ends with the block."""
+    """Yield Ray, connected to a cluster, or to a local one that ends with the block."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import ray
 
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE_BYTES}
-    with signals_handled(None), _stderr_aside():  # Ray takes them for itself
+    with signals_handled(None), _stderr_aside():  # Ray replaces the handlers
         try:
             ray.init(
                 address=address,
@@ -61,9 +61,9 @@ def connected(address: str) -> Iterator[Any]:
                 logging_level=logging.CRITICAL,
                 **(own if address == LOCAL else {}),
             )
-        except Exception as error:  # of many kinds
+        except Exception as error:  # of any kind
             raise UsageError(_refusal(error, address)) from error
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of workers that died
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray reports dead workers
         try:
             yield ray
         finally:
@@ -71,18 +71,18 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def _refusal(error: BaseException, address: str) -> str:
-    """Say why Ray does not start; that a token is missing is known further down in the error only."""
+    """Say why Ray does not start; only the causes of the error mention a missing token."""
     below: BaseException | None = error
     while below is not None:
         if "InvalidAuthToken" in str(below):
-            return f"the Ray cluster at {address} asks for a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN"
+            return f"the Ray cluster at {address} requires a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN"
         below = below.__cause__ or below.__context__
     return f"Ray does not start: {first_line(error)}"
 
 
 @contextmanager
 def _stderr_aside() -> Iterator[None]:
-    """Keep what libraries write to stderr, past Python, away from it."""
+    """Discard what libraries write to stderr bypassing Python."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

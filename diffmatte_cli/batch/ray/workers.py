@@ -1,6 +1,6 @@
-"""What the ``ray`` engine runs on a cluster: workers that matte, and the desk that knows what is in hand.
+"""What the ``ray`` engine runs on a cluster: the workers, and the coordinator that tracks jobs in progress.
 
-Ray is not imported here; it passes what these classes hold and return from process to process.
+Ray is not imported here; what these classes hold and return must be picklable.
 """
 
 import os
@@ -24,29 +24,29 @@ from ..outcome import Outcome
 from ..pipeline import Stopped
 from ..stages import Stages, made_before
 
-__all__ = ["Desk", "Note", "Setup", "Worker"]
+__all__ = ["Coordinator", "Note", "Worker", "WorkerConfig"]
 
-# What is to be told, and whether it is a warning.
+# A message, and whether it is a warning.
 Note = tuple[str, bool]
-# A job that so many workers have died of is given up.
+# A job is given up after as many workers have died of it.
 MOST_TRIES = 3
-# The desk's answer instead of how often a job was begun.
+# Returned by ``Coordinator.begin`` once the run is stopping.
 STOPPED = -1
-# Seconds between two looks at whether the run is to stop.
+# Seconds between checks for a stop.
 PAUSE = 0.3
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What every worker is given.
+class WorkerConfig:
+    """Configuration of every worker.
 
     Attributes:
         options: of the run.
-        weights: sha256 that the model's file has to have.
-        several: whether warnings need the photograph's name.
-        folder: where paths of files start; None where none is relative.
+        weights: expected sha256 of the model's file.
+        several: whether warnings name the photograph.
+        folder: base of relative paths; None if there are none.
         share: how many workers share a machine's memory.
-        desk: a handle to call the desk by: it takes a method's name and arguments and waits for the answer.
+        coordinator: calls a method of the coordinator, given its name and arguments, and returns the answer.
         version: of the program.
     """
 
@@ -55,21 +55,21 @@ class Setup:
     several: bool
     folder: str | None
     share: int
-    desk: Any
+    coordinator: Any
     version: str = __version__
 
 
-class Desk:
-    """Know what is in hand, how often each job was begun, and whether the run is to stop."""
+class Coordinator:
+    """Track jobs in progress, how often each was begun, and whether the run is stopping."""
 
     def __init__(self) -> None:
         self._begun: Counter[int] = Counter()
         self._stopped = False
 
     def begin(self, index: int, again: bool = False) -> int:
-        """Note that a job is begun, unless it was before and not ``again``; return how often it was before.
+        """Record the start of a job, a repeated one only with ``again``; return the number of earlier starts.
 
-        Once all are to stop it is done with, and ``STOPPED`` is returned.
+        Once the run is stopping, end the job and return ``STOPPED``.
         """
         if self._stopped:
             self.end(index)
@@ -80,7 +80,7 @@ class Desk:
         return before
 
     def end(self, index: int) -> None:
-        """Note that a job is done with."""
+        """Record the end of a job."""
         self._begun.pop(index, None)
 
     def stop(self) -> None:
@@ -88,17 +88,17 @@ class Desk:
         self._stopped = True
 
     def is_stopped(self) -> bool:
-        """Tell whether they were asked."""
+        """Tell whether workers were asked to stop."""
         return self._stopped
 
-    def in_hand(self) -> int:
-        """Return how many jobs are begun and not ended."""
+    def in_progress(self) -> int:
+        """Return the number of jobs in progress."""
         return len(self._begun)
 
 
 @dataclass
-class Room:
-    """Let jobs of one worker side by side, or one alone; that they are two at most, Ray sees to (``SIDE_BY_SIDE``)."""
+class JobLock:
+    """Admit several jobs, or a single one alone; Ray limits them to ``SIDE_BY_SIDE``."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     inside: int = 0
@@ -106,7 +106,7 @@ class Room:
 
     @contextmanager
     def entered(self, alone: bool) -> Iterator[None]:
-        """Wait for room, alone or beside another job, until the block ends."""
+        """Wait to be admitted, alone or beside other jobs, and hold the place for the block."""
         with self.changed:
             self.changed.wait_for(lambda: not self.alone and not (alone and self.inside))
             self.inside, self.alone = self.inside + 1, alone
@@ -119,17 +119,17 @@ class Room:
 
 
 class Worker:
-    """Matte blocks of jobs with one model, which is loaded for the first; two blocks may come side by side.
+    """Matte blocks of jobs with one model, loaded for the first; two blocks may run concurrently.
 
-    While one job is computed the other is read or written.
+    While one job is computed, another is read or written.
     """
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
+    def __init__(self, config: WorkerConfig) -> None:
+        self._config = config
         self._name = f"{socket.gethostname()} {os.getpid()}"
         self._stop = threading.Event()
         self._computing, self._preparing = threading.Lock(), threading.Lock()
-        self._room = Room()
+        self._job_lock = JobLock()
         self._engine: Engine | None = None
         self._background: Background | None = None
         self._notes: deque[Note] = deque()
@@ -137,54 +137,54 @@ class Worker:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def __call__(self, block: Mapping[str, Any]) -> dict[str, Any]:
-        """Take a block of indices and pickled jobs; return the indices, each with the pickled outcome and notes."""
+        """Run a block of pickled jobs; return their indices with pickled outcomes and notes."""
         indices = [int(index) for index in block["index"]]
         ended = [self._ended(index, pickle.loads(job)) for index, job in zip(indices, block["job"], strict=True)]
         return {"index": indices, "ended": [pickle.dumps(end) for end in ended]}
 
     def _listen(self) -> None:
         while not self._stop.wait(PAUSE):
-            if self._setup.desk("is_stopped"):
+            if self._config.coordinator("is_stopped"):
                 self._stop.set()
 
     def _ended(self, index: int, job: Job) -> tuple[Outcome | None, tuple[Note, ...]]:
-        """Do one job; its outcome is None where the run was to stop."""
+        """Run one job; its outcome is None if the run was stopping."""
         outcome = None
-        before = self._setup.desk("begin", index)
+        before = self._config.coordinator("begin", index)
         if before == STOPPED:
             self._stop.set()
             return None, ()
         try:
-            with self._room.entered(alone=before > 0):
+            with self._job_lock.entered(alone=before > 0):
                 if before:
                     self._begin_again(index, before)
                 outcome = self._matted(job)
         except Stopped:
             pass
-        except Exception as error:  # of another kind, it may not be sent
+        except Exception as error:  # other kinds may not be picklable
             outcome = Outcome(
                 "failed", error if isinstance(error, DiffmatteError) else DiffmatteError(described(error))
             )
-        self._setup.desk("end", index)
+        self._config.coordinator("end", index)
         return outcome, tuple(self._notes.popleft() for _ in range(len(self._notes)))
 
     def _begin_again(self, index: int, before: int) -> None:
-        """Begin what a worker has died of, in case it died of something else."""
+        """Retry a job during which a worker died, in case the job was not the cause."""
         if not self._has_told:
             self._has_told = True
-            self._warn("a worker died and was replaced: what it had in hand is done again")
+            self._warn("a worker died and was replaced: its jobs are repeated")
         if before >= MOST_TRIES:
-            raise ResourceError(f"{before} workers died while doing it; often their machine had no memory left")
-        self._setup.desk("begin", index, True)
+            raise ResourceError(f"{before} workers died on it; most likely their machines ran out of memory")
+        self._config.coordinator("begin", index, True)
 
     def _matted(self, job: Job) -> Outcome:
         engine = self._prepared()
         stages = Stages(
-            self._setup.options,
-            self._setup.weights,
+            self._config.options,
+            self._config.weights,
             self._warn,
             self._stop,
-            several=self._setup.several,
+            several=self._config.several,
             background=self._background,
         )
         work = stages.read(job)
@@ -197,38 +197,42 @@ class Worker:
         return stages.write(work)
 
     def _prepared(self) -> Engine:
-        """Return the engine, once everything here has proved to be as it is where the run was started."""
+        """Return the engine, after checking that version, folder and weights match the driver's."""
         with self._preparing:
             if self._engine is None:
                 self._check_place()
-                options = self._setup.options
+                options = self._config.options
                 source = resolve_model(options.model, options.store)
-                if sha256_of_model(source) != self._setup.weights:
-                    raise WeightsError(f"the weights of {options.model} on {self._name} are others than yours")
+                if sha256_of_model(source) != self._config.weights:
+                    raise WeightsError(
+                        f"the weights of {options.model} on {self._name} differ from those on this machine"
+                    )
                 if options.background is not None:
                     self._background = background_of(options.background)
-                (self._engine,) = engines(source, self._fitting(), self._tell)
+                (self._engine,) = engines(source, self._options_here(), self._tell)
             return self._engine
 
     def _check_place(self) -> None:
-        if self._setup.version != __version__:
-            raise UsageError(f"diffmatte is {__version__} on {self._name} and {self._setup.version} here: install one")
+        if self._config.version != __version__:
+            raise UsageError(
+                f"diffmatte is {__version__} on {self._name} and {self._config.version} here: install the same version"
+            )
         try:
-            os.chdir(self._setup.folder or ".")
+            os.chdir(self._config.folder or ".")
         except OSError as error:
             raise UsageError(
-                f"the folder {self._setup.folder} is not on {self._name}: use a folder that all machines share, or URLs"
+                f"folder {self._config.folder} is missing on {self._name}: use one that all machines share, or URLs"
             ) from error
 
-    def _fitting(self) -> MatteOptions:
-        """Return the options with this worker's part of the machine's memory."""
-        options = replace(self._setup.options, quiet=True)
-        if options.computing.memory is not None or self._setup.share == 1:
+    def _options_here(self) -> MatteOptions:
+        """Return the options with this worker's share of the machine's memory."""
+        options = replace(self._config.options, quiet=True)
+        if options.computing.memory is not None or self._config.share == 1:
             return options
         from ...inference.matter import pick_device
         from ...inference.memory import default_limit
 
-        memory = default_limit(pick_device(options.device)) // self._setup.share
+        memory = default_limit(pick_device(options.device)) // self._config.share
         return replace(options, computing=replace(options.computing, memory=memory))
 
     def _warn(self, text: str) -> None:

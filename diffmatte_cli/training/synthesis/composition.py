@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import draw_camera, draw_tint, pack
-from .mattes import PROCEDURAL
 from .noise import Bytes, Floats, clouds, log_uniform
 from .pictures import Assets, cut_patch, place_cutout
 from .scenery import draw_scenery
+from .subjects import PROCEDURAL
 from .surfaces import Matte, draw_coat, paint
 from .trimaps import make_trimap
 

@@ -1,6 +1,6 @@
 """Finishing of whole batches, on any device: colours, blending (Eq. 1), and the camera's traces."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -29,12 +29,12 @@ class Stack:
 
     def to(self, device: torch.device) -> "Stack":
         """Move every part, as bytes where they are bytes."""
-        return Stack(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+        return Stack(*(part.to(device, non_blocking=True) for part in vars(self).values()))
 
 
 def stack(samples: list[Layers]) -> Stack:
     """Join samples of one size into a batch."""
-    parts = ([getattr(sample, field.name) for sample in samples] for field in fields(Stack))
+    parts = zip(*(vars(sample).values() for sample in samples), strict=True)
     return Stack(*(torch.from_numpy(np.stack(part)) for part in parts))
 
 

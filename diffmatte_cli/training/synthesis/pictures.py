@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import TrainingError
 from .noise import Bytes, Floats, log_uniform
 
-__all__ = ["Assets", "cut_patch", "find_pictures", "opacity_of", "place_cutout", "read_pixels"]
+__all__ = ["Assets", "cut_patch", "cut_square", "find_pictures", "opacity_of", "place_cutout", "read_pixels"]
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 # Larger pictures are scaled down to this, which bounds the caches at about 2 GB a worker.
@@ -46,12 +46,17 @@ def cut_patch(rng: np.random.Generator, path: Path, size: int) -> Floats:
     """Cut a random square out of a photograph, scaled by 0.4 to 1.5, [S, S, 3] in [0, 1]."""
     photo = _read_photo(path)
     side = min(*photo.shape[:2], int(size / rng.uniform(0.4, 1.5)))
-    top, left = (int(rng.integers(full - side + 1)) for full in photo.shape[:2])
-    patch = photo[top : top + side, left : left + side]
+    patch = cut_square(rng, photo, side)
     if rng.random() < 0.5:
         patch = patch[:, ::-1]
     patch = cv2.resize(patch, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_CUBIC)
     return np.asarray(patch / np.float32(255), np.float32)
+
+
+def cut_square(rng: np.random.Generator, photo: Bytes, side: int) -> Bytes:
+    """Cut a random square of ``side`` pixels out of a photograph [H, W, 3]."""
+    top, left = (int(rng.integers(full - side + 1)) for full in photo.shape[:2])
+    return photo[top : top + side, left : left + side]
 
 
 def place_cutout(rng: np.random.Generator, path: Path, size: int, own_size: bool = False) -> tuple[Floats, Floats]:

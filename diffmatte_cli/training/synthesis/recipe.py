@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .camera import NEUTRAL
 from .composition import Layers
 from .noise import Bytes, Floats, log_uniform
-from .pictures import read_pixels
+from .pictures import cut_square, read_pixels
 from .sets import Sets, read_foreground
 from .trimaps import erode_known
 
@@ -198,10 +198,8 @@ def _jittered(rng: np.random.Generator, colours: Floats) -> Bytes:
 def _background(rng: np.random.Generator, sets: Sets, crop: int) -> Bytes:
     """Resize one of the backgrounds until it just covers the crop, and cut there at random: RGB [S, S, 3]."""
     photo = read_pixels(sets.backgrounds[int(rng.integers(len(sets.backgrounds)))], cv2.IMREAD_COLOR)
-    side = min(photo.shape[:2])
-    top, left = (int(rng.integers(full - side + 1)) for full in photo.shape[:2])
-    cut = _resized(photo[top : top + side, left : left + side], (crop, crop), _any_method(rng))
-    return np.ascontiguousarray(cut[..., ::-1])
+    square = cut_square(rng, photo, min(photo.shape[:2]))
+    return np.ascontiguousarray(_resized(square, (crop, crop), _any_method(rng))[..., ::-1])
 
 
 def _resized(picture: NDArray[Level], shape: tuple[int, int], method: int) -> NDArray[Level]:

@@ -19,7 +19,7 @@ from support.skipping import skip_without
 from diffmatte_cli.batch.ray.connecting import QUIET
 from diffmatte_cli.weights.records import PACKAGE
 
-pytestmark = skip_without(importlib.util.find_spec("ray"), "needs the [ray] extra")
+pytestmark = skip_without(importlib.util.find_spec("ray"), "needs the extra ray")
 
 COUNT = 8
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -138,7 +138,7 @@ def test_a_killed_worker_is_replaced_and_every_job_done_once(cluster: dict[str, 
         Path("held").rename("let go")
         _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
-    assert "warning: a worker died and was replaced: what it had in hand is done again\n" in text
+    assert "warning: a worker died and was replaced: its jobs are repeated\n" in text
     rows = _rows()
     assert sorted(rows) == [str(number) for number in range(COUNT)]
     assert {(row["status"], row["width"]) for row in rows.values()} == {("done", fakes.WIDTH)}
@@ -154,7 +154,7 @@ def test_damaged_weights_stop_the_run(cluster: dict[str, str]) -> None:
     lines = _run(cluster, *FOLDER, "out", "--model", "bad.safetensors", code=1)
     assert lines[-1].startswith("error: ")
     assert "bad.safetensors" in lines[-1]
-    assert any(line.startswith("left: photos/") for line in lines)
+    assert any(line.startswith("not processed: photos/") for line in lines)
     assert not Path("out").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_signal_ends_the_run_in_order(cluster: dict[str, str], tmp_path: Path)
         text += read_rest(process)
     assert process.returncode == 128 + signal.SIGTERM, text
     assert "Traceback" not in text
-    left = re.findall(r"^left: .*/photos/(\d)\.png$", text, re.MULTILINE)
+    left = re.findall(r"^not processed: .*/photos/(\d)\.png$", text, re.MULTILINE)
     assert set(left) >= set(HELD)
     assert sorted([*left, *_rows()]) == [str(number) for number in range(COUNT)]
     assert set(_contents("out")) >= {f"{name}_alpha.png" for name in _rows()}

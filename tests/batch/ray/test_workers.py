@@ -14,16 +14,16 @@ from support.processes import PATIENCE
 
 from diffmatte_cli.batch.outcome import Outcome
 from diffmatte_cli.batch.ray import clusters, connecting, workers
-from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, Run, check_cluster, jobs_together
-from diffmatte_cli.batch.ray.workers import Desk, Note, Room, Setup, Worker
+from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, ClusterRun, check_cluster, jobs_together
+from diffmatte_cli.batch.ray.workers import Coordinator, JobLock, Note, Worker, WorkerConfig
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.planning.jobs import Job, Request, plan
 from diffmatte_cli.planning.options import MatteOptions
 from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.storage.paths import location
-from diffmatte_cli.weights.store import Store
+from diffmatte_cli.weights.store import WeightsStore
 
-DIED = "a worker died and was replaced: what it had in hand is done again"
+DIED = "a worker died and was replaced: its jobs are repeated"
 
 
 @pytest.fixture
@@ -35,15 +35,15 @@ def jobs(cat_folder: Path) -> list[Job]:
 
 @pytest.fixture
 def make_worker(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Worker]:
-    """Return what makes a worker with a fake model and a desk in this process."""
+    """Return what makes a worker with a fake model and a coordinator in this process."""
     monkeypatch.setattr(workers, "resolve_model", fakes.fake_resolve_model)
 
-    def make(desk: Desk, **changes: Any) -> Worker:
+    def make(coordinator: Coordinator, **changes: Any) -> Worker:
         def ask(method: str, *arguments: Any) -> Any:
-            return getattr(desk, method)(*arguments)
+            return getattr(coordinator, method)(*arguments)
 
-        setup = Setup(MatteOptions(device="cpu"), "tiny".ljust(64, "0"), True, None, 1, ask)
-        return Worker(replace(setup, **changes))
+        config = WorkerConfig(MatteOptions(device="cpu"), "tiny".ljust(64, "0"), True, None, 1, ask)
+        return Worker(replace(config, **changes))
 
     return make
 
@@ -63,46 +63,46 @@ def _done(worker: Worker, *jobs: Job) -> list[Outcome]:
 
 def test_a_block_of_jobs(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
     Path("photos/b.png").write_bytes(b"no picture")
-    desk = Desk()
-    first, second, third = _done(make_worker(desk), *jobs)
+    coordinator = Coordinator()
+    first, second, third = _done(make_worker(coordinator), *jobs)
     assert (first.status, first.width, second.status, third.error) == ("done", fakes.WIDTH, "failed", None)
     assert isinstance(second.error, ImageError)
     assert str(second.error).startswith("cannot read photos/b.png: ")
     assert sorted(path.name for path in Path("out").iterdir()) == ["a_alpha.png", "c_alpha.png"]
-    assert desk.in_hand() == 0
+    assert coordinator.in_progress() == 0
 
 
 def test_what_a_dead_worker_has_written_is_done_and_not_in_the_way(
     make_worker: Callable[..., Worker], jobs: list[Job], matter: fakes.FakeMatter
 ) -> None:
-    (first,) = _done(make_worker(Desk()), jobs[0])
-    (again,) = _done(make_worker(Desk()), jobs[0])
+    (first,) = _done(make_worker(Coordinator()), jobs[0])
+    (again,) = _done(make_worker(Coordinator()), jobs[0])
     assert replace(again, engine="", seconds=0) == replace(first, engine="", seconds=0)
     assert len(matter.encoded) == 1
-    (other,) = _done(make_worker(Desk()), replace(jobs[0], sampling=Sampling(sampler="ddpm")))
-    assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and is kept"
+    (other,) = _done(make_worker(Coordinator()), replace(jobs[0], sampling=Sampling(sampler="ddpm")))
+    assert str(other.error) == "cannot write out/a_alpha.png: it exists by now, and overwriting is off"
 
 
 def test_a_job_that_kills_workers_is_given_up(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
-    desk = Desk()
+    coordinator = Coordinator()
     for _ in range(workers.MOST_TRIES):
-        desk.begin(0, again=True)
-    ((outcome, notes),) = _ended(make_worker(desk), jobs[0])
+        coordinator.begin(0, again=True)
+    ((outcome, notes),) = _ended(make_worker(coordinator), jobs[0])
     assert outcome is not None
     assert isinstance(outcome.error, ResourceError)
-    assert "3 workers died while doing it" in str(outcome.error)
+    assert "3 workers died on it" in str(outcome.error)
     assert notes[0] == (DIED, True)
-    assert desk.in_hand() == 0
-    desk.begin(0)
-    (outcome,) = _done(make_worker(desk), jobs[0])
+    assert coordinator.in_progress() == 0
+    coordinator.begin(0)
+    (outcome,) = _done(make_worker(coordinator), jobs[0])
     assert outcome.error is None
 
 
 def test_a_death_is_told_once_by_who_does_the_work_again(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
-    desk = Desk()
+    coordinator = Coordinator()
     for index in range(2):
-        desk.begin(index)
-    ended = _ended(make_worker(desk), *jobs)
+        coordinator.begin(index)
+    ended = _ended(make_worker(coordinator), *jobs)
     assert [(outcome and outcome.status, (DIED, True) in notes) for outcome, notes in ended] == [
         ("done", True),
         ("done", False),
@@ -113,16 +113,16 @@ def test_a_death_is_told_once_by_who_does_the_work_again(make_worker: Callable[.
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"weights": "f" * 64}, WeightsError, "are others than yours"),
-        ({"version": "0.0.0"}, UsageError, "and 0.0.0 here: install one"),
-        ({"folder": "/nowhere/at/all"}, UsageError, "use a folder that all machines share, or URLs"),
+        ({"weights": "f" * 64}, WeightsError, "differ from those on this machine"),
+        ({"version": "0.0.0"}, UsageError, "and 0.0.0 here: install the same version"),
+        ({"folder": "/nowhere/at/all"}, UsageError, "use one that all machines share, or URLs"),
         ({"options": MatteOptions(model="none")}, UsageError, "there is no model named 'none'"),
     ],
 )
 def test_machines_that_are_not_like_the_drivers(
     changes: dict[str, Any], error: type, words: str, make_worker: Callable[..., Worker], jobs: list[Job]
 ) -> None:
-    (outcome,) = _done(make_worker(Desk(), **changes), jobs[0])
+    (outcome,) = _done(make_worker(Coordinator(), **changes), jobs[0])
     assert type(outcome.error) is error
     assert words in str(outcome.error)
 
@@ -138,32 +138,32 @@ def test_errors_of_other_kinds_come_back_as_sentences(
         raise OddError("odd")
 
     monkeypatch.setattr(fakes.FakeMatter, "encode", failing)
-    (outcome,) = _done(make_worker(Desk()), jobs[0])
+    (outcome,) = _done(make_worker(Coordinator()), jobs[0])
     assert type(outcome.error) is DiffmatteError
     assert str(outcome.error) == "unexpected OddError: odd"
 
 
 def test_nothing_is_begun_after_the_stop(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
-    desk = Desk()
-    desk.stop()
-    assert _ended(make_worker(desk), *jobs) == [(None, ())] * 3
+    coordinator = Coordinator()
+    coordinator.stop()
+    assert _ended(make_worker(coordinator), *jobs) == [(None, ())] * 3
     assert not Path("out").exists()
 
 
 def test_warnings_and_messages_come_along(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
     Path("trimaps/a.png").write_bytes(Path("photos/a.png").read_bytes())
-    ((_, notes),) = _ended(make_worker(Desk()), jobs[0])
+    ((_, notes),) = _ended(make_worker(Coordinator()), jobs[0])
     assert any(text.startswith("photos/a.png: ") and is_warning for text, is_warning in notes)
 
 
 def test_two_side_by_side_or_one_alone() -> None:
-    room = Room()
+    lock = JobLock()
     inside, leave = ({name: threading.Event() for name in "abcd"} for _ in range(2))
     beside: dict[str, int] = {}
 
     def stay(name: str, alone: bool) -> None:
-        with room.entered(alone):
-            beside[name] = room.inside
+        with lock.entered(alone):
+            beside[name] = lock.inside
             inside[name].set()
             assert leave[name].wait(PATIENCE)
 
@@ -203,7 +203,7 @@ def test_without_ray_one_sentence_says_what_to_install(jobs: list[Job], monkeypa
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"device": "cuda:0"}, "auto, cpu or cuda for its device, not cuda:0"),
+        ({"device": "cuda:0"}, "auto, cpu and cuda, not cuda:0"),
         ({"ray_address": "127.0.0.1:1"}, "no Ray cluster answers at 127.0.0.1:1: "),
         ({"ray_address": "ray://head:10001"}, "must be HOST:PORT"),
         ({"ray_address": "head"}, "must be HOST:PORT"),
@@ -219,7 +219,7 @@ def test_what_the_engine_refuses(
     (stream,) = plan(Request(("-",), "cat_trimap.png", "x.png"))
     with pytest.raises(UsageError, match="standard input and output"):
         check_cluster(MatteOptions(engine="ray"), [stream])
-    with pytest.raises(UsageError, match="goes with the engine ray"):
+    with pytest.raises(UsageError, match="requires the engine ray"):
         MatteOptions(ray_address="head:6379")
 
 
@@ -230,10 +230,10 @@ def test_what_ray_raises_is_told_in_a_sentence() -> None:
         connecting._refusal(error, "head:6379") == "Ray does not start: Failed to connect to Ray cluster at head:6379"
     )
     error.__cause__ = cause
-    assert connecting._refusal(error, "head:6379").startswith("the Ray cluster at head:6379 asks for a token: set ")
+    assert connecting._refusal(error, "head:6379").startswith("the Ray cluster at head:6379 requires a token: set ")
 
 
-def _crew(nodes: list[dict[str, float]], device: str = "auto", threads: int | None = None) -> str:
+def _chosen(nodes: list[dict[str, float]], device: str = "auto", threads: int | None = None) -> str:
     class Ray:
         """Play the part of the module, with a machine that is gone among the others."""
 
@@ -242,7 +242,7 @@ def _crew(nodes: list[dict[str, float]], device: str = "auto", threads: int | No
             gone = {"Alive": False, "Resources": {"GPU": 9.0, "CPU": 900.0}}
             return [gone, *({"Alive": True, "Resources": node} for node in nodes)]
 
-    return str(clusters._crew(Ray, MatteOptions(device=device, computing=Computing(threads=threads)), 9))
+    return str(clusters._choose_workers(Ray, MatteOptions(device=device, computing=Computing(threads=threads)), 9))
 
 
 @pytest.mark.parametrize(
@@ -261,25 +261,25 @@ def _crew(nodes: list[dict[str, float]], device: str = "auto", threads: int | No
 def test_as_many_workers_as_there_is_room_for(
     nodes: list[dict[str, float]], options: dict[str, Any], words: str
 ) -> None:
-    assert _crew(nodes, **options) == words
+    assert _chosen(nodes, **options) == words
 
 
 def test_a_cluster_that_has_no_room() -> None:
     with pytest.raises(UsageError, match="no machine of the Ray cluster has a GPU"):
-        _crew([{"CPU": 8.0}], device="cuda")
-    with pytest.raises(UsageError, match="no machine of the Ray cluster has 3 CPU cores: it has 2 at most"):
-        _crew([{"CPU": 2.0}, {"CPU": 2.0}], threads=3)
-    with pytest.raises(UsageError, match="has a GPU and 8 CPU cores: it has 4 at most"):
-        _crew([{"CPU": 4.0, "GPU": 1.0}, {"CPU": 64.0}], threads=8)
-    with pytest.raises(UsageError, match="has a GPU and 1 CPU core: it has 0 at most"):
-        _crew([{"GPU": 1.0}, {"CPU": 64.0}])
+        _chosen([{"CPU": 8.0}], device="cuda")
+    with pytest.raises(UsageError, match="no machine of the Ray cluster has 3 CPU cores: the most is 2"):
+        _chosen([{"CPU": 2.0}, {"CPU": 2.0}], threads=3)
+    with pytest.raises(UsageError, match="has a GPU and 8 CPU cores: the most is 4"):
+        _chosen([{"CPU": 4.0, "GPU": 1.0}, {"CPU": 64.0}], threads=8)
+    with pytest.raises(UsageError, match="has a GPU and 1 CPU core: the most is 0"):
+        _chosen([{"GPU": 1.0}, {"CPU": 64.0}])
 
 
-def _run_of(**options: Any) -> Run:
+def _run_of(**options: Any) -> ClusterRun:
     def ignore(_: object) -> bool:
         return False
 
-    return Run(MatteOptions(**options), "0" * 64, True, threading.Event(), ignore, ignore, ignore)
+    return ClusterRun(MatteOptions(**options), "0" * 64, True, threading.Event(), ignore, ignore, ignore)
 
 
 @pytest.mark.parametrize(
@@ -289,9 +289,9 @@ def _run_of(**options: Any) -> Run:
         ({"model": "mine.safetensors"}, True),
         ({"cutout": True, "background": "b.png"}, True),
         ({"cutout": True, "background": "white"}, False),
-        ({"store": Store(weights_file=Path("mine.toml"))}, True),
-        ({"store": Store(cache_dir=Path("cache"))}, True),
-        ({"store": Store(cache_dir=Path("/cache"), weights_file=Path("/mine.toml"))}, False),
+        ({"store": WeightsStore(weights_file=Path("mine.toml"))}, True),
+        ({"store": WeightsStore(cache_dir=Path("cache"))}, True),
+        ({"store": WeightsStore(cache_dir=Path("/cache"), weights_file=Path("/mine.toml"))}, False),
     ],
 )
 def test_workers_go_where_relative_options_start(
@@ -301,25 +301,26 @@ def test_workers_go_where_relative_options_start(
         Path(name).touch()
     there = [location(f"memory://x/{name}") for name in ("a.png", "trimap.png", "out.png")]
     far = replace(jobs[0], image=there[0], trimap=there[1], output=there[2])
-    setup = clusters._setup([far], _run_of(**options), clusters.Crew(1, 1, 0, 1), clusters.Asking(None))
-    assert setup.folder == (str(cat_folder) if is_needed else None)
-    near = clusters._setup(jobs, _run_of(), clusters.Crew(1, 1, 0, 1), clusters.Asking(None))
+    pool, client = clusters.WorkerPool(1, 1, 0, 1), clusters.CoordinatorClient(None)
+    config = clusters._worker_config([far], _run_of(**options), pool, client)
+    assert config.folder == (str(cat_folder) if is_needed else None)
+    near = clusters._worker_config(jobs, _run_of(), pool, client)
     assert near.folder == str(cat_folder)
 
 
 def test_a_desk_that_was_started_anew_is_told_again_to_stop(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "PAUSE", 0.001)
     monkeypatch.setattr(clusters, "LAST_ROWS", 0.0)
-    desks = [Desk()]
+    coordinators = [Coordinator()]
 
-    class Anew(clusters.Asking):
+    class Anew(clusters.CoordinatorClient):
         def __call__(self, method: str, *arguments: Any) -> Any:
-            if method == "in_hand" and len(desks) == 1:  # while a worker has something in hand
-                desks.append(Desk())
+            if method == "in_progress" and len(coordinators) == 1:  # while a worker has something in hand
+                coordinators.append(Coordinator())
                 return 1
-            return getattr(desks[-1], method)(*arguments)
+            return getattr(coordinators[-1], method)(*arguments)
 
     run = _run_of()
     run.stop.set()
     assert list(clusters._ends(jobs, run, Anew(None), SimpleQueue())) == []
-    assert [desk.is_stopped() for desk in desks] == [True, True]
+    assert [coordinator.is_stopped() for coordinator in coordinators] == [True, True]

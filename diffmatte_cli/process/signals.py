@@ -1,4 +1,4 @@
-"""Signals that end a run in order: the first asks it to stop, the second ends the process at once."""
+"""Graceful stop on signals: the first asks the run to stop, the second ends the process at once."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from .storage.atomic import abandon
+from ..storage.atomic import abandon
 
 __all__ = ["SIGNALS", "Stop", "signals_handled", "stopping_on_signals"]
 
@@ -19,7 +19,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 @dataclass
 class Stop:
-    """Hold whether a run is to stop, and by which signal; 0 if by something else."""
+    """Whether a run is stopping, and by which signal; 0 if for another reason."""
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int = 0
@@ -27,10 +27,10 @@ class Stop:
 
 @contextmanager
 def signals_handled(handler: Handler | None) -> Iterator[None]:
-    """Handle ``SIGNALS`` by ``handler`` while the block runs, and as before afterwards, whoever changed that.
+    """Handle ``SIGNALS`` by ``handler`` while the block runs, then restore the old handlers, whoever changed them.
 
-    None changes nothing. Signals that the caller ignores, as under nohup, stay ignored. Outside the main thread, where
-    handlers cannot be set, nothing happens.
+    None sets no handler. Signals that the caller ignores, as under nohup, stay ignored. Outside the main thread, where
+    handlers cannot be set, do nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -48,7 +48,7 @@ def signals_handled(handler: Handler | None) -> Iterator[None]:
 
 @contextmanager
 def stopping_on_signals() -> Iterator[Stop]:
-    """Yield what signals set while the block runs; see ``signals_handled``."""
+    """Yield a ``Stop`` that signals set while the block runs; see ``signals_handled``."""
     stop = Stop()
 
     def caught(number: int, _: FrameType | None) -> None:
@@ -57,7 +57,7 @@ def stopping_on_signals() -> Iterator[Stop]:
             os._exit(128 + number)
         stop.signal = number
         stop.event.set()
-        # Not by sys.stderr, which the signal may have interrupted.
+        # Not through sys.stderr, which the signal may have interrupted.
         with suppress(OSError):
             os.write(2, b"\nstopping once files in progress are written; again to stop at once\n")
 

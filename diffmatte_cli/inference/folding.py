@@ -1,0 +1,49 @@
+"""Fold batch norm, and bilinear doubling, into the decoder's convolutions; ``region`` derives it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["FoldedBlock", "fold", "ready"]
+
+# [place, tap on the small map, tap on the doubled map]: see ``region``.
+DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
+
+
+class FoldedBlock:
+    """A block's convolutions with batch norm folded in."""
+
+    def __init__(self, block: Any, dtype: torch.dtype) -> None:
+        self.time = block.emb_layers
+        skip = next(getattr(block, block.skip).children()).weight
+        self.first, self.bias_1 = fold(block.conv1, block.bn1, 1 if block.skip == "upsample" else 0)
+        second, bias_2 = fold(block.conv2, block.bn2, 0)
+        if block.skip == "downsample":
+            self.first = torch.cat([self.first, skip])
+            self.bias_1 = torch.cat([self.bias_1, torch.zeros_like(self.bias_1)])
+        else:
+            places = torch.einsum("adu,bev,oiuv->aboide", *[DOUBLING.to(skip)] * 2, skip)
+            self.places = ready(places.flatten(0, 2), dtype)
+        self.skip = ready(skip, dtype)
+        self.first, self.second = ready(self.first, dtype), ready(second, dtype)
+        self.bias_1, self.bias_2 = self.bias_1.to(dtype), bias_2.to(dtype)
+
+    @property
+    def channels(self) -> int:
+        """Channels of the block's output."""
+        return len(self.bias_2)
+
+
+def fold(convolution: Any, norm: Any, out_axis: int) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a convolution followed by batch norm in evaluation."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    shape = [1] * 4
+    shape[out_axis] = -1
+    bias = torch.zeros_like(scale) if convolution.bias is None else convolution.bias
+    return convolution.weight * scale.reshape(shape), norm.bias + (bias - norm.running_mean) * scale
+
+
+def ready(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a weight without gradient, of ``dtype``, channels last."""
+    return weight.detach().to(dtype).contiguous(memory_format=torch.channels_last)
