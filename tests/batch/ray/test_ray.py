@@ -154,7 +154,7 @@ def test_damaged_weights_stop_the_run(cluster: dict[str, str]) -> None:
     lines = _run(cluster, *FOLDER, "out", "--model", "bad.safetensors", code=1)
     assert lines[-1].startswith("error: ")
     assert "bad.safetensors" in lines[-1]
-    assert any(line.startswith("left: photos/") for line in lines)
+    assert any(line.startswith("not processed: photos/") for line in lines)
     assert not Path("out").exists()
 
 
@@ -173,7 +173,7 @@ def test_a_signal_ends_the_run_in_order(cluster: dict[str, str], tmp_path: Path)
         text += read_rest(process)
     assert process.returncode == 128 + signal.SIGTERM, text
     assert "Traceback" not in text
-    left = re.findall(r"^left: .*/photos/(\d)\.png$", text, re.MULTILINE)
+    left = re.findall(r"^not processed: .*/photos/(\d)\.png$", text, re.MULTILINE)
     assert set(left) >= set(HELD)
     assert sorted([*left, *_rows()]) == [str(number) for number in range(COUNT)]
     assert set(_contents("out")) >= {f"{name}_alpha.png" for name in _rows()}
