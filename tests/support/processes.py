@@ -1,6 +1,7 @@
 """Child processes: each in a session of its own, and all of it killed when the test that started it is through."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -63,11 +64,15 @@ def wait_for(happened: Callable[[], object], process: subprocess.Popen[str], tim
 
 
 def read_until(words: str, process: subprocess.Popen[str]) -> str:
-    """Return what a process says on stderr, up to the line with these words."""
+    """Return what a process says on stderr until it has said these words, or has ended."""
     assert process.stderr is not None
-    text = ""
-    while words not in text and (line := process.stderr.readline()):
-        text += line
+    stream, text, until = process.stderr.fileno(), "", time.monotonic() + PATIENCE
+    while words not in text:
+        ready, *_ = select.select([stream], [], [], max(0, until - time.monotonic()))
+        assert ready, f"it never said {words!r}, but {text!r}"
+        if not (part := os.read(stream, 2**16)):
+            break
+        text += part.decode()
     return text
 
 
