@@ -132,7 +132,7 @@ def test_a_signal_ends_a_batch_in_order(number: signal.Signals) -> None:
     done, left = _results(), re.findall(r"^not processed: photos/(\d+)\.png$", text, re.MULTILINE)
     assert all(re.fullmatch(r"\d\d_alpha\.png", name) for name in done)
     assert (len(done), len(left)) != (30, 0)
-    count = int(match.group(1)) if (match := re.search(r"(\d+) left \(go on", text)) else 0
+    count = int(match.group(1)) if (match := re.search(r"(\d+) not processed \(resume", text)) else 0
     assert len(done) + count == 30
     assert len(Path("r.jsonl").read_text().splitlines()) == len(done)
     for name in done:
