@@ -379,7 +379,7 @@ def test_fail_fast_begins_no_other_job() -> None:
         Path(f"photos/{name}.png").write_bytes(b"no picture")
     lines = _matte("--fail-fast", code=1).stderr.splitlines()
     assert sum(line.startswith("error: ") for line in lines) == 1
-    assert "0 done, 1 failed, 4 left" in lines[-1]
+    assert "0 done, 1 failed, 4 not processed" in lines[-1]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

@@ -178,7 +178,7 @@ def test_an_alpha_that_is_not_a_number_is_an_error(matter: Matter, monkeypatch: 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"steps": 0}, UsageError, "at least 1"),
+        ({"steps": 0}, UsageError, "from 1 to"),
         ({"steps": 2.5}, UsageError, "whole number"),
         ({"sampler": "euler"}, UsageError, "ddim, ddpm"),
         ({"schedule": "square"}, UsageError, "linear"),
