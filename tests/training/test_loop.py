@@ -351,8 +351,8 @@ def test_throughput_is_told_of_every_part(
     assert all(rate > 0 for rate in rates.values())
     always = {"animal", "trimap", "composition", "finishing", "priors", "step", "whole batches, 0 workers"}
     assert always < rates.keys()
-    assert rates.keys() & {"scenery", "cutout", "rendered", "background"} == (
-        {"scenery"} if drawn else {"cutout", "rendered", "background"}
+    assert rates.keys() & {"cutout", "rendered", "background"} == (
+        {"background"} if drawn else {"cutout", "rendered", "background"}
     )
 
 
