@@ -108,8 +108,8 @@ class Tally:
     def _tell_end(self, left: list[Job]) -> None:
         if len(self.failures) > 1 and self.fatal is None:
             say(f"{len(self.failures)} failed:")
-            for failure in self.failures:
-                say(f"  {failure}")
+            for sentence in self.failures:
+                say(f"  {sentence}")
         for job in left[:MOST_NAMED]:
             say(f"not processed: {job.name}")
         if len(left) > MOST_NAMED:
