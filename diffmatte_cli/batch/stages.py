@@ -56,6 +56,8 @@ class Stages:
 
         Raises ImageError, or OutputError if the result's format cannot hold the image.
         """
+        if job.unpaired is not None:
+            return Outcome("unpaired")
         began = time.monotonic()
         content = read_bytes(job.image, self._check_stop)
         drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)

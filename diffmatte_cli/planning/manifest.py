@@ -1,8 +1,10 @@
 """Manifests: tables of photographs, trimaps, results and settings. Standard library only."""
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ def read_manifest(manifest: Place) -> Sources:
     sources = Sources()
     for line, row in read_table(manifest.path, "manifest", lambda names: _check_head(names, manifest.path)):
         _add(sources, manifest, line, row)
-    if not sources.found and not sources.problems:
+    if not (sources.found or sources.problems or sources.unpaired):
         raise UsageError(f"the manifest {manifest} has no rows")
     return sources
 
@@ -53,7 +55,11 @@ def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> N
             raise UsageError(row)
         if None in row:
             raise UsageError("it has more cells than the first line")
-        sources.found.append(_source(manifest, {key: value for key, value in row.items() if value not in (None, "")}))
+        source = _source(manifest, {key: value for key, value in row.items() if value not in (None, "")})
+        if source.unpaired is None:
+            sources.found.append(source)
+        else:
+            sources.unpaired.append(replace(source, unpaired=f"line {line} of {manifest}: {source.unpaired}"))
     except UsageError as error:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
@@ -61,24 +67,49 @@ def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> N
 def _source(manifest: Place, row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"unknown column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
-    if missing := [name for name in _NEEDED if name not in row]:
-        raise UsageError(f"it has no {missing[0]}")
+    if "image" not in row:
+        raise UsageError("it has no image")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is not a path: {row[name]!r}")
-    image, trimap = (manifest.at(below(manifest.path.parent, row[name])) for name in _NEEDED)
-    own = row["trimap"] == ALPHA
-    for place, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
-        if problem := unusable(place, role):
-            raise UsageError(problem)
-    if image.identity == trimap.identity:
+    image = _named(manifest, row["image"])
+    if problem := unusable(image, "photograph"):
+        raise UsageError(problem + _hint(image))
+    trimap, unpaired = _trimap(manifest, row.get("trimap"))
+    if trimap is not None and image.identity == trimap.identity:
         raise UsageError(f"{image} is given as both the photograph and its trimap")
-    text = row.get("output")
-    output = None if text is None else remote(text) if is_url(text) else Path(text)
+    text = row.get("output", "").strip()
+    output = None if not text else remote(text) if is_url(text) else Path(text)
     relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
     Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # checks the ranges
-    return Source(image, relative, None if own else trimap, output, seed, steps)
+    return Source(image, relative, trimap, output, seed, steps, unpaired=unpaired)
+
+
+def _trimap(manifest: Place, text: str | None) -> tuple[Place | None, str | None]:
+    """Return the trimap of a row, None for the photograph's own alpha channel, and why it has none."""
+    if text is None:
+        return None, "it has no trimap"
+    if text.strip() == ALPHA:
+        return None, None
+    place = _named(manifest, text)
+    problem = unusable(place, "trimap")
+    if problem and place.kind is not None:
+        raise UsageError(problem)
+    return place, problem and problem + _hint(place)
+
+
+def _named(manifest: Place, text: str) -> Place:
+    """Return the place of a path; spaces around it, and \\, are a part of it only where there is such a file."""
+    exact = manifest.at(below(manifest.path.parent, text)).found
+    plain = text.strip().replace("\\", "/")
+    return exact if exact.kind is not None or plain in ("", text) else _named(manifest, plain)
+
+
+def _hint(place: Place) -> str:
+    """Say what may be wrong with the name of a missing file that is not UTF-8."""
+    is_text = place.kind is not None or not re.search("[\udc80-\udcff]", str(place))
+    return "" if is_text else " (the manifest is not UTF-8: save it as CSV in UTF-8)"
 
 
 def is_path(value: Any) -> bool:

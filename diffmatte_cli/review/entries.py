@@ -12,8 +12,9 @@ from pathlib import Path
 from ..errors import PlanError, UsageError
 from ..imaging.folders import images_in
 from ..imaging.formats import WRITTEN_SUFFIXES
+from ..planning.pairing import STEM, paired
 from ..planning.sequences import remarked, unmarked
-from ..planning.sources import ALPHA, STEM, Source, gather, paired
+from ..planning.sources import ALPHA, Source, gather
 from ..storage.paths import Place
 from ..storage.remotes import is_remote, is_url
 from .reports import ReportRow, merged, reports_in, rows_of

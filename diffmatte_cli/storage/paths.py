@@ -2,7 +2,9 @@
 
 import os
 import stat
+import unicodedata
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from ..errors import UsageError
 from . import remotes
 from .remotes import is_remote, is_url, remote
 
-__all__ = ["STREAM", "Place", "below", "location", "spelled"]
+__all__ = ["STREAM", "Place", "alike", "below", "location", "spelled"]
 
 # Standard input or output; ``location`` tells a file of this name apart.
 STREAM = Path("-")
@@ -34,6 +36,11 @@ def location(text: str) -> Path:
 def below(folder: Path, text: str) -> Path:
     """Return the path of an argument relative to ``folder``, unless it is a URL or absolute."""
     return location(text if is_url(text) else os.path.join(folder, text))
+
+
+def alike(name: str) -> str:
+    """Return what names have in common that differ in case or in Unicode form alone: one file on many disks."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def spelled(path: Path, stream: str) -> str:
@@ -93,6 +100,28 @@ class Place:
     def parent(self) -> "Place":
         """The parent folder, by name."""
         return self.at(self.path.parent)
+
+    @property
+    def found(self) -> "Place":
+        """This place or, where nothing is there, the only one whose name differs in case or Unicode form alone.
+
+        Folders and archives that come from another system spell names otherwise than people type them.
+        """
+        if self.is_stream or self.is_remote or self.path.name in ("", "..") or self.kind is not None:
+            return self
+        folder = self.parent.found
+        same = folder._alike.get(alike(self.path.name), []) if folder.kind == "folder" else []
+        name = self.path.name if self.path.name in same else same[0] if len(same) == 1 else None
+        return self if name is None else Place((folder / name).path, self.text, _known=self._known)
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """The names in a folder by what is alike in them; none if it cannot be listed."""
+        names: dict[str, list[str]] = {}
+        with suppress(UsageError):
+            for name in self.kinds:
+                names.setdefault(alike(name), []).append(name)
+        return names
 
     @property
     def stem(self) -> str:
