@@ -32,7 +32,7 @@ def results_folder(output: Place | None, inputs: Sequence[Place], *, several: bo
 def check_folder(folder: Place, need: str, setting: str) -> None:
     """Raise UsageError for what is no folder, or would be one that is called like an image."""
     if folder.kind not in (None, "folder"):
-        raise UsageError(f"{need}, and {folder} is not one", setting)
+        raise UsageError(f"{need}, and {folder} is not one: name a folder", setting)
     if not folder.names_folder and names_picture(folder.path):
         raise UsageError(f"{need}, and {folder} names a single image: name a folder, or {folder}/ to mean one", setting)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
-from ..imaging.folders import images_in
+from ..imaging.folders import find_alike, images_in
 from ..imaging.formats import WRITTEN_SUFFIXES
 from ..planning.pairing import STEM, paired
 from ..planning.sequences import remarked, unmarked
@@ -53,12 +53,13 @@ class Entry:
 
 @dataclass
 class Gathered:
-    """Hold the entries, the reports, and the numbers of images and rows that were left out."""
+    """Hold the entries, the reports, the numbers of images and rows that were left out, and what else is odd."""
 
     entries: list[Entry] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
     strangers: int = 0
     outside: int = 0
+    warnings: list[str] = field(default_factory=list)
 
 
 def find_entries(
@@ -79,10 +80,11 @@ def find_entries(
         raise UsageError("trimaps go with photographs: name their folder, too", "trimap", "photos")
     gathered = Gathered(reports=list(reports) or reports_in(folder))
     rows = _rows(gathered, top)
-    sources = _sources(photos, trimap, top)
+    sources = _sources(photos, trimap, top, gathered)
     results = _results(gathered, top, rows)
+    photographs = find_alike(sources, [_place_of(result, folder) for result, _ in results])
     for name, (result, row) in zip(_names([path for path, _ in results], folder), results, strict=True):
-        source = sources.get(result.relative_to(folder).parent / _unmarked(result))
+        source = photographs.get(_place_of(result, folder))
         gathered.entries.append(_entry(name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
@@ -106,19 +108,20 @@ def _rows(gathered: Gathered, folder: Place) -> dict[str, ReportRow]:
     return rows
 
 
-def _sources(photos: Path | None, trimap: str | None, folder: Place) -> dict[Path, Source]:
+def _sources(photos: Path | None, trimap: str | None, folder: Place, gathered: Gathered) -> dict[str, Source]:
     """Return photographs, with their trimaps where there are any, by their place below their folder."""
     if photos is None:
         return {}
     trimaps = None if trimap in (None, ALPHA) else folder.named(trimap)
     if trimaps is not None and STEM not in trimaps.text and trimaps.kind != "folder":
         raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
-    found = gather([folder.named(os.path.join(".", photos))], recursive=True, except_in=folder)
+    found = gather([folder.named(os.path.join(".", photos)).found], recursive=True, except_in=folder)
+    gathered.warnings += found.warnings
     if found.problems:
         raise PlanError(found.problems)
-    sources = {source.relative: source for source in reversed(found.found)}
+    sources = {str(source.relative): source for source in reversed(found.found)}
     if trimaps is not None:
-        sources |= {source.relative: source for source in reversed(paired(found, trimaps).found)}
+        sources |= {str(source.relative): source for source in reversed(paired(found, trimaps).found)}
     return sources
 
 
@@ -158,7 +161,7 @@ def _told(entry: Entry, row: ReportRow) -> Entry:
     """Return the entry with what its row says."""
     told = row.path(row.image)
     image: Path | None = told
-    trimap: Path | None = row.path(row.trimap)
+    trimap: Path | None = row.path(row.trimap) if row.trimap else None
     if row.image == _STDIN or (entry.image and not is_remote(told) and not os.path.lexists(told)):
         image, trimap = entry.image, entry.trimap or trimap
     return replace(
@@ -169,8 +172,13 @@ def _told(entry: Entry, row: ReportRow) -> Entry:
         own_alpha=row.trimap == ALPHA,
         spelled=row.image,
         risk=row.risk,
-        failure=(row.error or "the job failed") if row.status == "failed" else None,
+        failure=(row.error or "the job failed") if row.status in ("failed", "unpaired") else None,
     )
+
+
+def _place_of(result: Path, folder: Path) -> str:
+    """Return a result's path below the folder without mark and suffix, as its photograph's in another folder."""
+    return str(result.relative_to(folder).parent / _unmarked(result))
 
 
 def _unmarked(result: Path) -> str:

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ class ReportRow:
     """Hold a report's row: what became of one job.
 
     Attributes:
-        image, trimap, output, alpha, uncertainty: paths as they are spelled there; None for no such file.
+        image, trimap, output, alpha, uncertainty: paths as they are spelled there; empty or None for no such file.
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
         base: the folder that paths start at.
+        here: a place whose answers about paths are shared.
     """
 
     image: str
@@ -40,10 +41,11 @@ class ReportRow:
     error: str | None
     risk: float | None
     base: Path = Path()
+    here: Place = field(default_factory=lambda: Place(Path()), repr=False, compare=False)
 
     def path(self, text: str) -> Path:
         """Return the path of a file of the row; raises UsageError for a URL whose package is not installed."""
-        return location(text) if is_url(text) else self.base / text
+        return location(text) if is_url(text) else self.here.at(self.base / text).found.path
 
 
 def reports_in(folder: Path) -> list[Path]:
@@ -79,7 +81,7 @@ def rows_of(report: Path, folder: Place) -> list[ReportRow]:
         return sum(count for name, count in names.items() if folder.at(base / name).kind == "folder")
 
     best = max(bases, key=fit)
-    return [replace(row, base=best) for row in rows]
+    return [replace(row, base=best, here=folder) for row in rows]
 
 
 def _folders(paths: Iterable[str]) -> Counter[str]:
@@ -97,9 +99,9 @@ def read_report(path: Path) -> Iterator[ReportRow]:
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:
-    if not all(map(_name, map(line.get, _NEEDED))):
+    if not all(_name(line.get(name)) for name in _NEEDED if name != "trimap" or line.get("status") != "unpaired"):
         raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
-    image, trimap, output, status = (line[name] for name in _NEEDED)
+    image, trimap, output, status = (line.get(name) or "" for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
     return ReportRow(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
 

@@ -107,12 +107,18 @@ class Place:
 
         Folders and archives that come from another system spell names otherwise than people type them.
         """
-        if self.is_stream or self.is_remote or self.path.name in ("", "..") or self.kind is not None:
+        if self.is_stream or self.is_remote or self.kind is not None:
             return self
-        folder = self.parent.found
-        same = folder._alike.get(alike(self.path.name), []) if folder.kind == "folder" else []
-        name = self.path.name if self.path.name in same else same[0] if len(same) == 1 else None
-        return self if name is None else Place((folder / name).path, self.text, _known=self._known)
+        names, folder = [self.path.name], self.parent
+        while folder.kind is None and folder.path.name not in ("", ".."):
+            names.append(folder.path.name)
+            folder = folder.parent
+        while names and folder.kind == "folder":
+            same = folder._alike.get(alike(name := names.pop()), [])
+            if name not in same and len(same) != 1:
+                return self
+            folder /= name if name in same else same[0]
+        return self if names else Place(folder.path, self.text, _known=self._known)
 
     @cached_property
     def _alike(self) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..errors import TrainingError, listed
 from ..imaging.exif import stored_orientation
+from ..imaging.folders import find_alike
 from ..imaging.opening import tolerant_pillow
 from ..imaging.orientation import swaps_sides
 from ..storage.atomic import staged_file
@@ -61,7 +62,9 @@ def list_materials(
 def list_validation(folder: Path) -> list[Material]:
     """List every stem that ``image/``, ``trimap/`` and ``alpha/`` of a folder have alike."""
     parts = [{path.stem: path for path in find_pictures(folder / part)} for part in ("image", "trimap", "alpha")]
-    return [Material(tuple(part[stem] for part in parts)) for stem in parts[0] if all(stem in part for part in parts)]
+    images, *others = parts
+    matched = [images, *(find_alike(other, images) for other in others)]
+    return [Material(tuple(part[stem] for part in matched)) for stem in images if all(stem in part for part in matched)]
 
 
 def check_data(materials: Sequence[Material], remembered: Path | None = None, progress: bool = False) -> None:
