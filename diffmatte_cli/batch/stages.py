@@ -15,8 +15,9 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
+from ..imaging.grey import GreyImage, decode_grey, decode_opacity
 from ..imaging.oiio import USUAL
-from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
 from ..inference.known import settled_alpha

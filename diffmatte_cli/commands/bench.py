@@ -88,7 +88,8 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
-    from ..imaging.read import decode_grey, decode_image
+    from ..imaging.grey import decode_grey
+    from ..imaging.read import decode_image
     from ..storage.reading import read_bytes
     from ..trimaps.trimap import fit_to_image, parse_trimap
 

@@ -157,7 +157,8 @@ def _fixed_name(source: Source) -> Path:
 
 def _checked(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
     """Check one pair, and write its repaired trimap if asked."""
-    from ..imaging.read import decode_grey, decode_image, decode_opacity
+    from ..imaging.grey import decode_grey, decode_opacity
+    from ..imaging.read import decode_image
     from ..storage.reading import read_bytes
     from ..trimaps.doctor import examine
 

@@ -116,7 +116,7 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
     import numpy as np
 
     from ..imaging.encoding import Result
-    from ..imaging.read import decode_grey, decode_opacity
+    from ..imaging.grey import decode_grey, decode_opacity
     from ..imaging.write import write_images
     from ..storage.reading import read_bytes
     from ..trimaps.masks import trimap_from_mask

@@ -61,7 +61,7 @@ def read_pair(pair: Pair) -> Trial:
     """
     import numpy as np
 
-    from ..imaging.read import read_grey
+    from ..imaging.grey import read_grey
     from ..trimaps.trimap import UNKNOWN, parse_trimap
 
     levels = {path: read_grey(path).levels for path in pair.files}

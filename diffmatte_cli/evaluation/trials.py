@@ -12,8 +12,9 @@ from PIL import Image
 from ..errors import ImageError
 from ..imaging.colour import as_shares, quantise
 from ..imaging.encoding import Result
+from ..imaging.grey import read_grey
 from ..imaging.opening import tolerant_pillow
-from ..imaging.read import ColourImage, read_grey, read_image
+from ..imaging.read import ColourImage, read_image
 from ..imaging.write import write_images
 from ..settings import Sampling
 from ..trimaps.trimap import fit_to_image, parse_trimap

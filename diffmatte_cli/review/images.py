@@ -12,8 +12,9 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
+from ..imaging.grey import decode_grey, decode_opacity, read_grey
 from ..imaging.oiio import EXR, TIFF
-from ..imaging.read import ColourImage, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..imaging.read import ColourImage, decode_image, read_image
 from ..imaging.receipts import read_receipt, sha256_of
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
-from ..imaging.read import read_grey, read_image
+from ..imaging.grey import read_grey
+from ..imaging.read import read_image
 from ..priors.colours import colour_priors
 from ..process.signals import SIGNALS, signals_handled
 from ..process.threads import one_thread

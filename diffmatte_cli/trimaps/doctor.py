@@ -9,8 +9,9 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..imaging.colour import as_shares
+from ..imaging.grey import GreyImage
 from ..imaging.orientation import swaps_sides
-from ..imaging.read import ColourImage, GreyImage
+from ..imaging.read import ColourImage
 from .band import Band
 from .masks import trimap_from_mask
 from .morphology import dilate, erode

@@ -12,7 +12,7 @@ from support import fakes
 from support.processes import finish
 from typer.testing import Result
 
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 
 
 def _save(path: str, pixels: np.ndarray, **settings: Any) -> None:

@@ -10,7 +10,7 @@ from support import fakes
 
 from diffmatte_cli.batch import engines
 from diffmatte_cli.composition.trajectory import StepDump
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.settings import SAMPLER_NAMES, SCHEDULE_NAMES, Computing, Sampling
 

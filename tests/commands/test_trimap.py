@@ -14,7 +14,7 @@ from support.processes import finish, terminal
 from typer.testing import Result
 
 from diffmatte_cli.errors import FullError
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.trimaps.band import Band
 from diffmatte_cli.trimaps.masks import trimap_from_mask
 

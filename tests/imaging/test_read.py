@@ -16,8 +16,9 @@ from PIL import Image, ImageOps
 from diffmatte_cli.errors import ImageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging import opening
+from diffmatte_cli.imaging.grey import decode_grey, decode_opacity, read_grey
 from diffmatte_cli.imaging.orientation import orient, swaps_sides
-from diffmatte_cli.imaging.read import decode_grey, decode_image, decode_opacity, read_grey, read_image
+from diffmatte_cli.imaging.read import decode_image, read_image
 
 HEIGHT, WIDTH = 5, 7
 RAMP = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH) * 7

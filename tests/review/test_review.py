@@ -18,7 +18,7 @@ from diffmatte_cli import review
 from diffmatte_cli.composition.background import cutout
 from diffmatte_cli.composition.foreground import estimate_foreground
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.review import cutting, images
 
 
