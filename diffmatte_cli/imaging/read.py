@@ -17,7 +17,7 @@ from ..storage.paths import spelled
 from ..storage.reading import read_bytes
 from . import oiio
 from .colour import as_shares, quantise, to_srgb
-from .levels import USUAL_WHITES, levels_of
+from .levels import usual_shares
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 
@@ -113,8 +113,8 @@ def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Return a decoded image's colour, uint8 [H, W, 3]."""
     if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)
-    elif image.mode in USUAL_WHITES:
-        grey = quantise(levels_of(image), 8)
+    elif image.mode in ("I", "F"):
+        grey = quantise(usual_shares(np.asarray(image)), 8)
     else:
         return np.asarray(image.convert("RGB"))
     return np.repeat(grey[..., None], 3, axis=2)
