@@ -11,7 +11,7 @@ __all__ = ["fail", "masked", "printable", "say", "say_nothing", "trace", "warn"]
 # Of URLs: a password, or a user of http, which may be a token; what a query says of keys, and whatever is as long.
 _USER = re.compile(r"([a-z][a-z0-9+.-]*)://([^\s/?#\"]*)@", re.IGNORECASE)
 _SECRET = "auth|cred|key|pass|pwd|secret|sig|token"
-_QUERY = re.compile(r"(?<=[?&#;])([^\s=&#;'\"]*)=([^\s&#;'\"]+)")
+_QUERY = re.compile(r"(?<=[?&#;])([^\s=&#;'\"]*)=([^\s&#;'\"]*[^\s&#;'\".,:)])")
 
 
 def masked(text: str) -> str:

@@ -103,5 +103,6 @@ def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
         if number == 0:
             writer.writerow(["name", *["steps"] * with_steps, *found.mean])
         for name, scores in [*found.images.items(), ("mean", found.mean)]:
-            writer.writerow([cell(name), *[steps] * with_steps, *scores.values()])
+            shown = cell(name).replace("\r", "\\r")  # which is left unquoted, and ends a row for others
+            writer.writerow([shown, *[steps] * with_steps, *scores.values()])
     return text.getvalue()

@@ -6,7 +6,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import UsageError, listed
+from ..errors import UsageError
 from ..storage.paths import Place
 from .formats import READABLE_SUFFIXES
 
@@ -23,19 +23,19 @@ def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None
 
     Raises UsageError for a folder that cannot be read, or that others hold too deeply.
     """
-    yield from _images_in(folder, recursive, except_in, DEEPEST)
+    yield from _images_in(folder, recursive, except_in, folder)
 
 
-def _images_in(folder: Place, recursive: bool, except_in: Place | None, left: int) -> Iterator[Place]:
-    if left == 0:
-        raise UsageError(f"folders are nested more than {DEEPEST} deep: {listed(folder.path.parts[:9], 8, '/')}")
+def _images_in(folder: Place, recursive: bool, except_in: Place | None, top: Place) -> Iterator[Place]:
+    if len(folder.path.parts) > len(top.path.parts) + DEEPEST:
+        raise UsageError(f"folders in {top} are nested more than {DEEPEST} deep: move what is needed out of them")
     shown = [place for place in folder.contents if not place.path.name.startswith(".")]
     for place in shown:
         if place.path.suffix.lower() in READABLE_SUFFIXES and place.kind != "folder":
             yield place
     for place in shown if recursive else ():
         if not place.is_link and place.kind == "folder" and (except_in is None or place.target != except_in.target):
-            yield from _images_in(place, True, except_in, left - 1)
+            yield from _images_in(place, True, except_in, top)
 
 
 def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, list[F]]:

@@ -94,15 +94,21 @@ def staged_file(
 
 def _create_like(old: Path, new: Path) -> None:
     """Where there is an old file, create the new one, empty, for those alone who may read the old one."""
-    with suppress(OSError):
-        mode = old.stat().st_mode & 0o777
+    if (mode := _mode(old)) is not None:
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode | stat.S_IWUSR))
+
+
+def _mode(path: Path) -> int | None:
+    """Return who may read, write and carry out a file or a folder; None where there is none."""
+    with suppress(OSError):
+        return path.stat().st_mode & 0o777
+    return None
 
 
 def _take_mode(old: Path, new: Path) -> None:
     """Give what replaces a file or a folder, if there is one, its mode."""
-    with suppress(FileNotFoundError):
-        new.chmod(old.stat().st_mode & 0o777)
+    if (mode := _mode(old)) is not None:
+        new.chmod(mode)
 
 
 def _linked(temporary: Path, final: Path) -> bool:
@@ -148,12 +154,14 @@ def staged_folder(
     made_parent = not target.parent.exists()
     try:
         with _making(target.parent) as temporary:
-            temporary.mkdir(target.stat().st_mode & 0o777 if target.is_dir() else 0o777, parents=made_parent)
+            mode = _mode(target)
+            temporary.mkdir(0o777 if mode is None else mode | stat.S_IRWXU, parents=made_parent)
             yield temporary
             if target.is_dir():
-                check(target)
+                with suppress(FileNotFoundError):  # another program has just moved it aside
+                    check(target)
                 _take_modes(target, temporary)
-            if target.is_symlink() or (target.exists() and not target.is_dir()):
+            if _is_no_folder(target):
                 raise OutputError(f"cannot write {path}: it exists and is not a folder: name another")
             _swap_in(temporary, target, check)
     except OSError as error:
@@ -172,10 +180,16 @@ def _real_target(path: Path, within: Path | None) -> Path:
     return Path(target.target)
 
 
+def _is_no_folder(target: Path) -> bool:
+    with suppress(OSError):
+        return not stat.S_ISDIR(target.lstat().st_mode)
+    return False
+
+
 def _take_modes(old: Path, new: Path) -> None:
-    _take_mode(old, new)
     for file in new.iterdir():
         _take_mode(old / file.name, file)
+    _take_mode(old, new)
 
 
 def _swap_in(temporary: Path, target: Path, check: Callable[[Path], None]) -> None:

@@ -117,6 +117,8 @@ def listing(folder: Path) -> list[tuple[str, str]]:
 
     Raises UsageError if the store cannot be queried.
     """
+    if folder.parts[0].rstrip(":") in _STREAMED:  # a page of links, of any length
+        raise UsageError(f"the web lists no folders: name the files in {folder} one by one, or in a manifest")
     with _told(UsageError, f"cannot list the folder {folder}"):
         store, key = _store(folder)
         try:
