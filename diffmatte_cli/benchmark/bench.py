@@ -19,7 +19,7 @@ from ..inference.matter import Matter
 from ..inference.peak import peak_memory
 from ..model.checkpoint import read_model
 from ..model.config import VARIANTS, ModelConfig, grids_for
-from ..model.diffmatte import DiffMatte, padded_size
+from ..model.diffmatte import DiffMatte
 from ..settings import Computing, Sampling
 from ..trimaps.trimap import UNKNOWN
 
@@ -130,7 +130,7 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
 
 def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = False) -> int:
     """Count the encoder's multiply-accumulates for an image, as Table 1 does."""
-    height, width = padded_size(height, width)
+    height, width = config.padded_size(height, width)
     grids = grids_for(height, width) if config.global_attention and not plain else 1
     with torch.device("meta"):
         network = DiffMatte(config).eval()
@@ -141,7 +141,7 @@ def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = Fal
 
 def plain_step_macs(config: ModelConfig, height: int, width: int) -> int:
     """Count the multiply-accumulates of one plain decoder step over an image, as Table 1 does."""
-    height, width = padded_size(height, width)
+    height, width = config.padded_size(height, width)
     stride = config.feature_stride
     with torch.device("meta"):
         decoder = DiffMatte(config).eval().decoder

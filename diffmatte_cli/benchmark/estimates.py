@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..inference.memory import MemoryBudget
 from ..inference.region import Plan, depth
 from ..inference.tiles import SPARSE
-from ..model.diffmatte import pad, padded_size
+from ..model.diffmatte import pad
 from ..settings import Sampling
 from ..trimaps.trimap import UNKNOWN
 from .bench import Case, encoder_macs, scene, timed
@@ -52,5 +52,5 @@ class Estimator:
         return Estimate(max(sampling, budget.encoding), encoder + steps)
 
     def _step_macs(self, trimap: NDArray[np.uint8]) -> int:
-        unknown = pad(torch.from_numpy(trimap == UNKNOWN)[None, None], padded_size(*trimap.shape))[0, 0]
+        unknown = pad(torch.from_numpy(trimap == UNKNOWN)[None, None], self.config.padded_size(*trimap.shape))[0, 0]
         return Plan.make(unknown, depth(self.config), SPARSE).macs(self.config)

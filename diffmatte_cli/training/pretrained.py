@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..model.diffmatte import PIXEL_MEAN, PIXEL_STD
+from ..model.diffmatte import PIXELS
 from ..model.encoders.efficientnet import STAGES
 from ..model.encoders.swin import WINDOW
 
@@ -190,7 +190,7 @@ _SWIN_TIMM = Layout(
 def _renormalised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let a stem that was trained on (255 x - 127) / 128 take RGB normalised by ImageNet's statistics."""
     kernel, centre = (tensors[name].float() for name in ("stem.0.weight", "stem.1.running_mean"))
-    std, mean = (kernel.new_tensor(value).reshape(1, 3, 1, 1) for value in (PIXEL_STD, PIXEL_MEAN))
+    mean, std = (kernel.new_tensor(value).reshape(1, 3, 1, 1) for value in PIXELS["trained"])
     constant = (kernel * (255 * mean - 127) / 128).sum(dim=(1, 2, 3))
     return tensors | {"stem.0.weight": kernel * 255 * std / 128, "stem.1.running_mean": centre - constant}
 
