@@ -67,9 +67,12 @@ def bench(
 
     ``image`` is uint8 [H, W, 3], ``trimap`` uint8 [H, W]. Returns what ``diffmatte bench --json`` prints: seconds
     are medians, ``spread`` the range of the total ratios over their median, differences in 1/255 over the
-    unknown region.
+    unknown region. A model that does not iterate takes its one step.
     """
     paths = {name: case.matter(name == "plain") for name in (("plain", "fast") if with_plain else ("fast",))}
+    config = paths["fast"].model.config
+    if not config.iterates:
+        case = replace(case, sampling=case.sampling.at_once())
     runs: dict[str, list[Timing]] = {name: [] for name in paths}
     for matter in paths.values():  # warms up
         corner = np.ascontiguousarray(image[:64, :64])
@@ -78,9 +81,7 @@ def bench(
         for name, matter in paths.items():
             tell(f"{name}, {number + 1} of {repeat}")
             runs[name].append(timed(matter, image, trimap, case.sampling))
-    matter = paths["fast"]
-    config = matter.model.config
-    rate = _product_rate(matter.device)
+    rate = _product_rate(paths["fast"].device)
     del matter  # to free the GPU
     paths.clear()
     if torch.cuda.is_available():
@@ -145,8 +146,11 @@ def plain_step_macs(config: ModelConfig, height: int, width: int) -> int:
     stride = config.feature_stride
     with torch.device("meta"):
         decoder = DiffMatte(config).eval().decoder
-        x = torch.empty(1, config.condition_channels + 1, height, width)
         features = torch.empty(1, config.feature_channels, height // stride, width // stride)
+        if not config.iterates:
+            seen = torch.empty(1, config.encoder_channels, height, width)
+            return _count(lambda: decoder(seen, features))
+        x = torch.empty(1, config.condition_channels + 1, height, width)
         return _count(lambda: decoder(x, torch.empty(1), features))
 
 
@@ -197,7 +201,8 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     if plain:
         return peak, plain_step_macs(matter.model.config, *trimap.shape)
     steps = matter.steps(encoding, sampling=twice)
-    next(steps)
+    if matter.model.config.iterates:  # the first one also prepares what all share
+        next(steps)
     return peak, _count(lambda: next(steps))
 
 

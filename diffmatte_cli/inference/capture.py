@@ -28,14 +28,21 @@ from .blocks import (
     span,
 )
 from .folding import FoldedHead, fold, ready
-from .region import RegionDecoder, head_logits
+from .region import Plan, RegionDecoder, depth, head_logits
 
-__all__ = ["CaptureDecoder", "CapturePlan", "CaptureRegion", "folded_decoder"]
+__all__ = ["CaptureDecoder", "CapturePlan", "CaptureRegion", "folded_decoder", "step_macs"]
 
 
 def folded_decoder(decoder: Decoder | DetailCapture, dtype: torch.dtype) -> "RegionDecoder | CaptureDecoder":
     """Return a decoder for chosen pixels only."""
     return RegionDecoder(decoder, dtype) if isinstance(decoder, Decoder) else CaptureDecoder(decoder, dtype)
+
+
+def step_macs(config: ModelConfig, wanted: Tensor, side: int) -> int:
+    """Return the multiply-accumulates of a step for the pixels ``wanted`` [H, W], in blocks of ``side``."""
+    if config.iterates:
+        return Plan.make(wanted, depth(config), side).macs(config)
+    return CapturePlan.make(wanted, side).macs(config)
 
 
 class CaptureDecoder:

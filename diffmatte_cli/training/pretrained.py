@@ -1,4 +1,4 @@
-"""Public ImageNet checkpoints: how each kind names its tensors, and what has no counterpart in ours or theirs.
+"""Public checkpoints, of ImageNet or of matting: how each kind names its tensors, and which have no counterpart.
 
 A pattern is a regular expression that is searched in a tensor's name.
 """
@@ -121,6 +121,21 @@ _DINO = Layout(
     unused=(*_VIT_UNUSED, (r"^head\.(mlp|last_layer)\.", "projection head")),
 )
 
+# Its encoder is ours, trained for matting already.
+_VITMATTE = Layout(
+    "ViTMatte",
+    "vit",
+    _has("embeddings.position_embeddings", "encoder.layer.0.attention.qkv.weight"),
+    (),
+    renamed=(
+        (r"^embeddings\.position_embeddings$", "pos_embed"),
+        (r"^embeddings\.projection\.", "patch_embed.proj."),
+        (r"^encoder\.layer\.", "blocks."),
+        (r"\.attention\.", ".attn."),
+    ),
+    unused=((r"^decoder\.", "decoder"),),
+)
+
 # The scale of a weight is divided away by spectral norm, as in GCA-Matting's encoder, which begins with a plain
 # network's weights all the same: batch normalisation, whose running statistics adapt, takes out the scale, too.
 _SPECTRAL = (r"(^conv\d|\.conv\d|\.downsample\.1)\.weight$", r"\1.parametrizations.weight.original")
@@ -222,4 +237,4 @@ _EFFICIENTNET = Layout(
     converted=_renormalised,
 )
 # The more special ones come first.
-LAYOUTS = (_EFFICIENTNET, _MAE, _DINO, _RESNET_D, _RESNET, _SWIN_TIMM, _SWIN)
+LAYOUTS = (_EFFICIENTNET, _VITMATTE, _MAE, _DINO, _RESNET_D, _RESNET, _SWIN_TIMM, _SWIN)
