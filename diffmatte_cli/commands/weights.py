@@ -11,7 +11,7 @@ import typer
 from ..console import say, say_nothing
 from ..errors import UsageError, WeightsError
 from ..settings import DTYPE_NAMES, check_choice
-from ..storage.atomic import staged_file
+from ..storage.atomic import TEMPORARY, staged_file
 from ..weights.records import WeightsRecord, as_toml
 from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
@@ -288,7 +288,7 @@ def _remove(copy: Copy, store: WeightsStore) -> None:
 def _clear_away(folder: Path) -> None:
     """Remove an empty folder of imports, with temporary files of killed ones."""
     with suppress(OSError):
-        for left in folder.glob(".*"):
+        for left in folder.glob(TEMPORARY):
             left.unlink()
         folder.rmdir()
 

@@ -92,7 +92,7 @@ def test_a_file_that_does_not_say_what_it_is(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageError, match="is of the variant tiny, but vits is vits"):
         publish("vits", silent, "lab/new", WeightsStore())
     Path("text.safetensors").write_text("not weights")
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match="is a text, not a weights file"):
         publish("mine", Path("text.safetensors"), "lab/new", WeightsStore())
     assert sorted(os.listdir()) == ["silent.safetensors", "text.safetensors"]
 
