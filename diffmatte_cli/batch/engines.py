@@ -4,8 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import DiffmatteError, UsageError, described
 from ..planning.options import MatteOptions
 from ..weights.store import Check, ModelSource, go_on
+from .pipeline import Stopped
 
 if TYPE_CHECKING:
     from ..inference.matter import Matter
@@ -24,7 +26,12 @@ class Engine:
     def matter(self) -> "Matter":
         """The loaded model; raises WeightsError, or UsageError for an absent device."""
         if self._matter is None:
-            self._matter = self._load()
+            try:
+                self._matter = self._load()
+            except (DiffmatteError, Stopped):
+                raise
+            except Exception as error:  # whatever a device's driver raises: no other photograph would fare better
+                raise UsageError(f"the model {self.name} cannot be loaded: {described(error)}", "device") from error
         return self._matter
 
 

@@ -4,7 +4,6 @@ import atexit
 import errno
 import gc
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,7 +13,9 @@ import typer
 from typer.core import TyperGroup
 
 from ..console import fail, say
-from ..errors import DiffmatteError, PlanError, Problem, described, is_shortage
+from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, surroundings
+from ..process.signals import end_on_signals
+from ..process.stderr import mute_libraries
 from ..version import __version__
 from .bench import bench
 from .check import check
@@ -102,6 +103,9 @@ def _exit_code(error: BaseException, options: Options) -> int:
         for problem in error.problems:
             fail(options.named(problem))
         return error.exit_code
+    if sentence := surroundings(error):
+        fail(sentence)
+        return UsageError.exit_code
     if isinstance(error, DiffmatteError):
         fail(options.named(error))
         return error.exit_code
@@ -167,11 +171,6 @@ for _command in (matte, check, trimap, review, evaluate, bench, train):
 app.add_typer(weights, name="weights")
 
 
-def _end(number: int, _: object) -> None:
-    """End by an exception, so that temporary files are removed."""
-    raise SystemExit(128 + number)
-
-
 def _leave_quickly() -> None:
     if "OpenImageIO" not in sys.modules:  # whose bindings would report leaks
         gc.freeze()
@@ -186,7 +185,7 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by the caller: no reason to fail
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="backslashreplace")
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, _end)
+    if "--verbose" not in sys.argv:
+        mute_libraries()
+    end_on_signals()
     app(prog_name="diffmatte")

@@ -108,12 +108,20 @@ class WeightsStore:
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """Return a model's files on disk; the first is the one in use."""
-        copies = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
+        copies = [Copy("imported", path, path.stem) for path in self._imported(record.name)]
         if record.bundled is not None:
             copies.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
         if record.repo is not None and os.path.isfile(path := self.cached_path(record)):
             copies.append(Copy("cached", path, str(record.sha256)))
         return tuple(copies)
+
+    def _imported(self, name: str) -> list[Path]:
+        try:
+            return _newest_first(self.imports / name)
+        except UsageError:
+            if self.cache_dir is not None:
+                raise
+            return []  # nobody without a home has imported anything
 
     def where(self, record: WeightsRecord) -> str:
         """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
@@ -136,6 +144,8 @@ def resolve_model(model: str | Path, store: WeightsStore | None = None) -> Model
         return _source(record, store)
     if os.path.isfile(path):
         return ModelSource(path.stem, path)
+    if os.path.exists(path):
+        raise UsageError(f"{path} is not a file: name a weights file, or one of the models {', '.join(known)}")
     names = ", ".join(known)
     if path.suffix or path.name != str(model):
         raise UsageError(f"there is no weights file {path}: check the path, or use one of the models {names}")
@@ -233,7 +243,10 @@ def client_settings() -> ModuleType:
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(path).expanduser().resolve()
+    try:
+        return Path(path).expanduser().resolve()
+    except RuntimeError as error:  # an unknown user, no home, or symlinks in a circle
+        raise UsageError(f"the folder {path} cannot be found ({error}): name another one", "cache_dir") from error
 
 
 @cache

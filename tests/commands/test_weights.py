@@ -96,7 +96,7 @@ def test_convert(dtype: str) -> None:
 USAGE = {
     "name": (("x.pth", "--model", "giant", "-o", "x.safetensors"), "there is no model named 'giant'"),
     "nothing there": (("none.pth", "--model", "vits", "-o", "x.safetensors"), "checkpoint none.pth does not exist"),
-    "folder": ((".", "--model", "vits", "-o", "x.safetensors"), "checkpoint . does not exist"),
+    "folder": ((".", "--model", "vits", "-o", "x.safetensors"), "checkpoint . is not a file"),
     "ending": (("x.pth", "--model", "vits", "-o", "x.pt"), "must end in .safetensors"),
     "no folder": (("x.pth", "--model", "vits", "-o", "none/x.safetensors"), "folder of the result none/x.safetensors"),
     "itself": (("w.safetensors", "--model", "vits", "-o", "w.safetensors"), "would replace the checkpoint"),
