@@ -74,9 +74,7 @@ def read_checkpoint(path: Path) -> Any:
         if isinstance(error, OSError) and error.strerror:
             raise WeightsError(f"{path} cannot be read ({error.strerror}): check the path") from error
         if is_shortage(error):
-            raise WeightsError(
-                f"{path} takes more memory than there is for a file of its size: get it again"
-            ) from error
+            raise WeightsError(f"{path} takes more memory than its size accounts for: get it again") from error
         raise WeightsError(f"{path} is not a readable checkpoint ({type(error).__name__}): get it again") from error
 
 

@@ -130,15 +130,16 @@ def read_tensors(file: BinaryIO, header: Header, computable: bool = False) -> tu
 
     Raises ValueError where the file ends before its time.
     """
-    digest, tensors, buffer = hashlib.sha256(header.content), {}, torch.empty(PIECE, dtype=torch.uint8)
+    digest, tensors = hashlib.sha256(header.content), {}
     for name, (dtype, shape) in header.tensors.items():
         kept = torch.float32 if computable and dtype.is_floating_point else dtype
         numbers, each = torch.empty(prod(shape), dtype=kept), PIECE // dtype.itemsize
-        for part in numbers.split(each) if numbers.numel() else ():  # between which signals are heard
-            piece = buffer[: part.numel() * dtype.itemsize]
-            if file.readinto(piece.numpy()) != piece.numel():  # type: ignore[attr-defined]
+        for first in range(0, len(numbers), each):  # signals are heard between pieces
+            part = numbers[first : first + each]
+            piece = bytearray(file.read(len(part) * dtype.itemsize))
+            if len(piece) < len(part) * dtype.itemsize:
                 raise ValueError("it ends too early")
-            digest.update(piece.numpy())
-            part.copy_(piece.view(dtype))
+            digest.update(piece)
+            part.copy_(torch.frombuffer(piece, dtype=dtype))
         tensors[name] = numbers.reshape(shape)
     return tensors, digest.hexdigest()

@@ -23,7 +23,7 @@ def mute_libraries() -> None:
     except OSError:  # closed by the caller
         return
     sys.stderr.flush()
-    sys.stderr = open(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    sys.stderr = os.fdopen(kept, "w", 1, sys.stderr.encoding, "backslashreplace")
     faulthandler.enable(sys.stderr)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

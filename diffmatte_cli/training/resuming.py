@@ -60,29 +60,29 @@ def read_state(path: Path) -> RunState:
     except WeightsError as error:
         raise TrainingError(f"{error}; or start the run again in another folder") from error
     try:
-        kept = content["optimiser"]["state"]
-        state = RunState(*(content[key] for key in ("config", "step", "model", "average")), kept)
+        config, step, moments = content["config"], content["step"], content["optimiser"]["state"]
+        state = RunState(config, step, content["model"], content["average"], moments)
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise _damaged(path, "it is not a run's checkpoint") from error
-    if problem := _oddity(state):
+    if problem := _oddity(**vars(state)):
         raise _damaged(path, problem)
     return state
 
 
-def _oddity(state: RunState) -> str | None:
+def _oddity(config: object, step: object, model: object, average: object, moments: object) -> str | None:
     """Say which part of a checkpoint is of another type than it was saved with, if any."""
-    if not isinstance(state.config, dict) or not all(isinstance(table, dict) for table in state.config.values()):
+    if not isinstance(config, dict) or not all(isinstance(table, dict) for table in config.values()):
         return "its configuration has no tables"
     try:
-        json.dumps(state.config)
+        json.dumps(config)
     except (TypeError, ValueError, RecursionError):
         return "its configuration holds more than numbers and texts"
-    if not isinstance(state.moments, dict):
+    if not isinstance(moments, dict):
         return "its optimiser has no state"
-    parts = (state.model, state.average, *state.moments.values())
+    parts = (model, average, *moments.values())
     if not all(isinstance(part, dict) and all(isinstance(t, Tensor) for t in part.values()) for part in parts):
         return "it holds no tensors where they belong"
-    texts = all(type(name) is str for part in (state.config, *state.config.values(), *parts) for name in part)
-    if not texts or not all(type(number) is int for number in (state.step, *state.moments)):
+    texts = all(type(name) is str for part in (config, *config.values(), *parts) for name in part)
+    if not texts or not all(type(number) is int for number in (step, *moments)):
         return "its names or numbers are of other types"
     return None

@@ -64,8 +64,8 @@ class Watch:
         response.stream = _Bounded(response.stream, most, self.check)
 
 
-class _Bounded(httpx.SyncByteStream):  # type: ignore[misc]
-    def __init__(self, stream: httpx.SyncByteStream, most: int, check: Callable[[], None]) -> None:
+class _Bounded(httpx.SyncByteStream):
+    def __init__(self, stream: Any, most: int, check: Callable[[], None]) -> None:
         self._stream, self._most, self._check = stream, most, check
 
     def __iter__(self) -> Iterator[bytes]:

@@ -18,8 +18,17 @@ from ..errors import DiffmatteError, UsageError, WeightsError
 from ..process.sharing import silence
 from ..version import __version__
 from .records import WeightsRecord
-from .store import Check, ModelSource, WeightsStore, check_copy, client_settings, file_sha256, go_on, in_megabytes
-from .store import resolve_model
+from .store import (
+    Check,
+    ModelSource,
+    WeightsStore,
+    check_copy,
+    client_settings,
+    file_sha256,
+    go_on,
+    in_megabytes,
+    resolve_model,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -184,7 +184,7 @@ def _source(record: WeightsRecord, store: WeightsStore) -> ModelSource:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    """Return a folder's imported weights, which are named by their sha256; none where the folder is missing or cannot be read."""
+    """Return a folder's imports, named by their sha256; none where the folder is missing or cannot be read."""
     try:
         paths = [path for path in folder.iterdir() if _IMPORTED.fullmatch(path.name) and os.path.isfile(path)]
         return sorted(paths, key=os.path.getmtime, reverse=True)

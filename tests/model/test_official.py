@@ -299,7 +299,7 @@ def test_what_is_hashed_is_what_is_loaded(how: str, tmp_path: Path, monkeypatch:
         again, _ = read_model(path, sha256)
         torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
     else:
-        with pytest.raises(WeightsError, match="was (changed while it was read|replaced since the command began)"):
+        with pytest.raises(WeightsError, match=r"was (changed while it was read|replaced since the command began)"):
             read_model(path, sha256)
 
 
