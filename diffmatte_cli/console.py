@@ -1,24 +1,15 @@
 """Print messages for the user on stderr, one line each, verbatim."""
 
 import os
-import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
 __all__ = ["fail", "printable", "say", "say_nothing", "warn"]
 
 
-# User and password of a URL; a user alone is no secret.
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s:@]*:[^/?#\s@]*@")
-
-
 def printable(text: str) -> str:
-    """Escape line breaks, control characters and undecodable bytes, which file names and other people's texts may hold.
-
-    Passwords in URLs are left out.
-    """
-    shown = _CREDENTIALS.sub("***@", text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    """Escape line breaks, control characters and undecodable bytes, which file names may contain."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def say(text: str, label: str = "", style: str = "") -> None:

@@ -16,7 +16,6 @@ The message is one plain sentence: what is wrong and what to do about it. Only
 ``diffmatte_cli.commands.app`` turns these into text and an exit code.
 """
 
-import os
 from collections.abc import Sequence
 
 __all__ = [
@@ -32,8 +31,8 @@ __all__ = [
     "WeightsError",
     "described",
     "is_shortage",
+    "lacks_temporary",
     "listed",
-    "surroundings",
 ]
 
 
@@ -56,24 +55,9 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def surroundings(error: BaseException | None) -> str | None:
-    """Say what this process lacks wherever it works, if an error or its cause comes of that; None otherwise."""
-    while error is not None:
-        if isinstance(error, FileNotFoundError) and error.filename is None:
-            if "temporary directory" in str(error):
-                return "no folder takes temporary files: set TMPDIR to one that does"
-            if not _has_folder():
-                return "the current folder does not exist any more: change to another one"
-        error = error.__cause__
-    return None
-
-
-def _has_folder() -> bool:
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
+def lacks_temporary(error: BaseException | None) -> bool:
+    """Tell whether an error, or its cause, is that no folder takes temporary files."""
+    return error is not None and ("usable temporary directory" in str(error) or lacks_temporary(error.__cause__))
 
 
 def described(error: BaseException) -> str:

@@ -4,10 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import DiffmatteError, UsageError, described
+from ..errors import UsageError, described
 from ..planning.options import MatteOptions
 from ..weights.store import Check, ModelSource, go_on
-from .pipeline import Stopped
 
 if TYPE_CHECKING:
     from ..inference.matter import Matter
@@ -28,9 +27,7 @@ class Engine:
         if self._matter is None:
             try:
                 self._matter = self._load()
-            except (DiffmatteError, Stopped):
-                raise
-            except Exception as error:  # whatever a device's driver raises: no other photograph would fare better
+            except (MemoryError, OSError, RuntimeError) as error:  # a device's driver: so it would be each time
                 raise UsageError(f"the model {self.name} cannot be loaded: {described(error)}", "device") from error
         return self._matter
 

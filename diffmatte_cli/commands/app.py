@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..console import fail, say
-from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, surroundings
+from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, lacks_temporary
 from ..process.signals import end_on_signals
 from ..process.stderr import mute_libraries
 from ..version import __version__
@@ -103,8 +103,8 @@ def _exit_code(error: BaseException, options: Options) -> int:
         for problem in error.problems:
             fail(options.named(problem))
         return error.exit_code
-    if sentence := surroundings(error):
-        fail(sentence)
+    if lacks_temporary(error) and not isinstance(error, UsageError):  # whose own sentence says more
+        fail("no folder takes temporary files: set TMPDIR to one that does")
         return UsageError.exit_code
     if isinstance(error, DiffmatteError):
         fail(options.named(error))
@@ -163,7 +163,11 @@ def _common(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Take the options before the command."""
+    """Take the options before the command, which needs a folder to work in."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError("the current folder does not exist any more: change to another one") from error
 
 
 for _command in (matte, check, trimap, review, evaluate, bench, train):

@@ -9,7 +9,7 @@ import typer
 
 from ..batch.outcome import Outcome, failure
 from ..console import fail, say
-from ..errors import FullError, OutputError, UsageError, WeightsError, surroundings
+from ..errors import FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..storage.paths import spelled
@@ -54,7 +54,7 @@ class Tally:
         return self.options.fail_fast or self._is_everybodys(error)
 
     def _is_everybodys(self, error: BaseException) -> bool:
-        is_fatal = isinstance(error, FATAL) or not isinstance(error, Exception) or surroundings(error) is not None
+        is_fatal = isinstance(error, FATAL) or not isinstance(error, Exception) or lacks_temporary(error)
         return is_fatal or not self.several
 
     def add(self, job: Job, outcome: Outcome) -> None:

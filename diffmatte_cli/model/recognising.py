@@ -32,6 +32,8 @@ _KINDS = (
 
 def mistaken_for(start: bytes, wanted: str) -> str | None:
     """Return what a file is that begins with ``start``, and what to do; None if it may be what is ``wanted``."""
+    if start[4:9] == b"\0\0\0\0{":  # a length, whose first bytes may be anything, and a table: safetensors
+        return None
     text = start.removeprefix(b"\xef\xbb\xbf")
     for pattern, what, cure in _KINDS:
         if re.match(pattern, text):

@@ -9,9 +9,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ DTYPES = {
 }
 MOST_HEADER = 4 * 2**20  # bytes; those of the largest networks here take a fortieth
 MOST_DIMENSIONS = 8
-PIECE = 2**24
+PIECE = 2**22
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Header:
 
 
 @contextmanager
-def opened(path: Path, wanted: str, advice: str) -> Iterator[BinaryIO]:
+def opened(path: Path, wanted: str, advice: str) -> Iterator[BufferedReader]:
     """Open a safetensors file, and raise whatever is wrong with it as WeightsError.
 
     ``wanted`` says what it should be, ``advice`` what to do if it is damaged.
@@ -64,7 +65,7 @@ def opened(path: Path, wanted: str, advice: str) -> Iterator[BinaryIO]:
                 raise WeightsError(f"{path} {told}")
             file.seek(0)
             before = _state_of(file)
-            yield file
+            yield cast("BufferedReader", file)
             after = _state_of(file)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
@@ -125,19 +126,19 @@ def _entries(table: dict[str, Any], size: int) -> dict[str, tuple[torch.dtype, t
     return {name: found[name] for name in names}
 
 
-def read_tensors(file: BinaryIO, header: Header, computable: bool = False) -> tuple[dict[str, Tensor], str]:
+def read_tensors(file: BufferedReader, header: Header, computable: bool = False) -> tuple[dict[str, Tensor], str]:
     """Read all tensors after the header, fractions as float32 if ``computable``, and the file's sha256.
 
     Raises ValueError where the file ends before its time.
     """
-    digest, tensors = hashlib.sha256(header.content), {}
+    digest, tensors, buffer = hashlib.sha256(header.content), {}, memoryview(bytearray(PIECE))
     for name, (dtype, shape) in header.tensors.items():
         kept = torch.float32 if computable and dtype.is_floating_point else dtype
         numbers, each = torch.empty(prod(shape), dtype=kept), PIECE // dtype.itemsize
         for first in range(0, len(numbers), each):  # signals are heard between pieces
             part = numbers[first : first + each]
-            piece = bytearray(file.read(len(part) * dtype.itemsize))
-            if len(piece) < len(part) * dtype.itemsize:
+            piece = buffer[: len(part) * dtype.itemsize]
+            if file.readinto(piece) != len(piece):
                 raise ValueError("it ends too early")
             digest.update(piece)
             part.copy_(torch.frombuffer(piece, dtype=dtype))

@@ -14,7 +14,7 @@ from ..errors import UsageError
 from ..model.config import VARIANTS
 from ..storage.toml import Rule, matching, one_of, read_toml, record_of
 
-__all__ = ["PACKAGE", "Metrics", "WeightsRecord", "as_toml", "check_name", "escaped", "is_repository", "read_records"]
+__all__ = ["PACKAGE", "Metrics", "WeightsRecord", "as_toml", "check_name", "is_repository", "read_records"]
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -91,11 +91,11 @@ def as_toml(record: WeightsRecord) -> str:
 
 def _toml(value: str | float) -> str:
     # One-line JSON strings and numbers are TOML, too.
-    return escaped(json.dumps(value, ensure_ascii=False))
+    return _escaped(json.dumps(value, ensure_ascii=False))
 
 
-def escaped(text: str) -> str:
-    """Escape what a terminal would act on in JSON, whose strings and those of TOML say it alike."""
+def _escaped(text: str) -> str:
+    """Escape what a terminal would act on."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" if ord(c) < 2**16 else "?" for c in text)
 
 

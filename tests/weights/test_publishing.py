@@ -14,8 +14,7 @@ from diffmatte_cli.weights.records import Metrics, WeightsRecord, read_records
 from diffmatte_cli.weights.store import PACKAGE, WeightsStore
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
-# Where its second transport, Xet, is installed, the client uploads by nothing else unless told; the server speaks HTTP.
-LOGIN = {"HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1"}
+LOGIN = {"HF_TOKEN": "hf_secret"}
 
 
 @pytest.fixture(autouse=True)
