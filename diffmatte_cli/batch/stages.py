@@ -58,8 +58,8 @@ class Stages:
         Raises ImageError, or OutputError if the result's format cannot hold the image.
         """
         began = time.monotonic()
-        content = read_bytes(job.image, self._check_stop)
-        drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
+        content = read_bytes(job.image, self.check_stop)
+        drawn = None if job.trimap is None else read_bytes(job.trimap, self.check_stop)
         receipts = self._products.receipts(job, self._receipt(job, content, drawn))
         if self.options.skip_existing and (there := _found(job, receipts)):
             return replace(there, seconds=time.monotonic() - began)
@@ -77,7 +77,8 @@ class Stages:
             self.warn(f"{job.name}: {text}" if self.several else text)
         return Work(job, receipts, photo, trimap, time.monotonic() - began)
 
-    def _check_stop(self) -> None:
+    def check_stop(self) -> None:
+        """Raise Stopped once the run is stopping."""
         if self.stop.is_set():
             raise Stopped
 
@@ -131,7 +132,7 @@ class Stages:
         with tqdm(total=total, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
             for seed in range(first, first + seeds):
                 for number, alpha in enumerate(matter.steps(encoding, sampling=replace(sampling, seed=seed)), 1):
-                    self._check_stop()
+                    self.check_stop()
                     if seed == first:
                         if work.dump is not None:
                             work.dump.add(number, alpha)

@@ -8,7 +8,7 @@ import typer
 
 from ..batch.outcome import Outcome, failure
 from ..console import fail, say, trace
-from ..errors import FullError, OutputError, UsageError, WeightsError
+from ..errors import FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..storage.paths import spelled
@@ -53,7 +53,8 @@ class Tally:
         return self.options.fail_fast or self._is_everybodys(error)
 
     def _is_everybodys(self, error: BaseException) -> bool:
-        return isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several
+        is_fatal = isinstance(error, FATAL) or not isinstance(error, Exception) or lacks_temporary(error)
+        return is_fatal or not self.several
 
     def add(self, job: Job, outcome: Outcome) -> None:
         """Count, print and report one job's outcome."""

@@ -254,8 +254,11 @@ def load_file(
     computing: Computing = Computing(),
     tell: Callable[[str], None] = _silence,
 ) -> Matter:
-    """Load the file that ``obtain`` returned for a resolved model; raises WeightsError if the variant differs."""
-    network, metadata = read_model(path)
+    """Load the file that ``obtain`` returned for a resolved model.
+
+    Raises WeightsError if the variant differs, or the bytes from those that the model's sha256 is of.
+    """
+    network, metadata = read_model(path, source.sha256)
     found = network.config.variant
     if source.record is not None and source.record.variant != found:
         raise WeightsError(

@@ -233,7 +233,7 @@ def _change(tables: dict[str, Any], change: str) -> None:
         raise UsageError(f"{change} is not TABLE.KEY=VALUE, as in model.schedule=cosine", "changes")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value.strip()
     tables.setdefault(table, {})[key] = parsed
 
