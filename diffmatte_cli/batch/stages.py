@@ -15,8 +15,9 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
+from ..imaging.grey import GreyImage, decode_grey, decode_opacity
 from ..imaging.oiio import USUAL
-from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
 from ..inference.known import settled_alpha
@@ -60,16 +61,17 @@ class Stages:
         content = read_bytes(job.image, self.check_stop)
         drawn = None if job.trimap is None else read_bytes(job.trimap, self.check_stop)
         receipts = self._products.receipts(job, self._receipt(job, content, drawn))
-        if self.options.skip_existing and _is_there(job, receipts):
-            seconds = time.monotonic() - began
-            return Outcome("skipped", receipt=receipts[job.output], seconds=seconds, risk=_risk_in(job))
+        if self.options.skip_existing and (there := _found(job, receipts)):
+            return replace(there, seconds=time.monotonic() - began)
         photo = decode_image(content, job.image, self.options.input_space)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        levels = fit_to_image(_trimap_levels(job, content, drawn), photo)
+        grey = _trimap_levels(job, content, drawn)
+        levels = fit_to_image(grey, photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
             *_about_colour(job, photo, self.options.cutout),
+            *(f"the trimap {note}" for note in grey.notes),
             *(found.text for found in diagnose(levels, trimap)),
         ):
             self.warn(f"{job.name}: {text}" if self.several else text)
@@ -106,7 +108,7 @@ class Stages:
             job, settled = work.job, settled_alpha(work.trimap, work.job.sampling)
             steps = job.sampling.steps if settled is None else 0
             with ExitStack() as opened:
-                dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
+                dump = dumping(job, work.photo.pixels, work.trimap, steps)
                 work.dump = opened.enter_context(dump)
                 if settled is None:
                     self._sample(work, engine)
@@ -149,16 +151,17 @@ class Stages:
         with work.open:
             if work.dump is not None:
                 work.dump.finish(work.receipts[job.output])
-            write_images(self._products.results(work), job.folder, overwrite=job.overwrite)
+            write_images(self._products.results(work), job.folder, links=job.links, overwrite=job.overwrite)
         work.seconds += time.monotonic() - began
         return _done(work)
 
 
 def made_before(work: Work) -> Outcome | None:
     """Return the outcome of a job that may not overwrite its result, if an interrupted attempt has written it."""
-    if work.job.overwrite or not _is_there(work.job, work.receipts):
+    there = None if work.job.overwrite else _found(work.job, work.receipts)
+    if there is None:
         return None
-    work.engine, work.risk = "made by a worker that died", _risk_in(work.job)
+    work.engine, work.risk = "made by a worker that died", there.risk
     return _done(work)
 
 
@@ -177,15 +180,16 @@ def _done(work: Work) -> Outcome:
     )
 
 
-def _is_there(job: Job, receipts: Mapping[Path, Receipt]) -> bool:
-    return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
-        job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
-    )
-
-
-def _risk_in(job: Job) -> float | None:
-    """Return the risk stored beside an existing result."""
-    return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
+def _found(job: Job, receipts: Mapping[Path, Receipt]) -> Outcome | None:
+    """Return the outcome of a job all of whose results are there as it would make them now; None if they are not."""
+    if not all(read_receipt(path) == expected for path, expected in receipts.items()):
+        return None
+    if job.dump_dir is not None and not is_dump_of(job.dump_dir, receipts[job.output]):
+        return None
+    risk = None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
+    if risk is None and job.uncertainty_output is not None:
+        return None
+    return Outcome("skipped", receipt=receipts[job.output], risk=risk)
 
 
 def _about_colour(job: Job, photo: ColourImage, cutout: bool) -> Iterator[str]:

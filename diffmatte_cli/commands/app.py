@@ -5,14 +5,13 @@ import errno
 import gc
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
-from ..console import fail, say
+from ..console import fail, say, trace
 from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, lacks_temporary
 from ..process.signals import end_on_signals
 from ..process.stderr import mute_libraries
@@ -134,7 +133,7 @@ def _bad_command_line(error: Any) -> int:
 
 def _bug(error: BaseException, *, verbose: bool) -> int:
     if verbose:
-        traceback.print_exception(error)
+        trace(error)
     hint = "" if verbose or is_shortage(error) else "; run again with --verbose for the traceback, and please report it"
     fail(described(error) + hint)
     return 1

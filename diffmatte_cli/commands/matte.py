@@ -162,7 +162,8 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
             step_bar=show_bar and not several,
             background=None if options.background is None else background_of(options.background),
         )
-        rows = opened.enter_context(Report(report)) if report is not None else None
+        overwrite = all(job.overwrite for job in jobs)
+        rows = None if report is None else opened.enter_context(Report(report, overwrite=overwrite))
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
         if options.engine == "ray":
             from ..batch.ray.clusters import ClusterRun, run_on_cluster

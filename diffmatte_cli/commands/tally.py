@@ -1,6 +1,5 @@
 """Count and report outcomes: a line or a bar while jobs run, failures, jobs not processed, the exit code."""
 
-import traceback
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..batch.outcome import Outcome, failure
-from ..console import fail, say
+from ..console import fail, say, trace
 from ..errors import FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
@@ -83,7 +82,7 @@ class Tally:
         else:
             fail(sentence)
             if self.options.verbose:
-                traceback.print_exception(error)
+                trace(error)
 
     def _line(self, job: Job, outcome: Outcome) -> str:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""

@@ -105,11 +105,14 @@ def read(content: bytes, most_pixels: int, *, associated: bool | None = None) ->
 
 
 def read_all(content: bytes, most_pixels: int) -> tuple[Planes, Mapping[str, str]]:
-    """Return every channel as it is stored, by its full name, and the header's text attributes; raises as ``read``."""
+    """Return every channel as it is stored, by its full name, and the header's attributes as text; raises as ``read``.
+
+    Of attributes those that are texts or whole numbers.
+    """
     with _opened(content) as source:
         spec = source.spec()
         planes = np.moveaxis(_planes(source, spec, 0, spec.nchannels, most_pixels), -1, 0)
-        texts = {entry.name: entry.value for entry in spec.extra_attribs if isinstance(entry.value, str)}
+        texts = {entry.name: str(entry.value) for entry in spec.extra_attribs if isinstance(entry.value, str | int)}
         return dict(zip(spec.channelnames, planes, strict=True)), texts
 
 

@@ -3,8 +3,9 @@
 import hashlib
 import io
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,13 +18,13 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
-from ..storage.remotes import is_remote, read
+from ..storage.reading import read_bytes
 from . import oiio
-from .exif import DIRECTORIES
+from .exif import DIRECTORIES, stored_orientation
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 
-__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
+__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "receipt_in", "sha256_of"]
 
 S = TypeVar("S", Sampling, Computing)
 
@@ -33,6 +34,7 @@ _XMP = (
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
     "</rdf:RDF></x:xmpmeta>"
 )
+_PNG, _PNG_END = b"\x89PNG", b"\0\0\0\0IEND\xaeB`\x82"
 _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 
@@ -138,6 +140,12 @@ def read_receipt(path: Path) -> Receipt | None:
     return found[0] if found else None
 
 
+def receipt_in(content: bytes) -> Receipt | None:
+    """Return the receipt in a result's bytes; None as for ``read_receipt``."""
+    found = _found(content)
+    return found[0] if found else None
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
@@ -146,25 +154,60 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
     with suppress(Exception):  # the result is made again, whatever is wrong with it
-        text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
+        return _found(read_bytes(path))
+    return None
+
+
+def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
+    with suppress(Exception):
+        text, pixels = _opened(content)
         values = json.loads(text)
         notes = values.pop(NOTES, {})
-        if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed
+        # Otherwise the file was cut short or changed.
+        if values.pop(PIXELS) == pixels and all(_TAKES[name](note) for name, note in notes.items()):
             return Receipt.of(values), notes
     return None
 
 
+def _is_risk(note: Any) -> bool:
+    return type(note) in (int, float) and 0 <= note < math.inf
+
+
+def _is_digests(note: Any) -> bool:
+    return isinstance(note, list) and all(isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) for text in note)
+
+
+# The notes beside a receipt, and what they may be.
+_TAKES: Mapping[str, Callable[[Any], bool]] = {"risk": _is_risk, "steps": _is_digests}
+
+
 def _opened(content: bytes) -> tuple[str, str]:
-    """Return the text of the receipt in a file, and the digest of its pixels."""
+    """Return the text of the receipt in a file, and the digest of its pixels.
+
+    Raises ValueError where something was added that changes how the pixels are shown, or the end is missing.
+    """
     if content.startswith(oiio.EXR):
         channels, texts = oiio.read_all(content, MAX_PIXELS)
+        if texts.get("Orientation", "1") != "1":
+            raise ValueError("it is to be turned")
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
+        _check_as_written(image, content)
         if not deep_colour:
             return text, pixels_digest(image)
     return text, pixels_digest(oiio.read_all(content, MAX_PIXELS)[0])
+
+
+def _check_as_written(image: Image.Image, content: bytes) -> None:
+    if stored_orientation(image.getexif) != 1 or getattr(image, "n_frames", 1) != 1 or "gamma" in image.info:
+        raise ValueError("it is shown otherwise than it was written")
+    if content.startswith(_PNG):
+        with Image.open(io.BytesIO(content)) as png:
+            png.verify()  # every chunk; decoding stops at the last pixel
+        if not content.endswith(_PNG_END):
+            raise ValueError("its end is missing")
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:
