@@ -112,9 +112,7 @@ def import_checkpoint(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"cannot create the folder {folder}: {error.strerror}; choose another with --cache-dir"
-        ) from error
+        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another", "cache_dir") from error
     # Named by its content, beside the old one, which may still be in use.
     try:
         with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:

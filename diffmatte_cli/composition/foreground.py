@@ -8,6 +8,7 @@ in the layer: nearly transparent ones, which show mostly the other layer, would 
 
 import atexit
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -73,11 +74,10 @@ def _pymatting() -> Any:
         try:
             from pymatting import estimate_foreground_ml
         except RuntimeError:  # nowhere to keep it
-            from numba import config
-
             try:
-                config.CACHE_DIR = tempfile.mkdtemp(prefix="diffmatte-")
-                atexit.register(shutil.rmtree, config.CACHE_DIR, ignore_errors=True)
+                folder = tempfile.mkdtemp(prefix="diffmatte-")
+                atexit.register(shutil.rmtree, folder, ignore_errors=True)
+                sys.modules["numba"].config.CACHE_DIR = folder
                 from pymatting import estimate_foreground_ml
             except (OSError, RuntimeError) as error:
                 raise UsageError(

@@ -310,7 +310,7 @@ def test_files_of_other_programs_are_refused(metadata: dict[str, str], tmp_path:
 
 def test_a_text_file_is_not_weights(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_text("not weights at all")
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match="is a text, not a weights file"):
         load_model(tmp_path / "w.safetensors")
 
 

@@ -571,7 +571,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     model = fresh_model("small")
     for name, content, message in (
         ("a.pth", b"<html>", "is a web page"),
-        ("b.pth", b"nothing", "is not a"),
+        ("b.pth", b"nothing", "is a text, not a checkpoint"),
         ("c.safetensors", b"\x20\0\0\0\0\0\0\0{", "is not a readable safetensors file"),
     ):
         (tmp_path / name).write_bytes(content)

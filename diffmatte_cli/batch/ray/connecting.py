@@ -96,7 +96,10 @@ def connected(address: str, check: Check) -> Iterator[Any]:
 
 
 def _begun(begin: Callable[[], object], address: str, check: Check) -> None:
-    """Let Ray begin in another thread, where it may hang, while this one hears signals."""
+    """Let Ray begin in another thread, where it may hang, while this one hears signals.
+
+    The processes of a local cluster end with the thread that started them, so that it stays as long as this process.
+    """
     ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def run() -> None:
@@ -106,6 +109,7 @@ def _begun(begin: Callable[[], object], address: str, check: Check) -> None:
             ended.put(error)
         else:
             ended.put(None)
+            threading.Event().wait()
 
     threading.Thread(target=run, daemon=True).start()
     until = inf if address == LOCAL else monotonic() + SECONDS_TO_CONNECT
