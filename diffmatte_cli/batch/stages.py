@@ -15,8 +15,9 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
+from ..imaging.grey import GreyImage, decode_grey, decode_opacity
 from ..imaging.oiio import USUAL
-from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
 from ..inference.known import settled_alpha
@@ -56,25 +57,30 @@ class Stages:
 
         Raises ImageError, or OutputError if the result's format cannot hold the image.
         """
+        if job.unpaired is not None:
+            return Outcome("unpaired")
         began = time.monotonic()
-        content = read_bytes(job.image, self._check_stop)
-        drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
+        content = read_bytes(job.image, self.check_stop)
+        drawn = None if job.trimap is None else read_bytes(job.trimap, self.check_stop)
         receipts = self._products.receipts(job, self._receipt(job, content, drawn))
         if self.options.skip_existing and (there := _found(job, receipts)):
             return replace(there, seconds=time.monotonic() - began)
         photo = decode_image(content, job.image, self.options.input_space)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        levels = fit_to_image(_trimap_levels(job, content, drawn), photo)
+        grey = _trimap_levels(job, content, drawn)
+        levels = fit_to_image(grey, photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
             *_about_colour(job, photo, self.options.cutout),
+            *(f"the trimap {note}" for note in grey.notes),
             *(found.text for found in diagnose(levels, trimap)),
         ):
             self.warn(f"{job.name}: {text}" if self.several else text)
         return Work(job, receipts, photo, trimap, time.monotonic() - began)
 
-    def _check_stop(self) -> None:
+    def check_stop(self) -> None:
+        """Raise Stopped once the run is stopping."""
         if self.stop.is_set():
             raise Stopped
 
@@ -128,7 +134,7 @@ class Stages:
         with tqdm(total=total, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
             for seed in range(first, first + seeds):
                 for number, alpha in enumerate(matter.steps(encoding, sampling=replace(sampling, seed=seed)), 1):
-                    self._check_stop()
+                    self.check_stop()
                     if seed == first:
                         if work.dump is not None:
                             work.dump.add(number, alpha)

@@ -13,7 +13,7 @@ from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
-from ..weights.store import ModelSource, WeightsStore, resolve_model, sha256_of_model
+from ..weights.store import ModelSource, WeightsStore, hashed, resolve_model
 from . import options as opt
 from .records import taking_records
 from .tally import Tally, bar
@@ -49,6 +49,7 @@ def matte(
     dump_steps: opt.DumpStepsOption = None,
     overwrite: opt.OverwriteOption = True,
     skip_existing: opt.SkipExistingOption = False,
+    skip_unpaired: opt.SkipUnpairedOption = False,
     fail_fast: opt.FailFastOption = False,
     report: opt.ReportOption = None,
     engine: opt.EngineOption = MatteOptions.engine,
@@ -69,7 +70,7 @@ def matte(
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
         cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
-        dump_steps=dump_steps, report=report, overwrite=overwrite,
+        dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired,
     )  # fmt: skip
     _start(request, options, shard, dry_run=dry_run)
 
@@ -130,6 +131,9 @@ def _print_plan(jobs: list[Job]) -> None:
     from ..console import printable
 
     for job in jobs:
+        if job.unpaired is not None:
+            sys.stdout.write(printable(f"{job.name} passed by: {job.unpaired}") + "\n")
+            continue
         trimap = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
         results = ", ".join(spelled(path, "standard output") for path in job.written)
         sys.stdout.write(printable(f"{job.name} with {trimap} -> {results}") + "\n")
@@ -150,12 +154,12 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..composition.background import background_of
     from ..process.signals import stopping_on_signals
 
-    tell = say_nothing if options.quiet else say
+    tell, source = say_nothing if options.quiet else say, hashed(source)
     with stopping_on_signals() as stop, ExitStack() as opened:
         show_bar = not options.quiet and sys.stderr.isatty()
         stages = Stages(
             options,
-            sha256_of_model(source),
+            str(source.sha256),
             warn,
             stop.event,
             several=several,
@@ -172,7 +176,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
                 jobs, ClusterRun(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn)
             )
         else:
-            computers = [stages.computer(engine) for engine in engines(source, options, tell)]
+            computers = [stages.computer(engine) for engine in engines(source, options, tell, stages.check_stop)]
             ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
         try:
             for job, outcome in opened.enter_context(closing(ends)):

@@ -8,7 +8,7 @@ import typer
 
 from ..batch.outcome import Outcome, failure
 from ..console import fail, say, trace
-from ..errors import FullError, OutputError, UsageError, WeightsError
+from ..errors import FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..storage.paths import spelled
@@ -44,7 +44,7 @@ class Tally:
     bar: Any
     began: float = field(default_factory=monotonic)
     ended: set[int] = field(default_factory=set)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "unpaired", "failed"), 0))
     failures: list[str] = field(default_factory=list)
     fatal: BaseException | None = None
 
@@ -53,7 +53,8 @@ class Tally:
         return self.options.fail_fast or self._is_everybodys(error)
 
     def _is_everybodys(self, error: BaseException) -> bool:
-        return isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several
+        is_fatal = isinstance(error, FATAL) or not isinstance(error, Exception) or lacks_temporary(error)
+        return is_fatal or not self.several
 
     def add(self, job: Job, outcome: Outcome) -> None:
         """Count, print and report one job's outcome."""
@@ -87,6 +88,8 @@ class Tally:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
         if outcome.status == "skipped":
             return f"{number}skipped, already done: {spelled(job.output, 'standard output')}"
+        if job.unpaired is not None:
+            return f"{number}passed by: {job.unpaired}"
         files = ", ".join(spelled(path, "standard output") for path in job.written)
         size = f"{outcome.width}x{outcome.height}, {outcome.unknown:.1%} unknown"
         risk = "" if outcome.risk is None else f"risk {outcome.risk:.1f}, "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import say
+from ..console import say, warn
 from ..errors import DiffmatteError, UsageError
 from ..extras import require
 from ..process.signals import stopping_on_signals
@@ -109,12 +109,15 @@ def _check_folders(config: Path, data: "DataConfig") -> None:
 
 def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet: bool) -> None:
     """Check the data in the first process; if it finds a problem, the others exit silently."""
-    from ..training.data import check_materials
+    from ..training.data import check_materials, left_out_of
 
     problem: DiffmatteError | None = None
     if processes.is_main:
+        for text in left_out_of(data):
+            warn(text)
         try:
-            check_materials(data, output / "checked.json", progress=not quiet)
+            for sentence in check_materials(data, output / "checked.json", progress=not quiet):
+                warn(sentence)
         except DiffmatteError as error:
             problem = error
     if processes.any(problem is not None):

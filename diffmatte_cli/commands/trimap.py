@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from ..console import fail, say, warn
-from ..errors import DiffmatteError, FullError, PlanError, UsageError
+from ..errors import DiffmatteError, FullError, PlanError
 from ..imaging.formats import writer_for
+from ..planning.naming import results_folder
+from ..planning.sequences import frame_path
 from ..planning.sources import Source, gather
 from ..planning.targets import Targets
 from ..storage.paths import STREAM, Place, spelled
@@ -82,13 +84,11 @@ def trimap(
 
 def _planned(masks: list[str], output: str, recursive: bool) -> tuple[list[tuple[Path, Path]], Path | None]:
     """Name the trimaps, and their folder if they must be in one; raises PlanError with every conflict."""
-    *inputs, target = map(Place(Path()).named, [*masks, output])
-    several = len(inputs) > 1 or inputs[0].names_folder or target.names_folder
-    if several and target.is_stream:
-        raise UsageError("standard output (-) holds one image: name a folder with -o DIR")
-    folder = target if several else None
+    here = Place(Path())
+    inputs, target = [here.named(text).found for text in masks], here.named(output)
+    folder = results_folder(target, inputs)
     sources = gather(inputs, recursive=recursive, except_in=folder, role="mask")
-    pairs = [(source.image, target if folder is None else folder / _name(source)) for source in sources.found]
+    pairs = [(source.image, _target(source, target, folder)) for source in sources.found]
     problems = list(sources.problems)
     targets = Targets(folder, (mask for mask, _ in pairs), sources.folders)
     if folder is not None and len(inputs) + len(sources.folders) > 1 and targets.holds_inputs(folder):
@@ -100,6 +100,8 @@ def _planned(masks: list[str], output: str, recursive: bool) -> tuple[list[tuple
     problems += targets.nested()
     if problems:
         raise PlanError(problems)
+    for text in sources.warnings:
+        warn(text)
     if any(mask.is_stream for mask, _ in pairs):
         check_input()
     if any(result.is_stream for _, result in pairs):
@@ -107,8 +109,10 @@ def _planned(masks: list[str], output: str, recursive: bool) -> tuple[list[tuple
     return [(mask.path, result.path) for mask, result in pairs], None if folder is None else folder.path
 
 
-def _name(source: Source) -> Path:
-    return source.relative.parent / f"{source.relative.name}.png"
+def _target(source: Source, target: Place, folder: Place | None) -> Place:
+    if folder is not None:
+        return folder / source.relative.parent / f"{source.relative.name}.png"
+    return target if source.frame is None else target.at(frame_path(target.path, source.frame))
 
 
 def _make(mask: Path, target: Path, within: Path | None, widths: Band) -> str:
@@ -116,19 +120,18 @@ def _make(mask: Path, target: Path, within: Path | None, widths: Band) -> str:
     import numpy as np
 
     from ..imaging.encoding import Result
-    from ..imaging.read import decode_grey, decode_opacity
+    from ..imaging.grey import BY_ALPHA, decode_matte
     from ..imaging.write import write_images
     from ..storage.reading import read_bytes
     from ..trimaps.masks import trimap_from_mask
     from ..trimaps.trimap import diagnose, unknown_share
 
     content = read_bytes(mask)
-    grey = decode_opacity(content, mask)
-    if grey is None or (grey.levels == 1).all():  # an opaque alpha channel
-        grey = decode_grey(content, mask)
+    name, grey = spelled(mask, "standard input"), decode_matte(content, mask)
     made = trimap_from_mask(grey.levels, widths)
-    for finding in diagnose((made / np.float32(255)).astype(np.float32), made):
-        warn(f"{spelled(mask, 'standard input')}: {finding.text}")
+    found = diagnose((made / np.float32(255)).astype(np.float32), made)
+    for text in (*(f" {note}" for note in grey.notes if note != BY_ALPHA), *(f": {finding.text}" for finding in found)):
+        warn(f"{name}{text}")
     inside, outside = widths.pixels(*made.shape)
     write_images([Result(target, made, format="png" if target == STREAM else None)], within)
     return (

@@ -1,4 +1,4 @@
-"""Read photographs, trimaps and mattes. Files from outside are never trusted."""
+"""Read photographs. Files from outside are never trusted."""
 
 import io
 from contextlib import suppress
@@ -17,19 +17,16 @@ from ..storage.paths import spelled
 from ..storage.reading import read_bytes
 from . import oiio
 from .colour import as_shares, quantise, to_srgb
+from .levels import usual_shares
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 
-__all__ = ["ColourImage", "GreyImage"]
-__all__ += ["decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
+__all__ = ["ColourImage", "decode_deep", "decode_image", "is_beyond_pillow", "read_image", "reads_deep", "rgb_of"]
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot store it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
 _UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: give its input space otherwise"
 _APART, _NONE, _ASSOCIATED = 2, 1, 1  # of a TIFF's planes, compression and extra samples
-_LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
-_USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
-_OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white: up to so many times it, it is white
 
 
 @dataclass(frozen=True)
@@ -64,22 +61,9 @@ class ColourImage:
         return self.pixels if self.deep is None else self.deep
 
 
-@dataclass(frozen=True)
-class GreyImage:
-    """Hold an upright grey image: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
-
-    levels: NDArray[np.float32]
-    orientation: int = 1
-
-
 def read_image(path: Path) -> ColourImage:
     """Read a photograph; see :func:`decode_image`."""
     return decode_image(read_bytes(path), path)
-
-
-def read_grey(path: Path) -> GreyImage:
-    """Read a trimap or matte; see :func:`decode_grey`."""
-    return decode_grey(read_bytes(path), path)
 
 
 def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage:
@@ -91,11 +75,11 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage
     Raises:
         ImageError: the content is not an image, damaged, cut short, or too large.
     """
-    if _is_beyond_pillow(content):
-        deep = _deep(content, path)
+    if is_beyond_pillow(content):
+        deep = decode_deep(content, path)
         linear = content.startswith(oiio.EXR) if deep.linear is None else deep.linear
         return replace(
-            _colour_image(orient(_rgb(deep, path), deep.orientation), linear, space),
+            _colour_image(orient(rgb_of(deep, path), deep.orientation), linear, space),
             orientation=deep.orientation,
             icc_profile=_of_rgb(deep.icc_profile),
             dpi=_turned(deep.dpi, deep.orientation),
@@ -118,7 +102,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage
 def reads_deep(content: bytes) -> bool:
     """Tell from a photograph's header whether more than 8 bits a channel would be read."""
     with suppress(Exception), tolerant_pillow():
-        if _is_beyond_pillow(content):
+        if is_beyond_pillow(content):
             return True
         with Image.open(io.BytesIO(content), formats=["PNG", "TIFF"]) as image:
             return is_deep(image) and is_installed("vfx")
@@ -129,8 +113,8 @@ def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Return a decoded image's colour, uint8 [H, W, 3]."""
     if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)
-    elif image.mode in _USUAL_WHITES:
-        grey = quantise(_levels(image), 8)
+    elif image.mode in ("I", "F"):
+        grey = quantise(usual_shares(np.asarray(image)), 8)
     else:
         return np.asarray(image.convert("RGB"))
     return np.repeat(grey[..., None], 3, axis=2)
@@ -140,7 +124,7 @@ def _deep_pixels(content: bytes, path: Path, image: Image.Image) -> NDArray[Any]
     """Return an image's colour at its own depth, not yet turned, uint16 or float32 [H, W, 3]."""
     # A TIFF says what its fourth channel is; otherwise it is not an alpha.
     said = image.tag_v2.get(EXTRASAMPLES, ()) if isinstance(image, TiffImageFile) else ()
-    return _rgb(_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
+    return rgb_of(decode_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
 
 
 def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage:
@@ -155,7 +139,7 @@ def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage
     return ColourImage(quantise(as_shares(pixels), 8), deep=pixels)
 
 
-def _is_beyond_pillow(content: bytes) -> bool:
+def is_beyond_pillow(content: bytes) -> bool:
     """Tell whether Pillow cannot read a file: EXR, and TIFF that it does not know or takes for another kind."""
     if not content.startswith(oiio.TIFF):
         return content.startswith(oiio.EXR)
@@ -170,7 +154,12 @@ def _is_beyond_pillow(content: bytes) -> bool:
         return False
 
 
-def _deep(content: bytes, path: Path, associated: bool | None = None) -> oiio.Deep:
+def decode_deep(content: bytes, path: Path, associated: bool | None = None) -> oiio.Deep:
+    """Decode a file by OpenImageIO, not yet turned; ``associated`` as for ``oiio.read``.
+
+    Raises:
+        ImageError: the content is damaged, cut short or too large, or the extra is missing.
+    """
     name = spelled(path, "standard input")
     if not is_installed("vfx"):
         kind = "OpenEXR" if content.startswith(oiio.EXR) else "it is damaged, or a kind of TIFF that"
@@ -183,56 +172,12 @@ def _deep(content: bytes, path: Path, associated: bool | None = None) -> oiio.De
         raise ImageError(f"cannot read {name} by way of a temporary file: {error.strerror or error}") from error
 
 
-def _rgb(deep: oiio.Deep, path: Path) -> NDArray[Any]:
+def rgb_of(deep: oiio.Deep, path: Path) -> NDArray[Any]:
     """Return the colour [H, W, 3] of named channels; grey three times."""
     planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
     if not planes:
         raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
     return np.stack(planes, axis=-1)
-
-
-def decode_grey(content: bytes, path: Path) -> GreyImage:
-    """Decode a trimap or matte of any usual format as upright grey levels (colour by luma, without transparency).
-
-    Raises:
-        ImageError: as for :func:`decode_image`.
-    """
-    if _is_beyond_pillow(content):
-        deep = _deep(content, path)
-        return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
-    with opened(content, path) as (image, info):
-        return GreyImage(orient(_levels(image), info.left), info.orientation)
-
-
-def decode_opacity(content: bytes, path: Path) -> GreyImage | None:
-    """Decode an image's alpha channel as upright grey levels; None where it has no transparency.
-
-    Raises:
-        ImageError: as for :func:`decode_image`.
-    """
-    if _is_beyond_pillow(content):
-        deep = _deep(content, path)
-        return _grey(as_shares(deep.channels["A"]), deep) if "A" in deep.channels else None
-    with opened(content, path) as (image, info):
-        if not image.has_transparency_data:
-            return None
-        return GreyImage(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
-
-
-def _grey(levels: NDArray[np.float32], deep: oiio.Deep) -> GreyImage:
-    return GreyImage(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
-
-
-def _levels(image: Image.Image) -> NDArray[np.float32]:
-    """Scale a decoded image to grey levels, float32 [H, W] in [0, 1]."""
-    if image.mode not in _USUAL_WHITES:
-        is_grey = image.mode == "L" or image.mode.startswith("I;16")
-        return as_shares(np.asarray(image if is_grey else image.convert("RGB").convert("L")))
-    # No file says what white is: it is the smallest usual white of the mode that fits all values.
-    values, overshoot = np.asarray(image).astype(np.float64), _OVERSHOOT[image.mode]
-    peak = float(values.max(initial=0.0))
-    white = next((usual for usual in _USUAL_WHITES[image.mode] if peak <= usual * overshoot), peak)
-    return np.clip(values / white, 0, 1).astype(np.float32)
 
 
 def _of_rgb(profile: Any) -> bytes | None:

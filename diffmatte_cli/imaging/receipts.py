@@ -24,7 +24,7 @@ from .exif import DIRECTORIES, stored_orientation
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 
-__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
+__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "receipt_in", "sha256_of"]
 
 S = TypeVar("S", Sampling, Computing)
 
@@ -140,6 +140,12 @@ def read_receipt(path: Path) -> Receipt | None:
     return found[0] if found else None
 
 
+def receipt_in(content: bytes) -> Receipt | None:
+    """Return the receipt in a result's bytes; None as for ``read_receipt``."""
+    found = _found(content)
+    return found[0] if found else None
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
@@ -148,7 +154,13 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
     with suppress(Exception):  # the result is made again, whatever is wrong with it
-        text, pixels = _opened(read_bytes(path))
+        return _found(read_bytes(path))
+    return None
+
+
+def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
+    with suppress(Exception):
+        text, pixels = _opened(content)
         values = json.loads(text)
         notes = values.pop(NOTES, {})
         # Otherwise the file was cut short or changed.

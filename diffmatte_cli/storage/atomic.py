@@ -12,14 +12,17 @@ from pathlib import Path
 from ..errors import FullError, OutputError
 from .paths import Place, spelled
 
-__all__ = ["abandon", "refusal", "staged_file", "staged_folder"]
+__all__ = ["TEMPORARY", "abandon", "refusal", "staged_file", "staged_folder"]
 
+# How temporary names look, to find what a killed process has left.
+_ANY = "[0-9a-f]" * 16
+TEMPORARY = f".diffmatte-{_ANY}.part"
 _under_way: set[Path] = set()  # temporary paths in use, by any thread
 
 
 def _temporary(folder: Path) -> Path:
     # Independent of the target's name, which may already be as long as the file system allows.
-    return folder / f".diffmatte-{secrets.token_hex(8)}.part"
+    return folder / TEMPORARY.replace(_ANY, secrets.token_hex(8))
 
 
 @contextmanager

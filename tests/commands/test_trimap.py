@@ -14,7 +14,7 @@ from support.processes import finish, terminal
 from typer.testing import Result
 
 from diffmatte_cli.errors import FullError
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.trimaps.band import Band
 from diffmatte_cli.trimaps.masks import trimap_from_mask
 
@@ -96,6 +96,21 @@ def test_a_cutout_counts_by_its_alpha() -> None:
     for name in ("cutout.png", "cutout.webp"):
         assert _run(name, "-o", "out.png").exit_code == 0
         np.testing.assert_array_equal(_made(), _expected(MASK))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (MASK // 255, "holds the levels 0 and 1 of 255 alone, taken as black and white"),
+        (MASK.astype(np.uint16), "has levels up to 255 of 65535, and 255 is taken as white"),
+        (np.dstack([MASK, MASK * 0, MASK * 0]), "has two colours alone, black and red, taken as black and white"),
+    ],
+)
+def test_a_mask_in_other_levels_or_colours_is_told(pixels: np.ndarray, told: str) -> None:
+    _save("mask.png", pixels)
+    result = _run("mask.png", "-o", "out.png", "--quiet")
+    assert (result.exit_code, result.stderr) == (0, f"warning: mask.png {told}\n")
+    np.testing.assert_array_equal(_made(), _expected(MASK))
 
 
 def test_an_alpha_channel_that_says_nothing_does_not_count() -> None:
@@ -221,7 +236,7 @@ def test_a_pipe_into_a_folder() -> None:
         (("none.png", "-o", "out.png"), "none.png does not exist"),
         (("empty", "-o", "out"), "the folder empty contains no images"),
         (("masks", "-o", "masks"), "the folder of trimaps masks also contains masks"),
-        (("masks", "-o", "mask.png"), "mask.png is a file"),
+        (("masks", "-o", "mask.png"), "mask.png is not one: name a folder (-o)"),
         (("masks", "-o", "-"), "standard output (-) holds one image"),
         (("mask.png", "masks/a.png", "-o", "-"), "standard output (-) holds one image"),
         (("-", "mask.png", "-o", "out"), "give it alone"),

@@ -18,7 +18,7 @@ from diffmatte_cli import review
 from diffmatte_cli.composition.background import cutout
 from diffmatte_cli.composition.foreground import estimate_foreground
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.review import cutting, images
 
 
@@ -418,6 +418,16 @@ def test_missing_and_damaged_files_are_told_and_the_page_is_made() -> None:
     assert "d_alpha.png: No such file" in of["d"]["error"]
     told = fakes.run("review", "mattes", "--report", "r.jsonl", "--quiet").stderr.splitlines()
     assert [line.split(":")[0] for line in told] == ["error"] * 4
+
+
+def test_how_a_trimap_was_read_is_noted_and_no_error() -> None:
+    make_results("a")
+    with Image.open("trimaps/a.png") as trimap:
+        save("trimaps/a.png", np.asarray(trimap) // 127)
+    write_report("r.jsonl", row("a", risk=0.5))
+    (entry,) = page_of("mattes", "--report", "r.jsonl").facts
+    told = "holds the levels 0, 1 and 2 of 255 alone, taken as black, grey and white"
+    assert [note.endswith(f"trimaps/a.png {told}") for note in entry["notes"]] == [True]
 
 
 def test_a_photograph_of_another_size_is_not_shown() -> None:
