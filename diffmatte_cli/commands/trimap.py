@@ -64,11 +64,11 @@ def trimap(
 ) -> None:
     """Make trimaps: white and black where a mask is certain, unknown along its edge and where it is grey."""
     widths = Band(erode, dilate, band)
-    pairs = _planned(masks, output, recursive)
+    pairs, folder = _planned(masks, output, recursive)
     failed = 0
     for source, target in pairs:
         try:
-            said = _make(source, target, widths)
+            said = _make(source, target, folder, widths)
         except DiffmatteError as error:
             if len(pairs) == 1 or isinstance(error, FullError):
                 raise
@@ -82,8 +82,8 @@ def trimap(
         raise typer.Exit(1)
 
 
-def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path, Path]]:
-    """Name the trimaps; raises PlanError with every conflict."""
+def _planned(masks: list[str], output: str, recursive: bool) -> tuple[list[tuple[Path, Path]], Path | None]:
+    """Name the trimaps, and their folder if they must be in one; raises PlanError with every conflict."""
     here = Place(Path())
     inputs, target = [here.named(text).found for text in masks], here.named(output)
     folder = results_folder(target, inputs)
@@ -106,7 +106,7 @@ def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path,
         check_input()
     if any(result.is_stream for _, result in pairs):
         check_output()
-    return [(mask.path, result.path) for mask, result in pairs]
+    return [(mask.path, result.path) for mask, result in pairs], None if folder is None else folder.path
 
 
 def _target(source: Source, target: Place, folder: Place | None) -> Place:
@@ -115,7 +115,7 @@ def _target(source: Source, target: Place, folder: Place | None) -> Place:
     return target if source.frame is None else target.at(frame_path(target.path, source.frame))
 
 
-def _make(mask: Path, target: Path, widths: Band) -> str:
+def _make(mask: Path, target: Path, within: Path | None, widths: Band) -> str:
     """Make one trimap; return a summary."""
     import numpy as np
 
@@ -133,7 +133,7 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
     for text in (*(f" {note}" for note in grey.notes if note != BY_ALPHA), *(f": {finding.text}" for finding in found)):
         warn(f"{name}{text}")
     inside, outside = widths.pixels(*made.shape)
-    write_images([Result(target, made, format="png" if target == STREAM else None)])
+    write_images([Result(target, made, format="png" if target == STREAM else None)], within)
     return (
         f"{made.shape[1]}x{made.shape[0]}, {unknown_share(made):.1%} unknown, {inside} px inside the edge and"
         f" {outside} px outside: {spelled(target, 'standard output')}"

@@ -59,7 +59,7 @@ def _laid_on(image: ColourImage, grey: GreyImage) -> NDArray[np.float32]:
 
 def save(trial: Trial, folder: Path) -> None:
     """Write a predicted alpha as NAME.png of 8 bits; raises OutputError."""
-    write_images([Result(kept_at(folder, trial.name), trial.pred)])
+    write_images([Result(kept_at(folder, trial.name), trial.pred)], folder)
 
 
 def kept_at(folder: Path, name: str) -> Path:

@@ -170,7 +170,7 @@ def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
 
 
 def _is_risk(note: Any) -> bool:
-    return type(note) in (int, float) and 0 <= note < math.inf
+    return type(note) in (int, float) and math.isfinite(note) and note >= 0
 
 
 def _is_digests(note: Any) -> bool:

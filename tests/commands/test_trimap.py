@@ -329,3 +329,26 @@ def test_real_mattes_become_trimaps_that_hold_them(photographs: Path) -> None:
     assert (alpha[trimap == 255] >= 0.95).all()
     assert (alpha[trimap == 0] <= 0.05).all()
     assert 0.01 < (trimap == 128).mean() < 0.4
+
+
+def test_a_link_that_comes_after_the_plan_is_not_followed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffmatte_cli.trimaps import masks
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(f"in_{name}").mkdir()
+        Image.new("L", (40, 30), 255).save(f"in_{name}/{name}.png")
+    Path("precious").write_text("mine")
+    made = masks.trimap_from_mask
+
+    def meanwhile(*arguments: Any) -> Any:
+        if not Path("out/b.png").is_symlink():
+            Path("out").mkdir(exist_ok=True)
+            Path("out/b.png").symlink_to(tmp_path / "precious")
+        return made(*arguments)
+
+    monkeypatch.setattr(masks, "trimap_from_mask", meanwhile)
+    result = fakes.run("trimap", "in_a", "in_b", "-o", "out")
+    assert result.exit_code == 1
+    assert "a symlink leads out of out" in result.stderr
+    assert Path("precious").read_text() == "mine"

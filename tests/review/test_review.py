@@ -538,3 +538,96 @@ def test_the_place_to_look_at_first_is_the_most_uncertain() -> None:
     save("mattes/a_alpha.png", alpha)
     x, y = page_of("mattes").facts[0]["spot"]
     assert (20 <= x * 200 <= 40, 80 <= y * 100 <= 90) == (True, True)
+
+
+PRIVATE = np.full((*ALPHA.shape, 3), 9, np.uint8)
+
+
+def _hostile_rows(text: str) -> None:
+    """Write a report, where somebody else's results lie, whose row names a picture for everything."""
+    make_results("a")
+    write_report("mattes/r.jsonl", row("a", image=text, trimap=text, uncertainty_output=text, risk=0.5))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{here}/secret/x.png", "secret/x.png", "mattes/../secret/x.png", "file://{here}/secret/x.png", "mattes/l.png"],
+)
+def test_a_report_among_results_shows_no_picture_of_elsewhere(text: str, folder: Path) -> None:
+    save("secret/x.png", PRIVATE)
+    save("photos/x.png", PRIVATE)
+    _hostile_rows(text.format(here=folder))
+    Path("mattes/l.png").symlink_to(folder / "secret/x.png")
+    result = fakes.run("review", "mattes")
+    assert result.exit_code == 0
+    assert "3 pictures that reports name are not read" in result.stderr
+    assert "--photos" in result.stderr
+    page = Page(Path("review.html").read_text())
+    assert set(page.facts[0]["small"]) == {"cutout"}
+    assert page.facts[0]["risk"] == 0.5
+    for named in (("--photos", "secret"), ("--report", "mattes/r.jsonl")):
+        assert "photo" in page_of("mattes", *named).facts[0]["small"]
+    # Those that are found by name take their place.
+    page = page_of("mattes", "--photos", "photos", "--trimap", "trimaps")
+    assert page.levels("small-0-photo").std() > 20
+    assert set(page.facts[0]["small"]) == {"photo", "trimap", "cutout"}
+
+
+def test_a_report_among_results_shows_the_pictures_beside_it() -> None:
+    make_results("a")
+    os.rename("photos", "mattes/photos")
+    os.rename("trimaps", "mattes/trimaps")
+    inputs = {"image": "mattes/photos/a.png", "trimap": "mattes/trimaps/a.png"}
+    write_report("mattes/r.jsonl", row("a", risk=0.5, **inputs))
+    assert set(page_of("mattes").facts[0]["small"]) == {"photo", "trimap", "cutout"}
+
+
+@pytest.mark.parametrize("named", [(), ("--report", "mattes/r.jsonl"), ("--photos", "photos")])
+@pytest.mark.parametrize(
+    "url", ["https://host/a.png", "s3://b/a.png", "reference://a.png", "reference://a.png::data:,", "memory://in/a.png"]
+)
+def test_no_report_has_anything_fetched(url: str, named: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: object, **__: object) -> None:
+        raise AssertionError("a store is asked")
+
+    for name in ("fsspec.get_filesystem_class", "fsspec.core.url_to_fs"):
+        monkeypatch.setattr(name, ask)
+    _hostile_rows(url)
+    page = page_of("mattes", *named)
+    assert ("photo" in page.facts[0]["small"]) == ("--photos" in named)
+    assert not page.facts[0]["notes"]
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "pipe"])
+def test_what_is_no_file_is_told_and_the_rest_goes_on(device: str) -> None:
+    make_results("a")
+    os.mkfifo("pipe")
+    write_report("r.jsonl", row("a", image=device, risk=0.5))
+    page = page_of("mattes", "--report", "r.jsonl", code=1)
+    assert page.facts[0]["notes"] == [f"cannot read {device}: it is not a file"]
+    assert set(page.facts[0]["small"]) == {"trimap", "cutout"}
+
+
+def test_no_line_of_the_list_is_an_option() -> None:
+    names = ["--report=accounts.csv", "-o", "-", "plain"]
+    make_results(*names)
+    write_report("r.jsonl", *(row(name, image=name, risk=0.5) for name in names))
+    page = page_of("mattes", "--report", "r.jsonl", "--photos", "photos")
+    assert sorted(entry["spelled"] for entry in page.facts) == ["./-", "./--report=accounts.csv", "./-o", "plain"]
+
+
+def test_names_are_shown_without_what_would_turn_or_hide_them() -> None:
+    name = "a\u202egnp\x1b[2J"
+    make_results(name)
+    write_report("r.jsonl", row(name, image="https://me:secret@host/?token=secret", risk=0.5))
+    result = fakes.run("review", "mattes", "--report", "r.jsonl")
+    text = Path("review.html").read_text()
+    assert "secret" not in text + result.stderr
+    assert Page(text).names == ["a\\u202egnp\\x1b[2J"]
+
+
+def test_a_linked_result_is_shown() -> None:
+    make_results("a")
+    save("elsewhere/x.png", ALPHA)
+    Path("mattes/b_alpha.png").symlink_to(Path("elsewhere/x.png").absolute())
+    assert sorted(page_of("mattes").names) == ["a", "b"]

@@ -20,7 +20,7 @@ from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.planning.jobs import Request, plan
 from diffmatte_cli.storage.paths import Place, below, location
-from diffmatte_cli.storage.remotes import is_remote, is_url, putting, read
+from diffmatte_cli.storage.remotes import is_remote, is_url, parsed, putting, read
 
 NAMES = ("a", "b", "c")
 FOLDER = ("matte", "memory://in/photos", "--trimap", "memory://in/trimaps", "-o")
@@ -403,6 +403,18 @@ def test_a_manifest_names_files_and_what_is_below_a_named_place(
     else:
         _matte("matte", "--manifest", "m.csv", "-o", "out")
         _matte("check", "--manifest", "m.csv")
+
+
+def test_a_table_in_a_store_has_a_bound(stores: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffmatte_cli.storage.tables.MAX_BYTES", 10)
+    stores.pipe_file("/in/m.csv", b"image,trimap\na.png,b.png\n")
+    assert "memory://in/m.csv: it is larger than" in _refusal("matte", "--manifest", "memory://in/m.csv", "-o", "out")
+
+
+def test_the_web_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec.core.url_to_fs", None)
+    with pytest.raises(UsageError, match="the web lists no folders"):
+        Place(parsed("https://host/photos")).contents  # noqa: B018
 
 
 HOPS = [
