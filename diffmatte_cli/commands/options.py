@@ -217,6 +217,24 @@ InputSpaceOption = Annotated[
         help="Colour space of photographs; auto takes EXR as linear unless it says otherwise.",
     ),
 ]
+LayerOption = Annotated[
+    str | None,
+    _inputs(
+        "--layer",
+        metavar="NAME|N",
+        help="Of photographs that are files of several: the EXR's layer or part, or the N-th page or frame, from 1;"
+        " default: the one that is the picture by its name.",
+    ),
+]
+ChannelOption = Annotated[
+    str | None,
+    _inputs(
+        "--channel",
+        metavar="NAME",
+        help="The channel that is the trimap or mask, as in mask.Y of an EXR, or A; with --trimap alpha, one of the"
+        " photograph's.",
+    ),
+]
 ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="Colour space of EXR results.")]
 UncertaintyOption = Annotated[
     int | None,

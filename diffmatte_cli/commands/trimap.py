@@ -56,6 +56,7 @@ def trimap(
     erode: ErodeOption = None,
     dilate: DilateOption = None,
     band: BandOption = None,
+    channel: opt.ChannelOption = None,
     recursive: opt.RecursiveOption = False,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
@@ -66,7 +67,7 @@ def trimap(
     failed = 0
     for source, target in pairs:
         try:
-            said = _make(source, target, widths)
+            said = _make(source, target, widths, channel)
         except DiffmatteError as error:
             if len(pairs) == 1 or isinstance(error, FullError):
                 raise
@@ -111,7 +112,7 @@ def _name(source: Source) -> Path:
     return source.relative.parent / f"{source.relative.name}.png"
 
 
-def _make(mask: Path, target: Path, widths: Band) -> str:
+def _make(mask: Path, target: Path, widths: Band, channel: str | None) -> str:
     """Make one trimap; return a summary."""
     import numpy as np
 
@@ -123,9 +124,9 @@ def _make(mask: Path, target: Path, widths: Band) -> str:
     from ..trimaps.trimap import diagnose, unknown_share
 
     content = read_bytes(mask)
-    grey = decode_opacity(content, mask)
+    grey = decode_opacity(content, mask) if channel is None else None
     if grey is None or (grey.levels == 1).all():  # an opaque alpha channel
-        grey = decode_grey(content, mask)
+        grey = decode_grey(content, mask, channel)
     made = trimap_from_mask(grey.levels, widths)
     for finding in diagnose((made / np.float32(255)).astype(np.float32), made):
         warn(f"{spelled(mask, 'standard input')}: {finding.text}")

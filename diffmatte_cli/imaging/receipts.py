@@ -20,6 +20,7 @@ from ..settings import Computing, Sampling
 from ..storage.remotes import is_remote, read
 from . import oiio
 from .exif import DIRECTORIES
+from .exr import EXR
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 
@@ -55,6 +56,7 @@ class Receipt:
         sampling, computing: the settings.
         input_space: the colour space that the photograph was taken for.
         deep: whether more than 8 bits a channel were read of it.
+        layer, channel: which of several the photograph and its trimap were; None for what the files say.
         seeds: the number of seeds, from the sampling's on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             The background of an image is its sha256.
@@ -70,6 +72,8 @@ class Receipt:
     computing: Computing
     input_space: str
     deep: bool
+    layer: str | None = None
+    channel: str | None = None
     seeds: int | None = None
     foreground: str | None = None
     background: str | None = None
@@ -156,7 +160,7 @@ def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
 
 def _opened(content: bytes) -> tuple[str, str]:
     """Return the text of the receipt in a file, and the digest of its pixels."""
-    if content.startswith(oiio.EXR):
+    if content.startswith(EXR):
         channels, texts = oiio.read_all(content, MAX_PIXELS)
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]

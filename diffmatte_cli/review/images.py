@@ -12,10 +12,11 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
+from ..imaging.exr import EXR
 from ..imaging.grey import decode_grey, decode_opacity, read_grey
-from ..imaging.oiio import EXR, TIFF
 from ..imaging.read import ColourImage, decode_image, read_image
 from ..imaging.receipts import read_receipt, sha256_of
+from ..imaging.tiff import TIFF
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes
 from ..trimaps.trimap import UNKNOWN, fit_to_image, parse_trimap
