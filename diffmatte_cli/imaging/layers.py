@@ -121,7 +121,7 @@ def data_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
             number -= len(part.channels)
     layers = [layer for layer in _layers(parts) if layer.colour and (_is_mask(layer.name) or not layer.is_data)]
     if layers:
-        best = min(layers, key=lambda layer: (layer.name and not _is_mask(layer.name), layer.rank))
+        best = min(layers, key=lambda layer: (bool(layer.name) and not _is_mask(layer.name), layer.rank))
         return best.part, best.colour, None
     if len(names) == 1 and (_is_mask(names[0]) or not _DATA.search(_words(names[0]))):
         return 0, {"Y": 0}, None
@@ -172,7 +172,9 @@ def _place(names: Sequence[str], wanted: str, kind: str) -> int:
         lambda name: f".{name.rpartition('.')[0]}".lower().endswith(f".{low}"),
     ):
         found = [place for place, name in enumerate(names) if fits(name)]
-        if len(found) == 1:
-            return found[0]
+        if found:
+            break
+    if len(found) == 1:
+        return found[0]
     shown = listed([name or "one without a name" for name in names], _SHOWN)
     raise LookupError(f"it has {'no' if not found else 'more than one'} {kind} {wanted}: it has {shown}")

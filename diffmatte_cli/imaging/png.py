@@ -13,8 +13,10 @@ CODE_POINTS, SRGB, GAMMA, PRIMARIES = b"cICP", b"sRGB", b"gAMA", b"cHRM"
 _USUAL_POINTS, _USUAL_GAMMA = bytes([1, 13, 0, 1]), range(45000, 46000)
 _REC709 = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _SIZES = {CODE_POINTS: 4, SRGB: 1, GAMMA: 4, PRIMARIES: 32, b"pHYs": 9}
+_PIXELS = (b"PLTE", b"IDAT")  # beside IHDR, which Pillow checks
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 LONGEST_TEXT, LARGEST_PROFILE = 2**20, 2**24  # bytes; a display's measured profile has several million
+_ALL_TEXT = 2**24
 
 
 def chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -30,38 +32,43 @@ def readable(png: bytes) -> bytes:
     """Return a PNG without chunks that hold no pixels and that Pillow would refuse it for; other content as it is.
 
     Those are damaged ones, and longer texts than it takes: other programs pass them by, too.
+
+    Raises:
+        ValueError: a chunk of pixels is damaged, which Pillow would not see.
     """
     if not png.startswith(PNG):
         return png
-    all_chunks = list(chunks(png))
-    kept = [chunk for name, chunk in all_chunks if not _is_ancillary(name) or _is_sound(name, chunk)]
-    return png if len(kept) == len(all_chunks) else PNG + b"".join(kept)
+    kept, left_out, room = [], False, _ALL_TEXT
+    for name, chunk in chunks(png):
+        sound = _is_whole(chunk)
+        if name in _PIXELS and not sound and len(chunk) == 12 + int.from_bytes(chunk[:4]):
+            raise ValueError(f"bad check sum in {name.decode()}")
+        if name.isalpha() and name[:1].islower():  # ancillary, as the format calls it
+            length = _length(name, chunk[8:-4]) if sound else 0
+            room -= length if name in _TEXTS else 0
+            sound &= length <= (LARGEST_PROFILE if name == b"iCCP" else LONGEST_TEXT)
+            if not sound or room < 0 or _SIZES.get(name, len(chunk) - 12) != len(chunk) - 12:
+                left_out = True
+                continue
+        kept.append(chunk)
+    return PNG + b"".join(kept) if left_out else png
 
 
-def _is_ancillary(name: bytes) -> bool:
-    return name.isalpha() and name[:1].islower()
-
-
-def _is_sound(name: bytes, chunk: bytes) -> bool:
-    data = chunk[8:-4]
-    if int.from_bytes(chunk[:4]) != len(data) or int.from_bytes(chunk[-4:]) != zlib.crc32(chunk[4:-4]):
-        return False
-    if name in _TEXTS:
-        return _length(name, data) <= LONGEST_TEXT
-    return _length(name, data) <= LARGEST_PROFILE if name == b"iCCP" else _SIZES.get(name, len(data)) == len(data)
+def _is_whole(chunk: bytes) -> bool:
+    return int.from_bytes(chunk[:4]) == len(chunk) - 12 and int.from_bytes(chunk[-4:]) == zlib.crc32(chunk[4:-4])
 
 
 def _length(name: bytes, data: bytes) -> int:
-    """Return the length of a chunk's text or profile in bytes, or one above the limit."""
+    """Return the length of a chunk's text or profile in bytes, at most one more than is taken; 0 for other chunks."""
     _, _, rest = data.partition(b"\0")
-    if name == b"iTXt":
-        packed = rest[2:].split(b"\0", 2)[-1] if rest[:1] == b"\1" else None
-    else:
-        packed = None if name == b"tEXt" else rest[1:]
-    if packed is None:
+    if name not in (*_TEXTS, b"iCCP"):
+        return 0
+    if name == b"tEXt" or (name == b"iTXt" and rest[:1] != b"\1"):
         return len(data)
+    packed = rest[2:].split(b"\0", 2)[-1] if name == b"iTXt" else rest[1:]
+    most = LARGEST_PROFILE if name == b"iCCP" else LONGEST_TEXT
     try:
-        return len(zlib.decompressobj().decompress(packed, LARGEST_PROFILE + 1))
+        return len(zlib.decompressobj().decompress(packed, most + 1))
     except zlib.error:
         return 0  # Pillow takes it for empty
 
