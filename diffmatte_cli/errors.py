@@ -31,6 +31,7 @@ __all__ = [
     "WeightsError",
     "described",
     "is_shortage",
+    "joined",
     "listed",
 ]
 
@@ -67,6 +68,11 @@ def listed(names: Sequence[str], most: int = 3, separator: str = ", ") -> str:
     """Join up to ``most`` names, and count the rest."""
     more = [f"and {len(names) - most} more"] if len(names) > most else []
     return separator.join([*names[:most], *more])
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names as in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 class UsageError(DiffmatteError):

@@ -70,11 +70,13 @@ class Stages:
             return Outcome("skipped", receipt=receipts[job.output], seconds=seconds, risk=_risk_in(job))
         photo = decode_image(content, job.image, self.options.input_space, self.options.layer)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        levels = fit_to_image(self._trimap_levels(job, content, drawn), photo)
+        grey = self._trimap_levels(job, content, drawn)
+        levels = fit_to_image(grey, photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
             *(_about_colour(job, photo, trimap) if self.options.cutout or job.format == "exr" else ()),
+            *(f"the trimap {note}" for note in grey.notes),
             *(found.text for found in diagnose(levels, trimap)),
         ):
             self.warn(f"{job.name}: {text}" if self.several else text)

@@ -94,7 +94,10 @@ def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uin
     from ..trimaps.trimap import fit_to_image, parse_trimap
 
     photo = decode_image(read_bytes(image), image)
-    return photo.pixels, parse_trimap(fit_to_image(decode_grey(read_bytes(trimap), trimap), photo))
+    grey = decode_grey(read_bytes(trimap), trimap)
+    for note in grey.notes:
+        warn(f"{trimap} {note}")
+    return photo.pixels, parse_trimap(fit_to_image(grey, photo))
 
 
 def _print(report: dict[str, Any]) -> None:

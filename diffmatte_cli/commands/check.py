@@ -198,8 +198,8 @@ def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
     from ..imaging.encoding import Result
     from ..imaging.write import write_images
 
-    if diagnosis.trimap is None:
-        return None
+    if diagnosis.trimap is None or 1 in (diagnosis.shares["foreground"], diagnosis.shares["background"]):
+        return None  # all black or all white is of no use
     path = folder / _fixed_name(source)
     write_images([Result(path, diagnosis.trimap)], folder)
     return path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import say
+from ..console import say, warn
 from ..errors import DiffmatteError, UsageError
 from ..extras import require
 from ..process.signals import stopping_on_signals
@@ -114,7 +114,8 @@ def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet:
     problem: DiffmatteError | None = None
     if processes.is_main:
         try:
-            check_materials(data, output / "checked.json", progress=not quiet)
+            for sentence in check_materials(data, output / "checked.json", progress=not quiet):
+                warn(sentence)
         except DiffmatteError as error:
             problem = error
     if processes.any(problem is not None):

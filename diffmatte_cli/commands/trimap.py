@@ -117,19 +117,18 @@ def _make(mask: Path, target: Path, widths: Band, channel: str | None) -> str:
     import numpy as np
 
     from ..imaging.encoding import Result
-    from ..imaging.grey import decode_grey, decode_opacity
+    from ..imaging.grey import BY_ALPHA, decode_matte
     from ..imaging.write import write_images
     from ..storage.reading import read_bytes
     from ..trimaps.masks import trimap_from_mask
     from ..trimaps.trimap import diagnose, unknown_share
 
     content = read_bytes(mask)
-    grey = decode_opacity(content, mask) if channel is None else None
-    if grey is None or (grey.levels == 1).all():  # an opaque alpha channel
-        grey = decode_grey(content, mask, channel)
+    name, grey = spelled(mask, "standard input"), decode_matte(content, mask, channel)
     made = trimap_from_mask(grey.levels, widths)
-    for finding in diagnose((made / np.float32(255)).astype(np.float32), made):
-        warn(f"{spelled(mask, 'standard input')}: {finding.text}")
+    found = diagnose((made / np.float32(255)).astype(np.float32), made)
+    for text in (*(f" {note}" for note in grey.notes if note != BY_ALPHA), *(f": {finding.text}" for finding in found)):
+        warn(f"{name}{text}")
     inside, outside = widths.pixels(*made.shape)
     write_images([Result(target, made, format="png" if target == STREAM else None)])
     return (

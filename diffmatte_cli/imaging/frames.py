@@ -19,7 +19,7 @@ def seek_picture(image: Image.Image, content: bytes, layer: str | None) -> str |
     Of a TIFF it is the first page that is neither reduced nor a mask, of HEIF the primary image, and else the first.
 
     Raises:
-        LookupError: there is no such page or frame.
+        NoLayerError: there is no such page or frame.
     """
     if isinstance(image, TiffImageFile):
         page, count = page_of(content, layer)

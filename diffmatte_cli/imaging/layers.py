@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ..errors import listed
 
-__all__ = ["Part", "data_of", "photograph_of"]
+__all__ = ["NoLayerError", "Part", "data_of", "photograph_of"]
 
 # Names that renderers give their picture, the most telling first; the unnamed layer is before them.
 _PICTURES = ("combined", "beauty", "rgba", "rgb", "c", "color", "colour", "main")
@@ -19,6 +19,10 @@ _MASKS = re.compile(r"trimap|matte|mask|roto|alpha")
 _LETTERS = {"red": "R", "green": "G", "blue": "B", "alpha": "A"} | {name.lower(): name for name in "RGBAXY"}
 _LONE = ("", "R", "Y", "A")  # a channel of its own that may be a grey picture
 _SHOWN = 8  # names in a message
+
+
+class NoLayerError(Exception):
+    """A file of several pictures without the one that is meant; the text says which there are."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,14 @@ def photograph_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
     ``wanted`` names the layer, wholly or by its last words.
 
     Raises:
-        LookupError: there is none; the message says what there is.
+        NoLayerError: there is none; the message says what there is.
     """
     layers = _layers(parts)
     if wanted is not None:
         layer = layers[_place([layer.name for layer in layers], wanted, "layer")]
         if channels := layer.colour or layer.grey:
             return layer.part, channels, None
-        raise LookupError(f"its layer {layer.name} has no channels R, G and B, nor Y")
+        raise NoLayerError(f"its layer {layer.name} has no channels R, G and B, nor Y")
     pictures = [layer for layer in layers if layer.colour and not layer.is_data]
     if not pictures:
         return _lone(parts)
@@ -101,7 +105,7 @@ def _lone(parts: Sequence[Part]) -> Choice:
     names = _channels(parts)
     if len(names) == 1 and names[0].rpartition(".")[2] in _LONE and not parts[0].whole:
         return 0, {"Y": 0}, None
-    raise LookupError(f"it has no channels R, G and B, nor Y, that are a picture, but {listed(names, _SHOWN)}")
+    raise NoLayerError(f"it has no channels R, G and B, nor Y, that are a picture, but {listed(names, _SHOWN)}")
 
 
 def data_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
@@ -110,7 +114,7 @@ def data_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
     ``wanted`` names a channel, wholly or by its last words, or a layer of one channel.
 
     Raises:
-        LookupError: there is none; the message says what there is.
+        NoLayerError: there is none; the message says what there is.
     """
     names = _channels(parts)
     if wanted is not None:
@@ -125,7 +129,7 @@ def data_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
         return best.part, best.colour, None
     if len(names) == 1 and (_is_mask(names[0]) or not _DATA.search(_words(names[0]))):
         return 0, {"Y": 0}, None
-    raise LookupError(f"which channel of {listed(names, _SHOWN)} is meant cannot be told: name it")
+    raise NoLayerError(f"which channel of {listed(names, _SHOWN)} is meant cannot be told: name it")
 
 
 def _is_mask(name: str) -> bool:
@@ -177,4 +181,4 @@ def _place(names: Sequence[str], wanted: str, kind: str) -> int:
     if len(found) == 1:
         return found[0]
     shown = listed([name or "one without a name" for name in names], _SHOWN)
-    raise LookupError(f"it has {'no' if not found else 'more than one'} {kind} {wanted}: it has {shown}")
+    raise NoLayerError(f"it has {'no' if not found else 'more than one'} {kind} {wanted}: it has {shown}")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..process.memory import check_room
 from .colour import as_shares
 from .exr import EXR, DamagedError, check_header
-from .layers import Part, data_of, photograph_of
+from .layers import NoLayerError, Part, data_of, photograph_of
 from .tiff import TIFF
 
 __all__ = ["USUAL", "Deep", "Header", "Planes", "encode", "read", "read_all"]
@@ -104,8 +104,8 @@ def read(
         parts = _parts(source, content, page)
         try:
             part, layer, note = data_of(parts, name) if data else photograph_of(parts, name)
-        except LookupError as error:
-            raise DamagedError(error.args[0]) from error
+        except NoLayerError as error:
+            raise DamagedError(str(error)) from error
         source.seek_subimage(page + part, 0)
         spec = source.spec()
         first, last = min(layer.values()), max(layer.values())

@@ -18,6 +18,7 @@ from ..storage.paths import spelled
 from .exif import described, stored_orientation
 from .formats import READABLE
 from .frames import seek_picture
+from .layers import NoLayerError
 from .png import LARGEST_PROFILE, readable
 from .tiff import WHITE_IS_ZERO, inverted
 
@@ -77,8 +78,8 @@ def opened(content: bytes, path: Path, layer: str | None = None) -> Iterator[tup
             yield image, ImageInfo(stored, left, exif, deep, note)
     except (ImageError, ResourceError, MemoryError):
         raise
-    except LookupError as error:
-        raise ImageError(f"cannot read {name}: {error.args[0]}") from error
+    except NoLayerError as error:
+        raise ImageError(f"cannot read {name}: {error}") from error
     except UnidentifiedImageError as error:
         known = ", ".join(READABLE)
         raise ImageError(f"cannot read {name}: it is not an image, or is damaged, or none of {known}") from error

@@ -20,7 +20,8 @@ from . import oiio
 from .colour import as_shares, quantise, to_srgb
 from .exr import EXR, DamagedError
 from .frames import pages_told, seek_picture
-from .levels import USUAL_WHITES, levels_of
+from .layers import NoLayerError
+from .levels import usual_shares
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
 from .png import PNG, colour_chunks, readable
@@ -128,8 +129,8 @@ def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Return a decoded image's colour, uint8 [H, W, 3]."""
     if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)
-    elif image.mode in USUAL_WHITES:
-        grey = quantise(levels_of(image), 8)
+    elif image.mode in ("I", "F"):
+        grey = quantise(usual_shares(np.asarray(image)), 8)
     else:
         return np.asarray(image.convert("RGB"))
     return np.repeat(grey[..., None], 3, axis=2)
@@ -163,7 +164,13 @@ def is_beyond_pillow(content: bytes, layer: str | None = None) -> bool:
 
 
 def decode_deep(
-    content: bytes, path: Path, *, layer: str | None = None, data: bool = False, channel: str | None = None
+    content: bytes,
+    path: Path,
+    *,
+    layer: str | None = None,
+    channel: str | None = None,
+    data: bool = False,
+    associated: bool | None = None,
 ) -> oiio.Deep:
     """Decode a file by OpenImageIO, not yet turned; see ``decode_image`` and ``oiio.read``.
 
@@ -180,14 +187,15 @@ def decode_deep(
             kind = "OpenEXR" if content.startswith(EXR) else "it is damaged, or a kind of TIFF that"
             raise DamagedError(f"{kind} needs an extra: {install('vfx')}")
         named = channel if data else layer if content.startswith(EXR) else None
-        associated = page.is_associated if page.is_deep or content.startswith(PNG) else None
+        if associated is None and (page.is_deep or content.startswith(PNG)):
+            associated = page.is_associated
         deep = oiio.read(readable(content), MAX_PIXELS, page=page.place, name=named, data=data, associated=associated)
         if page.has_zero_white:
             channels = {name: plane if name == "A" else inverted(plane) for name, plane in deep.channels.items()}
             deep = replace(deep, channels=channels)
         return deep if layer or count < 2 else replace(deep, note=pages_told(page.place, count))
-    except (DamagedError, LookupError) as error:
-        raise ImageError(f"cannot read {name}: {error.args[0]}") from error
+    except (DamagedError, NoLayerError) as error:
+        raise ImageError(f"cannot read {name}: {error}") from error
     except ResourceError as error:
         raise ResourceError(f"cannot read {name}: {error}") from error
     except OSError as error:

@@ -24,7 +24,7 @@ from .exr import EXR
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
 
-__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
+__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "receipt_in", "sha256_of"]
 
 S = TypeVar("S", Sampling, Computing)
 
@@ -142,6 +142,12 @@ def read_receipt(path: Path) -> Receipt | None:
     return found[0] if found else None
 
 
+def receipt_in(content: bytes) -> Receipt | None:
+    """Return the receipt in a result's bytes; None as for ``read_receipt``."""
+    found = _found(content)
+    return found[0] if found else None
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
@@ -150,7 +156,13 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
     with suppress(Exception):  # the result is made again, whatever is wrong with it
-        text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
+        return _found(read(path) if is_remote(path) else path.read_bytes())
+    return None
+
+
+def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
+    with suppress(Exception):
+        text, pixels = _opened(content)
         values = json.loads(text)
         notes = values.pop(NOTES, {})
         if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed

@@ -18,6 +18,7 @@ from PIL.TiffImagePlugin import (
 )
 
 from ..process.sharing import silence
+from .layers import NoLayerError
 
 __all__ = ["TIFF", "Page", "inverted", "page_of", "place_of"]
 
@@ -99,7 +100,7 @@ def page_of(content: bytes, layer: str | None = None) -> tuple[Page, int]:
     """Return a TIFF's page that is its picture, or number ``layer``, from 1, and how many pictures there are.
 
     Raises:
-        LookupError: there is no such page.
+        NoLayerError: there is no such page.
     """
     found = list(pages(content))
     full = [page for page in found if page.is_full] or found or [Page()]
@@ -107,11 +108,11 @@ def page_of(content: bytes, layer: str | None = None) -> tuple[Page, int]:
 
 
 def place_of(layer: str, count: int, kind: str) -> int:
-    """Return the place, from 0, of number ``layer``, from 1, of ``count`` pages or the like; raises LookupError."""
+    """Return the place, from 0, of number ``layer``, from 1, of ``count`` pages or the like; raises NoLayerError."""
     if layer.isdecimal() and 1 <= int(layer) <= count:
         return int(layer) - 1
     have = f"it has {count} {kind}s" if count > 1 else f"it has one {kind}"
-    raise LookupError(f"it has no layer {layer}: {have}, chosen by number, from 1")
+    raise NoLayerError(f"it has no layer {layer}: {have}, chosen by number, from 1")
 
 
 def inverted(values: NDArray[Any]) -> NDArray[Any]:

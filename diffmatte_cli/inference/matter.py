@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
 from ..errors import ImageError, UsageError, WeightsError
+from ..imaging.levels import FEW
 from ..model.checkpoint import Metadata, read_model
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
@@ -86,7 +87,8 @@ class Matter:
 
         Below 10 % of 255 the trimap means background, above 90 % foreground, in between unknown.
 
-        Raises ImageError if shapes or types do not match, ResourceError if memory does not suffice.
+        Raises ImageError if shapes or types do not match, or the trimap's levels go up to 3 at most, as numbers of
+        classes do; ResourceError if memory does not suffice.
         """
         _check_pair(image, trimap)
         budget = self._budget(*trimap.shape)
@@ -289,8 +291,10 @@ def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
         raise ImageError(f"a photograph must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
     if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
         raise ImageError(
-            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, "
+            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, with levels from 0 to 255, "
             f"not {trimap.dtype} {list(trimap.shape)}"
         )
     if trimap.size == 0:
         raise ImageError("the photograph has no pixels")
+    if 0 < (peak := int(trimap.max())) <= FEW:
+        raise ImageError(f"the trimap's levels go up to {peak}: pass 0, 128 and 255, black to white")

@@ -13,7 +13,7 @@ from PIL import Image
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
 from ..imaging.exr import EXR
-from ..imaging.grey import decode_grey, decode_opacity, read_grey
+from ..imaging.grey import GreyImage, decode_matte, decode_opacity, read_grey, read_matte
 from ..imaging.read import ColourImage, decode_image, read_image
 from ..imaging.receipts import read_receipt, sha256_of
 from ..imaging.tiff import TIFF
@@ -46,6 +46,7 @@ class EntryImages:
         uncertainty: float32 [H, W] in [0, 1].
         digest: sha256 of the result's file.
         problems: a sentence for each image that could not be read.
+        notes: sentences on how images were read.
         error: why there is no result to show.
     """
 
@@ -56,6 +57,7 @@ class EntryImages:
     uncertainty: NDArray[np.float32] | None = None
     digest: str = ""
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
 
     def attempt(self, read: Callable[..., None], *arguments: Any) -> bool:
@@ -70,18 +72,19 @@ class EntryImages:
     def read_result(self, path: Path) -> None:
         """Read an alpha, or a cutout's alpha and colour."""
         content, receipt = read_bytes(path), read_receipt(path)
+        kind = receipt.result if receipt else unmarked(path.stem, MARKS)[1]
         grey = decode_opacity(content, path)
         space = (receipt.space if receipt else None) or "auto"
         if grey is not None:
             image, said = decode_image(content, path, space), receipt.premultiplied if receipt else None
             stored_otherwise = said is not None and said == _taken_as_straight(content)
             self.colour = _restored(image, grey.levels, content) if stored_otherwise else image.pixels
+        elif kind == "cutout":  # on a background, or opaque all over and stored without an alpha channel
+            self.colour = decode_image(content, path, space).pixels
+            grey = GreyImage(np.ones(self.colour.shape[:2], np.float32))
         else:
-            grey = decode_grey(content, path)
-            kind = receipt.result if receipt else unmarked(path.stem, MARKS)[1]
-            if kind == "cutout":  # on a background, or opaque all over and stored without an alpha channel
-                self.colour = decode_image(content, path, space).pixels
-                grey.levels[...] = 1
+            grey = decode_matte(content, path)
+        self._note(path, grey)
         self.alpha, self.digest = grey.levels, sha256_of(content)
 
     def read_image(self, path: Path, own_alpha: bool) -> None:
@@ -93,20 +96,25 @@ class EntryImages:
             opacity = decode_opacity(read_bytes(path), path)
             if opacity is None:
                 raise ImageError(f"{path} has no alpha channel to use as its trimap")
+            self._note(path, opacity)
             self.trimap = parse_trimap(opacity.levels)
 
     def read_trimap(self, path: Path) -> None:
         """Read the trimap, fitted to the photograph if that is known."""
         grey = read_grey(path)
+        self._note(path, grey)
         levels = grey.levels if self.image is None else fit_to_image(grey, self.image)
         self._check_size(path, levels.shape)
         self.trimap = parse_trimap(levels)
 
     def read_uncertainty(self, path: Path) -> None:
         """Read the uncertainty."""
-        levels = read_grey(path).levels
+        levels = read_matte(path).levels
         self._check_size(path, levels.shape)
         self.uncertainty = levels
+
+    def _note(self, path: Path, grey: GreyImage) -> None:
+        self.notes += [f"{path} {note}" for note in grey.notes]
 
     def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:
         if self.alpha is not None and self.alpha.shape != shape[:2]:

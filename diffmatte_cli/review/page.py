@@ -184,7 +184,7 @@ def _facts(entry: Entry, images: EntryImages, score: float | None, small: list[E
         "score": None if score is None or images.error else round(score, 6),
         "risk": entry.risk,
         "error": None if images.error is None else printable(images.error),
-        "notes": [printable(problem) for problem in images.problems if problem not in (images.error or "")],
+        "notes": [printable(text) for text in (*images.problems, *images.notes) if text not in (images.error or "")],
         "unknown": None if images.trimap is None else round(unknown_share(images.trimap), 6),
         "width": width,
         "height": height,

@@ -56,6 +56,7 @@ class Diagnosis:
 def examine(image: ColourImage, grey: GreyImage) -> Diagnosis:
     """Examine a photograph and its trimap: size and orientation, levels, classes, and the band's width."""
     levels, findings = _fitted(image, grey)
+    findings = [*(Finding("levels", f"the trimap {note}", mended=True) for note in grey.notes), *findings]
     if levels is None:
         return Diagnosis(tuple(findings))
     trimap = parse_trimap(levels)

@@ -98,6 +98,21 @@ def test_a_cutout_counts_by_its_alpha() -> None:
         np.testing.assert_array_equal(_made(), _expected(MASK))
 
 
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (MASK // 255, "holds the levels 0 and 1 of 255 alone, taken as black and white"),
+        (MASK.astype(np.uint16), "has levels up to 255 of 65535, and 255 is taken as white"),
+        (np.dstack([MASK, MASK * 0, MASK * 0]), "has two colours alone, black and red, taken as black and white"),
+    ],
+)
+def test_a_mask_in_other_levels_or_colours_is_told(pixels: np.ndarray, told: str) -> None:
+    _save("mask.png", pixels)
+    result = _run("mask.png", "-o", "out.png", "--quiet")
+    assert (result.exit_code, result.stderr) == (0, f"warning: mask.png {told}\n")
+    np.testing.assert_array_equal(_made(), _expected(MASK))
+
+
 def test_an_alpha_channel_that_says_nothing_does_not_count() -> None:
     _save("opaque.png", np.dstack([MASK, MASK, MASK, np.full_like(MASK, 255)]))
     assert _run("opaque.png", "-o", "out.png").exit_code == 0

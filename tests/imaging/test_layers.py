@@ -11,7 +11,7 @@ from support import fakes
 
 from diffmatte_cli.errors import ImageError
 from diffmatte_cli.imaging.grey import decode_grey, decode_opacity
-from diffmatte_cli.imaging.layers import Part, data_of, photograph_of
+from diffmatte_cli.imaging.layers import NoLayerError, Part, data_of, photograph_of
 from diffmatte_cli.imaging.read import decode_image, read_image, reads_deep
 from diffmatte_cli.imaging.receipts import read_receipt
 
@@ -77,12 +77,12 @@ def test_the_picture_is_known_by_its_name(kind: str) -> None:
     ],
 )
 def test_data_are_no_photograph(channels: list[str], words: str) -> None:
-    with pytest.raises(LookupError, match=rf"^it has no channels R, G and B, nor Y, that are a picture, {words}"):
+    with pytest.raises(NoLayerError, match=rf"^it has no channels R, G and B, nor Y, that are a picture, {words}"):
         photograph_of([Part("", channels)])
 
 
 def test_names_of_things_are_no_colour() -> None:
-    with pytest.raises(LookupError):
+    with pytest.raises(NoLayerError):
         photograph_of([Part("", _rgb(), frozenset("RGB"))])
 
 
@@ -90,11 +90,11 @@ def test_a_layer_is_chosen_by_all_of_its_name_or_its_end() -> None:
     parts = [Part("depth", ["Z"]), Part("View", [*_rgb("AO."), *_rgb("Combined.")]), Part("N", ["X", "Y", "Z"])]
     assert photograph_of(parts, "View.AO") == photograph_of(parts, "ao") == (1, {"R": 0, "G": 1, "B": 2}, None)
     assert photograph_of(parts, "depth") == (0, {"Y": 0}, None)
-    with pytest.raises(LookupError, match=r"^it has no layer beauty: it has depth, View\.AO, View\.Combined, N$"):
+    with pytest.raises(NoLayerError, match=r"^it has no layer beauty: it has depth, View\.AO, View\.Combined, N$"):
         photograph_of(parts, "beauty")
-    with pytest.raises(LookupError, match=r"^its layer N has no channels R, G and B, nor Y$"):
+    with pytest.raises(NoLayerError, match=r"^its layer N has no channels R, G and B, nor Y$"):
         photograph_of(parts, "N")
-    with pytest.raises(LookupError, match=r"^it has more than one layer b: "):
+    with pytest.raises(NoLayerError, match=r"^it has more than one layer b: "):
         photograph_of([Part("", [*_rgb("a.b."), *_rgb("c.b.")])], "b")
 
 
@@ -118,7 +118,9 @@ def test_a_trimap_may_be_any_channel(channels: list[str], wanted: str | None, fi
 
 @pytest.mark.parametrize("channels", [["Z"], ["a.k", "b.k"], ["N.X", "N.Y", "N.Z"]])
 def test_which_channel_is_a_trimap_is_asked(channels: list[str]) -> None:
-    with pytest.raises(LookupError, match=f"^which channel of {', '.join(channels)} is meant cannot be told: name it$"):
+    with pytest.raises(
+        NoLayerError, match=f"^which channel of {', '.join(channels)} is meant cannot be told: name it$"
+    ):
         data_of([Part("", channels)])
 
 

@@ -57,7 +57,9 @@ def test_what_stands_beside_whole_pixels_does_not_matter(kind: str) -> None:
     photo = decode_image(content, NAME)
     np.testing.assert_array_equal(photo.pixels, NOISE)
     assert photo.icc_profile is None
-    assert decode_grey(content, NAME).levels.shape == NOISE.shape[:2]
+    np.testing.assert_allclose(decode_grey(content, NAME, "g").levels, NOISE[..., 1] / 255, atol=1e-6)
+    with pytest.raises(ImageError, match=r"^cannot read x: it has no channel mask: it has R, G, B$"):
+        decode_grey(content, NAME, "mask")
 
 
 def test_a_profile_of_several_megabytes_is_kept(cat_folder: Path, matter: fakes.FakeMatter) -> None:

@@ -418,6 +418,16 @@ def test_missing_and_damaged_files_are_told_and_the_page_is_made() -> None:
     assert [line.split(":")[0] for line in told] == ["error"] * 4
 
 
+def test_how_a_trimap_was_read_is_noted_and_no_error() -> None:
+    make_results("a")
+    with Image.open("trimaps/a.png") as trimap:
+        save("trimaps/a.png", np.asarray(trimap) // 127)
+    write_report("r.jsonl", row("a", risk=0.5))
+    (entry,) = page_of("mattes", "--report", "r.jsonl").facts
+    told = "holds the levels 0, 1 and 2 of 255 alone, taken as black, grey and white"
+    assert [note.endswith(f"trimaps/a.png {told}") for note in entry["notes"]] == [True]
+
+
 def test_a_photograph_of_another_size_is_not_shown() -> None:
     make_results("a")
     save("photos/a.png", np.zeros((50, 50, 3), np.uint8))
