@@ -32,6 +32,7 @@ __all__ = [
     "described",
     "is_shortage",
     "joined",
+    "lacks_temporary",
     "listed",
 ]
 
@@ -53,6 +54,11 @@ def is_shortage(error: BaseException) -> bool:
     """Tell whether an error of Python, torch or the C library means a lack of memory."""
     words = "allocate memory", "out of memory", "not enough memory"
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def lacks_temporary(error: BaseException | None) -> bool:
+    """Tell whether an error, or its cause, is that no folder takes temporary files."""
+    return error is not None and ("usable temporary directory" in str(error) or lacks_temporary(error.__cause__))
 
 
 def described(error: BaseException) -> str:

@@ -62,12 +62,11 @@ class Stages:
         Raises ImageError, or OutputError if the result's format cannot hold the image.
         """
         began = time.monotonic()
-        content = read_bytes(job.image, self._check_stop)
-        drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
+        content = read_bytes(job.image, self.check_stop)
+        drawn = None if job.trimap is None else read_bytes(job.trimap, self.check_stop)
         receipts = self._products.receipts(job, self._receipt(job, content, drawn))
-        if self.options.skip_existing and _is_there(job, receipts):
-            seconds = time.monotonic() - began
-            return Outcome("skipped", receipt=receipts[job.output], seconds=seconds, risk=_risk_in(job))
+        if self.options.skip_existing and (there := _found(job, receipts)):
+            return replace(there, seconds=time.monotonic() - began)
         photo = decode_image(content, job.image, self.options.input_space, self.options.layer)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
         grey = self._trimap_levels(job, content, drawn)
@@ -82,7 +81,8 @@ class Stages:
             self.warn(f"{job.name}: {text}" if self.several else text)
         return Work(job, receipts, photo, trimap, time.monotonic() - began)
 
-    def _check_stop(self) -> None:
+    def check_stop(self) -> None:
+        """Raise Stopped once the run is stopping."""
         if self.stop.is_set():
             raise Stopped
 
@@ -123,7 +123,7 @@ class Stages:
             job, settled = work.job, settled_alpha(work.trimap, work.job.sampling)
             steps = job.sampling.steps if settled is None else 0
             with ExitStack() as opened:
-                dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
+                dump = dumping(job, work.photo.pixels, work.trimap, steps)
                 work.dump = opened.enter_context(dump)
                 if settled is None:
                     self._sample(work, engine)
@@ -147,7 +147,7 @@ class Stages:
         with tqdm(total=total, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
             for seed in range(first, first + seeds):
                 for number, alpha in enumerate(matter.steps(encoding, sampling=replace(sampling, seed=seed)), 1):
-                    self._check_stop()
+                    self.check_stop()
                     if seed == first:
                         if work.dump is not None:
                             work.dump.add(number, alpha)
@@ -166,16 +166,17 @@ class Stages:
         with work.open:
             if work.dump is not None:
                 work.dump.finish(work.receipts[job.output])
-            write_images(self._products.results(work), job.folder, overwrite=job.overwrite)
+            write_images(self._products.results(work), job.folder, links=job.links, overwrite=job.overwrite)
         work.seconds += time.monotonic() - began
         return _done(work)
 
 
 def made_before(work: Work) -> Outcome | None:
     """Return the outcome of a job that may not overwrite its result, if an interrupted attempt has written it."""
-    if work.job.overwrite or not _is_there(work.job, work.receipts):
+    there = None if work.job.overwrite else _found(work.job, work.receipts)
+    if there is None:
         return None
-    work.engine, work.risk = "made by a worker that died", _risk_in(work.job)
+    work.engine, work.risk = "made by a worker that died", there.risk
     return _done(work)
 
 
@@ -194,15 +195,16 @@ def _done(work: Work) -> Outcome:
     )
 
 
-def _is_there(job: Job, receipts: Mapping[Path, Receipt]) -> bool:
-    return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
-        job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
-    )
-
-
-def _risk_in(job: Job) -> float | None:
-    """Return the risk stored beside an existing result."""
-    return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
+def _found(job: Job, receipts: Mapping[Path, Receipt]) -> Outcome | None:
+    """Return the outcome of a job all of whose results are there as it would make them now; None if they are not."""
+    if not all(read_receipt(path) == expected for path, expected in receipts.items()):
+        return None
+    if job.dump_dir is not None and not is_dump_of(job.dump_dir, receipts[job.output]):
+        return None
+    risk = None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
+    if risk is None and job.uncertainty_output is not None:
+        return None
+    return Outcome("skipped", receipt=receipts[job.output], risk=risk)
 
 
 def _about_colour(job: Job, photo: ColourImage, trimap: NDArray[np.uint8]) -> Iterator[str]:

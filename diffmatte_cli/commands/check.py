@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import say, warn
+from ..console import masked, say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, Problem, UsageError
 from ..planning.manifest import read_manifest
 from ..planning.sources import Source, Sources, gather, paired
@@ -65,7 +65,7 @@ def check(
     estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
     findings = [_checked(source, layer, channel, fix, estimator) for source in sources]
     if as_json:
-        sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
+        sys.stdout.write(masked(json.dumps([row.as_json() for row in findings], indent=2)) + "\n")
     else:
         _print_table(findings)
     if any(row.is_ill for row in findings):
@@ -128,7 +128,7 @@ def _sources(
     elif inputs or trimap is not None:
         raise UsageError("a --manifest already names photographs and trimaps: omit the inputs and --trimap")
     else:
-        sources = read_manifest(here.at(manifest))
+        sources = read_manifest(here.at(manifest), folder)
     problems = list(sources.problems)
     if folder is not None:
         problems += _fix_problems(sources, folder)

@@ -222,8 +222,7 @@ LayerOption = Annotated[
     _inputs(
         "--layer",
         metavar="NAME|N",
-        help="Of photographs that are files of several: the EXR's layer or part, or the N-th page or frame, from 1;"
-        " default: the one that is the picture by its name.",
+        help="Of files of several pictures: the EXR's layer or part, or the page or frame, from 1; default: by name.",
     ),
 ]
 ChannelOption = Annotated[
@@ -231,8 +230,7 @@ ChannelOption = Annotated[
     _inputs(
         "--channel",
         metavar="NAME",
-        help="The channel that is the trimap or mask, as in mask.Y of an EXR, or A; with --trimap alpha, one of the"
-        " photograph's.",
+        help="The channel that is the trimap or mask, as in mask.Y; with --trimap alpha, one of the photograph's.",
     ),
 ]
 ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="Colour space of EXR results.")]

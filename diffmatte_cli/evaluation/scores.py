@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
+from ..storage.cells import cell
 from .options import ScoreOptions
 from .pairs import Pair
 
@@ -124,5 +125,6 @@ def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
         if number == 0:
             writer.writerow(["name", *["steps"] * with_steps, *found.mean])
         for name, scores in [*found.images.items(), ("mean", found.mean)]:
-            writer.writerow([name, *[steps] * with_steps, *(scores.get(metric) for metric in found.mean)])
+            shown = cell(name).replace("\r", "\\r")  # which is left unquoted, and ends a row for others
+            writer.writerow([shown, *[steps] * with_steps, *(scores.get(metric) for metric in found.mean)])
     return text.getvalue()

@@ -20,8 +20,8 @@ from .colour import as_shares, quantise
 from .exif import DIRECTORIES
 from .formats import WRITERS, Writer, writer_for
 from .opening import tolerant_pillow
-from .png import with_chunks
-from .receipts import KEY, Receipt, embedded, pixels_digest
+from .png import SRGB, with_chunks
+from .receipts import COLOUR, KEY, Receipt, colour_note, embedded, pixels_digest
 
 __all__ = ["Result", "check_fits", "encoded"]
 
@@ -125,13 +125,18 @@ def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
 
 
 def _save_settings(result: Result, pixels: Image.Image | Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    line = result.receipt.line(pixels_digest(pixels), result.notes) if result.receipt else None
+    kind, chunks = result.writer.pillow_name, dict(result.chunks)
+    if kind != "PNG":
+        chunks = {}
+    elif result.icc_profile is not None:  # which overrules it, and Pillow leaves it out
+        chunks.pop(SRGB, None)
+    notes = {**result.notes, **({COLOUR: colour_note(chunks)} if chunks else {})}
+    line = result.receipt.line(pixels_digest(pixels), notes) if result.receipt else None
     extra = {"icc_profile": result.icc_profile, "dpi": result.dpi}
     kept = {name: value for name, value in extra.items() if value is not None}
-    settings = {**result.writer.settings, **kept, **embedded(line, result.exif, result.writer.pillow_name)}
-    if "pnginfo" in settings:
-        for name, data in result.chunks.items():
-            settings["pnginfo"].add(name, data)
+    settings = {**result.writer.settings, **kept, **embedded(line, result.exif, kind)}
+    for name, data in chunks.items():
+        settings["pnginfo"].add(name, data)
     return settings
 
 

@@ -13,6 +13,7 @@ from .formats import READABLE_SUFFIXES
 __all__ = ["by_stem", "folders_in", "images_in", "one_by_stem"]
 
 F = TypeVar("F", Path, Place)
+DEEPEST = 200  # folders within each other; a store or a hostile archive may have no end of them
 
 
 def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None = None) -> Iterator[Place]:
@@ -20,15 +21,21 @@ def images_in(folder: Place, *, recursive: bool = False, except_in: Place | None
 
     With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``.
 
-    Raises UsageError for a folder that cannot be read.
+    Raises UsageError for a folder that cannot be read, or that others hold too deeply.
     """
+    yield from _images_in(folder, recursive, except_in, folder)
+
+
+def _images_in(folder: Place, recursive: bool, except_in: Place | None, top: Place) -> Iterator[Place]:
+    if len(folder.path.parts) > len(top.path.parts) + DEEPEST:
+        raise UsageError(f"folders in {top} are nested more than {DEEPEST} deep: move what is needed out of them")
     shown = [place for place in folder.contents if not place.path.name.startswith(".")]
     for place in shown:
         if place.path.suffix.lower() in READABLE_SUFFIXES and place.kind != "folder":
             yield place
     for place in shown if recursive else ():
         if not place.is_link and place.kind == "folder" and (except_in is None or place.target != except_in.target):
-            yield from images_in(place, recursive=True, except_in=except_in)
+            yield from _images_in(place, True, except_in, top)
 
 
 def by_stem(files: Iterable[F], stem: Callable[[F], str] = attrgetter("stem")) -> dict[str, list[F]]:

@@ -120,11 +120,14 @@ def read(
 
 
 def read_all(content: bytes, most_pixels: int) -> tuple[Planes, Mapping[str, str]]:
-    """Return every channel as it is stored, by its full name, and the header's text attributes; raises as ``read``."""
+    """Return every channel as it is stored, by its full name, and the header's attributes as text; raises as ``read``.
+
+    Of attributes those that are texts or whole numbers.
+    """
     with _opened(content) as source:
         spec = source.spec()
         planes = np.moveaxis(_planes(source, spec, 0, spec.nchannels, most_pixels), -1, 0)
-        texts = {name: value for name, _, value in _attributes(spec) if isinstance(value, str)}
+        texts = {name: str(value) for name, _, value in _attributes(spec) if isinstance(value, str | int)}
         return dict(zip(spec.channelnames, planes, strict=True)), texts
 
 

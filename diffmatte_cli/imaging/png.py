@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator, Mapping
 
-__all__ = ["LARGEST_PROFILE", "PNG", "colour_chunks", "is_usual_colour", "readable", "with_chunks"]
+__all__ = ["LARGEST_PROFILE", "PNG", "SRGB", "colour_chunks", "is_usual_colour", "readable", "with_chunks"]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # The colour of a PNG without a profile, by what overrules what: coding-independent code points, sRGB, or the curve
@@ -74,7 +74,9 @@ def _length(name: bytes, data: bytes) -> int:
 
 
 def colour_chunks(png: bytes) -> Mapping[bytes, bytes]:
-    """Return what a sound PNG says of its colour beside a profile: the data of each chunk by name."""
+    """Return what a sound PNG says of its colour beside a profile: the data of each chunk by name; none of others."""
+    if not png.startswith(PNG):
+        return {}
     wanted = (CODE_POINTS, SRGB, GAMMA, PRIMARIES)
     return {name: chunk[8:-4] for name, chunk in chunks(png) if name in wanted}
 

@@ -105,7 +105,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto", layer: str | N
             icc_profile=_of_rgb(image.info.get("icc_profile")),
             dpi=_turned(_dpi(image), info.orientation),
             exif=info.exif,
-            chunks=colour_chunks(readable(content)) if content.startswith(PNG) else {},
+            chunks=colour_chunks(readable(content)),
             notes=_notes(info.note, _LOST if info.is_deep and not whole else None),
         )
 

@@ -3,8 +3,9 @@
 import hashlib
 import io
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,23 +18,40 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
-from ..storage.remotes import is_remote, read
+from ..storage.reading import read_bytes
 from . import oiio
-from .exif import DIRECTORIES
+from .exif import DIRECTORIES, stored_orientation
 from .exr import EXR
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
+from .png import PNG, colour_chunks
 
-__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "receipt_in", "sha256_of"]
+__all__ = [
+    "COLOUR",
+    "Receipt",
+    "colour_note",
+    "embedded",
+    "pixels_digest",
+    "read_notes",
+    "read_receipt",
+    "receipt_in",
+    "sha256_of",
+]
 
 S = TypeVar("S", Sampling, Computing)
 
-KEY, PIXELS, NOTES = "diffmatte", "pixels", "notes"  # of a PNG's text and an EXR's attribute; in the receipt's JSON
+KEY, PIXELS, NOTES, COLOUR = (
+    "diffmatte",
+    "pixels",
+    "notes",
+    "colour",
+)  # of a PNG's text and an EXR's attribute; in the receipt's JSON
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
     "</rdf:RDF></x:xmpmeta>"
 )
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 
@@ -156,7 +174,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
     with suppress(Exception):  # the result is made again, whatever is wrong with it
-        return _found(read(path) if is_remote(path) else path.read_bytes())
+        return _found(read_bytes(path))
     return None
 
 
@@ -165,22 +183,57 @@ def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
         text, pixels = _opened(content)
         values = json.loads(text)
         notes = values.pop(NOTES, {})
-        if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed
+        # Otherwise the file was cut short or changed.
+        as_written = values.pop(PIXELS) == pixels and notes.get(COLOUR, {}) == colour_note(colour_chunks(content))
+        if as_written and all(_TAKES[name](note) for name, note in notes.items()):
             return Receipt.of(values), notes
     return None
 
 
+def colour_note(chunks: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the note of what a PNG says of its colour: any other chunks change how its pixels are shown."""
+    return {name.decode(): data.hex() for name, data in sorted(chunks.items())}
+
+
+def _is_risk(note: Any) -> bool:
+    return type(note) in (int, float) and 0 <= note < math.inf
+
+
+def _is_digests(note: Any) -> bool:
+    return isinstance(note, list) and all(isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) for text in note)
+
+
+# The notes beside a receipt, and what they may be.
+_TAKES: Mapping[str, Callable[[Any], bool]] = {"risk": _is_risk, "steps": _is_digests, COLOUR: bool}
+
+
 def _opened(content: bytes) -> tuple[str, str]:
-    """Return the text of the receipt in a file, and the digest of its pixels."""
+    """Return the text of the receipt in a file, and the digest of its pixels.
+
+    Raises ValueError where something was added that changes how the pixels are shown, or the end is missing.
+    """
     if content.startswith(EXR):
         channels, texts = oiio.read_all(content, MAX_PIXELS)
+        if texts.get("Orientation", "1") != "1":
+            raise ValueError("it is to be turned")
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
+        _check_as_written(image, content)
         if not deep_colour:
             return text, pixels_digest(image)
     return text, pixels_digest(oiio.read_all(content, MAX_PIXELS)[0])
+
+
+def _check_as_written(image: Image.Image, content: bytes) -> None:
+    if stored_orientation(image.getexif) != 1 or getattr(image, "n_frames", 1) != 1:
+        raise ValueError("it is shown otherwise than it was written")
+    if content.startswith(PNG):
+        with Image.open(io.BytesIO(content)) as png:
+            png.verify()  # every chunk; decoding stops at the last pixel
+        if not content.endswith(_PNG_END):
+            raise ValueError("its end is missing")
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:

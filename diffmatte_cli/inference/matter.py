@@ -22,10 +22,10 @@ from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
 from ..weights.hub import obtain
 from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, classes_of
-from .iteration import Alpha, Predict, iterate, until_stable
+from .capture import folded_decoder
+from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import settled_alpha
 from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
-from .region import RegionDecoder
 from .tiles import TiledDecoder
 
 __all__ = ["Encoding", "Matter", "compute_alike", "load_file", "load_model", "pick_device"]
@@ -79,7 +79,7 @@ class Matter:
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
         model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
-        self.decoder = None if self.computing.plain else RegionDecoder(model.decoder, self.dtype)
+        self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
     @torch.no_grad()
     def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
@@ -119,7 +119,8 @@ class Matter:
     ) -> Iterator[Alpha]:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
-        Without an unknown region nothing is computed, unless the raw prediction is requested.
+        Without an unknown region nothing is computed, unless the raw prediction is requested. A model that does not
+        iterate yields once, whatever the settings of the iteration are.
 
         Arguments:
             image, trimap: as for ``encode``, or an ``Encoding`` alone.
@@ -131,12 +132,18 @@ class Matter:
 
         Raises UsageError for settings out of range, and what ``encode`` raises.
         """
-        sampling = replace(sampling, **changes)
+        sampling, iterates = replace(sampling, **changes), self.model.config.iterates
+        if not iterates:
+            sampling = sampling.at_once()
+            if any(given is not None for given in (noise, draws, truth)):
+                raise UsageError(f"{self.model.config.variant} does not iterate: leave out noise, draws and truth")
         classes = _classes(image, trimap)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
         encoding = image if isinstance(image, Encoding) else self.encode(image, classes)
         predict, own = self._predictor(encoding, sampling), self.diffusion
+        if not iterates:
+            return at_once(predict, encoding.size, self.device)
         scale = sampling.input_scale or own.input_scale
         diffusion = replace(own, schedule=sampling.schedule or own.schedule, input_scale=scale)
         alphas = iterate(predict, encoding.size, self.device, diffusion, sampling, noise, draws, truth)
@@ -247,8 +254,11 @@ def load_file(
     computing: Computing = Computing(),
     tell: Callable[[str], None] = _silence,
 ) -> Matter:
-    """Load the file that ``obtain`` returned for a resolved model; raises WeightsError if the variant differs."""
-    network, metadata = read_model(path)
+    """Load the file that ``obtain`` returned for a resolved model.
+
+    Raises WeightsError if the variant differs, or the bytes from those that the model's sha256 is of.
+    """
+    network, metadata = read_model(path, source.sha256)
     found = network.config.variant
     if source.record is not None and source.record.variant != found:
         raise WeightsError(

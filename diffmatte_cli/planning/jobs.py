@@ -43,6 +43,7 @@ class Job:
         dump_dir: the folder for the images of each step, if wanted.
         folder, dump_top: folders that must contain the results and the step folders.
         overwrite: whether existing files may be replaced.
+        links: results that are symlinks, which are followed; none that appears later is.
     """
 
     image: Path
@@ -58,6 +59,7 @@ class Job:
     folder: Path | None = None
     dump_top: Path | None = None
     overwrite: bool = True
+    links: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -161,7 +163,7 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
         raise PlanError(problems)
     for text in sources.warnings:
         warn(text)
-    return jobs
+    return [replace(job, links=links) if (links := planner.links(job)) else job for job in jobs]
 
 
 def share(jobs: list[Job], part: int, parts: int) -> list[Job]:
@@ -208,7 +210,7 @@ class _Planner:
         """Find the photographs, each with its trimap; raises UsageError if the request makes no sense as a whole."""
         request = self.request
         if request.manifest is not None:
-            sources = read_manifest(self.here.at(request.manifest))
+            sources = read_manifest(self.here.at(request.manifest), self.folder)
         else:
             trimap = None if request.trimap is None else self.here.named(request.trimap)
             sources = paired(gather(self.inputs, recursive=request.recursive, except_in=self.folder), trimap)
@@ -258,6 +260,10 @@ class _Planner:
         if self.output is not None:
             return self.output.path if source.frame is None else frame_path(self.output.path, source.frame)
         return STREAM if source.image.is_stream else Path(named)
+
+    def links(self, job: Job) -> tuple[Path, ...]:
+        """Return the results of a job that are symlinks."""
+        return tuple(path for path in job.images if path != STREAM and self.here.at(path).is_link)
 
     def conflicts(self, sources: Sources, jobs: list[Job]) -> Iterator[Problem]:
         """Yield every conflict of jobs with inputs, with each other, and with existing files."""

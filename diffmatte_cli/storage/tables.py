@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError, UsageError
+from .pieces import open_file
 from .remotes import is_remote, read
 
 __all__ = ["TABLES", "TableRow", "read_table"]
 
 TABLES = (".csv", ".jsonl")
+
+MAX_BYTES = 2**30  # of a table in a store, which is read whole
 
 TableRow = dict[str, Any]
 
@@ -31,7 +34,7 @@ def read_table(
     if path.suffix.lower() not in TABLES:
         raise UsageError(f"the {role} {path} must end in {' or '.join(TABLES)}")
     try:
-        binary = BytesIO(read(path)) if is_remote(path) else path.open("rb")
+        binary = BytesIO(read(path, MAX_BYTES)) if is_remote(path) else open_file(path)
         # Names that are not UTF-8 are kept, as on the command line.
         with binary, TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as file:
             if path.suffix.lower() == ".csv":

@@ -387,9 +387,15 @@ def test_a_report_that_fails_ends_the_run_and_says_what_is_left(monkeypatch: pyt
     opened = Path.open
 
     def full(path: Path, *rest: Any, **more: Any) -> Any:
-        return opened(Path("/dev/full") if path.name == "r.jsonl" else path, *rest, **more)
+        is_report = path.suffix == ".part" and rest[:1] == ("w",)
+        file = opened(path, *rest, **more)
+        if not is_report:
+            return file
+        file.close()
+        return opened(Path("/dev/full"), *rest, **more)
 
     monkeypatch.setattr(Path, "open", full)
     lines = _matte("--report", "r.jsonl", code=1).stderr.splitlines()
     assert lines[-1] == "error: cannot write the report r.jsonl: No space left on device"
+    assert not Path("r.jsonl").read_text()
     assert any(line.startswith("not processed: photos/") for line in lines)

@@ -247,7 +247,8 @@ def test_reports_lie_where_they_were_written() -> None:
         "run/mattes/r.jsonl", row("a", risk=0.5, **{k: f"../{row('a')[k]}" for k in ("image", "trimap", "output")})
     )
     Path("run/mattes/prices.csv").write_text("article,price\nshoe,3\n")
-    assert set(page_of("run/mattes").facts[0]["small"]) == {"photo", "trimap", "cutout"}
+    named = ("--photos", "run/photos", "--trimap", "run/trimaps")
+    assert set(page_of("run/mattes", *named).facts[0]["small"]) == {"photo", "trimap", "cutout"}
 
 
 @pytest.mark.parametrize("report", ["run/r.jsonl", "run/mattes/r.jsonl", "run/mattes/logs/r.jsonl"])
@@ -300,7 +301,8 @@ def test_photographs_in_a_store_are_shown() -> None:
     memory.pipe_file("/in/a.png", Path("white.png").read_bytes())
     memory.pipe_file("/in/a_trimap.png", Path("trimaps/a.png").read_bytes())
     write_report("r.jsonl", row("a", risk=0.5, image="memory://in/a.png", trimap="memory://in/a_trimap.png"))
-    page = page_of("mattes", "--report", "r.jsonl", "--photos", "photos")
+    assert set(page_of("mattes", "--report", "r.jsonl").facts[0]["small"]) == {"cutout"}
+    page = page_of("mattes", "--report", "r.jsonl", "--photos", "memory://in")
     memory.rm("/in", recursive=True)
     assert set(page.facts[0]["small"]) == {"photo", "trimap", "cutout"}
     assert page.levels("small-0-photo").min() > 250
@@ -352,7 +354,7 @@ def test_large_pictures_are_whole_for_the_first_only() -> None:
         save(f"mattes/{name}_alpha.png", pixels)
         save(f"photos/{name}.png", np.zeros((*pixels.shape, 3), np.uint8))
         write_report(f"mattes/{name}.jsonl", row(name, trimap="standard input", risk=share))
-    page = page_of("mattes", "--full", "1")
+    page = page_of("mattes", "--full", "1", "--photos", "photos")
     assert page.names == ["a", "b"]
     assert page.pictures["small-0-cutout"].size == page.pictures["small-1-photo"].size == (640, 21)
     assert {name for name in page.pictures if "full" in name} == {"full-0-cutout", "full-0-photo"}
@@ -458,8 +460,8 @@ def test_a_photograph_of_another_size_is_not_shown() -> None:
             "the folder of results s3://bucket/mattes is a URL, and review reads local files only",
         ),
         (("mattes", "--report", "s3://bucket/r.jsonl"), "the report s3://bucket/r.jsonl is a URL"),
-        (("mattes", "--photos", "memory://photos"), "the folder of photographs memory://photos is a URL"),
-        (("mattes", "--photos", "photos", "--trimap", "memory://t/{stem}.png"), "memory://t/{stem}.png is a URL"),
+        (("mattes", "--photos", "memory://photos"), "memory://photos does not exist"),
+        (("mattes", "--photos", "reference://photos"), "reference:// can run programs and is not supported"),
         (("mattes", "-o", "memory://page.html"), "the page memory://page.html is a URL"),
         (("mattes", "-o", "photos"), "existing folder"),
         (("mattes", "-o", "nowhere/page.html"), "create it first"),
