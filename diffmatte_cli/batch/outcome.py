@@ -17,7 +17,7 @@ class Outcome:
     """The outcome of a job.
 
     Attributes:
-        status: "done", "skipped" for a result that exists already, or "failed".
+        status: "done", "skipped" for a result that exists already, "unpaired" without a trimap, or "failed".
         error: why it failed.
         receipt: of the result; None if it failed.
         width, height: in pixels; None unless it is done.

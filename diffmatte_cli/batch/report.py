@@ -58,12 +58,12 @@ class Report:
 def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
     row = {
         "image": job.name,
-        "trimap": "alpha" if job.trimap is None else spelled(job.trimap, "standard input"),
+        "trimap": _trimap(job),
         "output": spelled(job.output, "standard output"),
         "alpha_output": str(job.alpha_output) if job.alpha_output else None,
         "uncertainty_output": str(job.uncertainty_output) if job.uncertainty_output else None,
         "status": outcome.status,
-        "error": None if outcome.error is None else failure(job, outcome.error),
+        "error": job.unpaired if outcome.error is None else failure(job, outcome.error),
         "width": outcome.width,
         "height": outcome.height,
         "unknown": None if outcome.unknown is None else round(outcome.unknown, 6),
@@ -73,3 +73,9 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
         "receipt": None if outcome.receipt is None else outcome.receipt.record(),
     }
     return {name: masked(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _trimap(job: Job) -> str | None:
+    if job.unpaired is not None:
+        return None
+    return "alpha" if job.trimap is None else spelled(job.trimap, "standard input")

@@ -61,6 +61,8 @@ class Stages:
 
         Raises ImageError, or OutputError if the result's format cannot hold the image.
         """
+        if job.unpaired is not None:
+            return Outcome("unpaired")
         began = time.monotonic()
         content = read_bytes(job.image, self.check_stop)
         drawn = None if job.trimap is None else read_bytes(job.trimap, self.check_stop)

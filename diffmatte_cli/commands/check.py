@@ -12,7 +12,9 @@ import typer
 from ..console import masked, say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, Problem, UsageError
 from ..planning.manifest import read_manifest
-from ..planning.sources import Source, Sources, gather, paired
+from ..planning.naming import check_folder
+from ..planning.pairing import paired
+from ..planning.sources import Source, Sources, gather
 from ..planning.targets import Targets
 from ..settings import Computing, Sampling
 from ..storage.paths import Place, location, spelled
@@ -89,10 +91,9 @@ class _Row:
         return any(not finding["mended"] for finding in self.findings)
 
     def as_json(self) -> dict[str, Any]:
-        trimap = self.source.trimap
         return {
             "image": spelled(self.source.image.path, "standard input"),
-            "trimap": "alpha" if trimap is None else spelled(trimap.path, "standard input"),
+            "trimap": _spelled_trimap(self.source),
             "width": self.width or None,
             "height": self.height or None,
             "unknown": self.shares.get("unknown"),
@@ -103,6 +104,12 @@ class _Row:
             "findings": self.findings,
             "fixed": str(self.fixed) if self.fixed else None,
         }
+
+
+def _spelled_trimap(source: Source) -> str | None:
+    if source.trimap is None:
+        return None if source.unpaired else "alpha"
+    return spelled(source.trimap.path, "standard input")
 
 
 def _estimator(model: str, device: str, computing: Computing, sampling: Sampling) -> "Estimator":
@@ -123,7 +130,7 @@ def _sources(
     here = Place(Path())
     folder = None if fix is None else here.at(fix)
     if manifest is None:
-        found = gather([here.named(text) for text in inputs or ()], recursive=recursive, except_in=folder)
+        found = gather([here.named(text).found for text in inputs or ()], recursive=recursive, except_in=folder)
         sources = paired(found, None if trimap is None else here.named(trimap))
     elif inputs or trimap is not None:
         raise UsageError("a --manifest already names photographs and trimaps: omit the inputs and --trimap")
@@ -136,12 +143,16 @@ def _sources(
         raise PlanError(problems)
     if any(place.is_stream for source in sources.found for place in (source.image, source.trimap) if place):
         check_input()
-    return sources.found
+    for text in sources.warnings:
+        warn(text)
+    return sources.found + sources.unpaired
 
 
 def _fix_problems(sources: Sources, folder: Place) -> Iterator[Problem]:
-    if folder.kind not in (None, "folder"):
-        yield f"--fix {folder} is a file: name a folder"
+    try:
+        check_folder(folder, "the repaired trimaps need a folder", "fix")
+    except UsageError as error:
+        yield error
         return
     inputs = (place for source in sources.found for place in (source.image, source.trimap))
     targets = Targets(folder, inputs, sources.folders)
@@ -166,6 +177,8 @@ def _checked(
     from ..storage.reading import read_bytes
     from ..trimaps.doctor import examine
 
+    if source.unpaired is not None:
+        return _Row(source, findings=[_finding("no-trimap", source.unpaired)])
     try:
         image, trimap = source.image.path, source.trimap
         content = read_bytes(image)

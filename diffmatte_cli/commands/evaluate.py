@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..console import say, say_nothing
+from ..console import say, say_nothing, warn
 from ..errors import UsageError
 from ..evaluation.layouts import LAYOUTS, examples
 from ..evaluation.options import DEFINITIONS, HEADINGS, REGIONS, ScoreOptions
@@ -157,7 +157,7 @@ def evaluate(
     if pred is not None and gt is not None:
         if trimap is None and region == REGIONS[0]:
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
-        _score_files(pair(pred, gt, trimap), options, writer, quiet)
+        _score_files(pair(pred, gt, trimap, warn), options, writer, quiet)
     elif data is not None and layout is not None:
         computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
         working = MatteOptions(model, store, device, computing, quiet=quiet)
@@ -240,7 +240,7 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, writer
     """Matte a test set with each number of steps and score it, one image at a time."""
     from ..evaluation.trials import check_headers, kept_at, save, trials
 
-    chosen = examples(run.layout, run.data)[: run.limit]
+    chosen = examples(run.layout, run.data, warn)[: run.limit]
     folders = [folder for sampling in run.samplings if (folder := run.folder(sampling.steps)) is not None]
     writer.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
     source = resolve_model(working.model, working.store)

@@ -51,6 +51,7 @@ def matte(
     dump_steps: opt.DumpStepsOption = None,
     overwrite: opt.OverwriteOption = True,
     skip_existing: opt.SkipExistingOption = False,
+    skip_unpaired: opt.SkipUnpairedOption = False,
     fail_fast: opt.FailFastOption = False,
     report: opt.ReportOption = None,
     engine: opt.EngineOption = MatteOptions.engine,
@@ -71,7 +72,7 @@ def matte(
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
         cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
-        dump_steps=dump_steps, report=report, overwrite=overwrite,
+        dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired,
     )  # fmt: skip
     _start(request, options, shard, dry_run=dry_run)
 
@@ -132,6 +133,9 @@ def _print_plan(jobs: list[Job]) -> None:
     from ..console import printable
 
     for job in jobs:
+        if job.unpaired is not None:
+            sys.stdout.write(printable(f"{job.name} passed by: {job.unpaired}") + "\n")
+            continue
         trimap = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
         results = ", ".join(spelled(path, "standard output") for path in job.written)
         sys.stdout.write(printable(f"{job.name} with {trimap} -> {results}") + "\n")

@@ -268,6 +268,10 @@ SkipExistingOption = Annotated[
         help="Skip results whose receipt names the same inputs, weights, settings and version.",
     ),
 ]
+SkipUnpairedOption = Annotated[
+    bool,
+    _batches("--skip-unpaired", help="Pass by and report photographs without a trimap; default: refuse the run."),
+]
 FailFastOption = Annotated[bool, _batches("--fail-fast", help="Stop at the first photograph that fails.")]
 EngineOption = Annotated[
     str,

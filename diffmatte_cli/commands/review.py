@@ -80,6 +80,8 @@ def review(
     if target != STREAM:
         check_target(target, overwrite=overwrite)
     gathered = find_entries(results, reports, photographs, trimap)
+    for text in gathered.warnings:
+        warn(text)
     if not quiet:
         _tell_gaps(gathered, results)
     stream = sys.stdout.buffer if target == STREAM else target

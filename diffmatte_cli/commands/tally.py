@@ -44,7 +44,7 @@ class Tally:
     bar: Any
     began: float = field(default_factory=monotonic)
     ended: set[int] = field(default_factory=set)
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0))
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "unpaired", "failed"), 0))
     failures: list[str] = field(default_factory=list)
     fatal: BaseException | None = None
 
@@ -88,6 +88,8 @@ class Tally:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""
         if outcome.status == "skipped":
             return f"{number}skipped, already done: {spelled(job.output, 'standard output')}"
+        if job.unpaired is not None:
+            return f"{number}passed by: {job.unpaired}"
         files = ", ".join(spelled(path, "standard output") for path in job.written)
         size = f"{outcome.width}x{outcome.height}, {outcome.unknown:.1%} unknown"
         risk = "" if outcome.risk is None else f"risk {outcome.risk:.1f}, "

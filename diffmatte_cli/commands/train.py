@@ -109,10 +109,12 @@ def _check_folders(config: Path, data: "DataConfig") -> None:
 
 def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet: bool) -> None:
     """Check the data in the first process; if it finds a problem, the others exit silently."""
-    from ..training.data import check_materials
+    from ..training.data import check_materials, left_out_of
 
     problem: DiffmatteError | None = None
     if processes.is_main:
+        for text in left_out_of(data):
+            warn(text)
         try:
             for sentence in check_materials(data, output / "checked.json", progress=not quiet):
                 warn(sentence)

@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from ..console import fail, say, warn
-from ..errors import DiffmatteError, FullError, PlanError, UsageError
+from ..errors import DiffmatteError, FullError, PlanError
 from ..imaging.formats import writer_for
+from ..planning.naming import results_folder
+from ..planning.sequences import frame_path
 from ..planning.sources import Source, gather
 from ..planning.targets import Targets
 from ..storage.paths import STREAM, Place, spelled
@@ -83,13 +85,11 @@ def trimap(
 
 def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path, Path]]:
     """Name the trimaps; raises PlanError with every conflict."""
-    *inputs, target = map(Place(Path()).named, [*masks, output])
-    several = len(inputs) > 1 or inputs[0].names_folder or target.names_folder
-    if several and target.is_stream:
-        raise UsageError("standard output (-) holds one image: name a folder with -o DIR")
-    folder = target if several else None
+    here = Place(Path())
+    inputs, target = [here.named(text).found for text in masks], here.named(output)
+    folder = results_folder(target, inputs)
     sources = gather(inputs, recursive=recursive, except_in=folder, role="mask")
-    pairs = [(source.image, target if folder is None else folder / _name(source)) for source in sources.found]
+    pairs = [(source.image, _target(source, target, folder)) for source in sources.found]
     problems = list(sources.problems)
     targets = Targets(folder, (mask for mask, _ in pairs), sources.folders)
     if folder is not None and len(inputs) + len(sources.folders) > 1 and targets.holds_inputs(folder):
@@ -101,6 +101,8 @@ def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path,
     problems += targets.nested()
     if problems:
         raise PlanError(problems)
+    for text in sources.warnings:
+        warn(text)
     if any(mask.is_stream for mask, _ in pairs):
         check_input()
     if any(result.is_stream for _, result in pairs):
@@ -108,8 +110,10 @@ def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path,
     return [(mask.path, result.path) for mask, result in pairs]
 
 
-def _name(source: Source) -> Path:
-    return source.relative.parent / f"{source.relative.name}.png"
+def _target(source: Source, target: Place, folder: Place | None) -> Place:
+    if folder is not None:
+        return folder / source.relative.parent / f"{source.relative.name}.png"
+    return target if source.frame is None else target.at(frame_path(target.path, source.frame))
 
 
 def _make(mask: Path, target: Path, widths: Band, channel: str | None) -> str:

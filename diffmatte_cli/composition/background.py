@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import ImageError
 from ..imaging.colour import Floats, as_shares, converted, quantise
+from ..imaging.grey import decode_opacity
 from ..imaging.read import ColourImage, decode_image
 from ..imaging.receipts import sha256_of
 from ..planning.backgrounds import background_file, colour_of
@@ -20,6 +22,7 @@ from .foreground import blurred_background
 
 __all__ = ["Background", "Plane", "background_of", "composite", "cutout"]
 
+_OPAQUE = 255
 _SQUARES = 64  # along the longer side of a checkerboard
 _GREYS = 0.6, 0.8
 
@@ -96,12 +99,18 @@ def background_of(text: str) -> Background:
 
     Raises:
         UsageError: as ``background_file``.
-        ImageError: the file cannot be read.
+        ImageError: the file cannot be read, or is transparent anywhere: nobody has seen the colour there.
     """
     file = background_file(text, Place(Path()))
     if file is None:
         return Background(text, None if text in BACKGROUNDS else colour_of(text))
     content = read_bytes(file.path)
+    opacity = decode_opacity(content, file.path)
+    if opacity is not None and quantise(opacity.levels, 8).min() < _OPAQUE:
+        raise ImageError(
+            f"the background {file} is transparent in places, where it shows no colour: fill them, or save it"
+            " without its alpha channel"
+        )
     return Background(sha256_of(content), image=decode_image(content, file.path))
 
 

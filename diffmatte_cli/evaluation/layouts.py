@@ -4,14 +4,14 @@ Standard library only, until a trimap is made.
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, listed
-from ..imaging.folders import folders_in, images_in, one_by_stem
+from ..imaging.folders import find_alike, folders_in, images_in, one_by_stem, told_unread
 from ..settings import check_choice
 from ..storage.paths import Place
 
@@ -27,8 +27,6 @@ WIDEST_KERNEL = 30
 
 PARTS = ("image", "alpha", "trimap")  # what the folders of a set hold
 _EACH = "*"
-# Left by archives of macOS, and, unreadable to most users, at the top of a disk.
-_NO_PART = ("__MACOSX", "lost+found")
 
 
 @dataclass(frozen=True)
@@ -129,8 +127,8 @@ LAYOUTS: Mapping[str, DatasetLayout] = MappingProxyType(
 )
 
 
-def examples(layout: str, folder: Path) -> list[Example]:
-    """Return the images of a test set in the folder DIR, by name.
+def examples(layout: str, folder: Path, warn: Callable[[str], None] = lambda _: None) -> list[Example]:
+    """Return the images of a test set in the folder DIR, by name; ``warn`` is told of files of no readable kind.
 
     Raises:
         UsageError: the layout is unknown, the folder, one in it or a partner is missing, or two images share a name.
@@ -143,7 +141,7 @@ def examples(layout: str, folder: Path) -> list[Example]:
     if not places:
         raise UsageError(_misfit(layout, top), "layout")
     named: dict[str, Example] = {}
-    for example in (example for place in places for example in _paired(LAYOUTS[layout], place)):
+    for example in (example for place in places for example in _paired(LAYOUTS[layout], place, warn)):
         if (other := named.setdefault(example.name, example)) is not example:
             both = f"{other.image} and {example.image}"
             raise UsageError(f"{both} would both be called {example.name}: rename one")
@@ -181,11 +179,11 @@ def _fitting(layout: DatasetLayout, folder: Place) -> list[_Candidate]:
 
 def _ways(layout: DatasetLayout, folder: Place) -> Iterator[list[_Candidate]]:
     """Yield the places, at least one each time, that may make up the set: in the folder, or the only one in it."""
-    inner = _folders(folder)
+    inner = folders_in(folder)
     for top in (folder, *(inner if len(inner) == 1 else ())):
         for below in layout.below:
             if below == _EACH:
-                each = [_place(layout, base, f"{base.path.name}_") for base in _folders(top)]
+                each = [_place(layout, base, f"{base.path.name}_") for base in folders_in(top)]
                 if each:
                     yield [place for place in each if place.found] or each
             elif (base := _descend(top, below)) is not None:
@@ -207,13 +205,9 @@ def _descend(base: Place, names: str) -> Place | None:
     """Return a folder below another by its path, in any case; None where it is missing."""
     found: Place | None = base
     for name in filter(None, names.split("/")):
-        alike = [other for other in _folders(found) if other.path.name.lower() == name.lower()] if found else []
+        alike = [other for other in folders_in(found) if other.path.name.lower() == name.lower()] if found else []
         found = min(alike, key=lambda other: other.path.name != name, default=None)
     return found
-
-
-def _folders(folder: Place) -> list[Place]:
-    return [place for place in folders_in(folder) if place.path.name not in _NO_PART]
 
 
 def _misfit(name: str, folder: Place) -> str:
@@ -244,9 +238,9 @@ def _expected(layout: DatasetLayout) -> str:
     return f"expected {', '.join(layout.expected.splitlines())}"
 
 
-def _paired(layout: DatasetLayout, place: _Candidate) -> list[Example]:
+def _paired(layout: DatasetLayout, place: _Candidate, warn: Callable[[str], None]) -> list[Example]:
     """Match a place's images with their alphas and trimaps."""
-    files = {part: one_by_stem(image.path for image in images_in(folder)) for part, folder in place.found.items()}
+    files = {part: _images(folder, warn) for part, folder in place.found.items()}
     images = files.pop("image")
     if not images:
         raise UsageError(f"the folder {place.found['image']} holds no images; {_expected(layout)}")
@@ -265,17 +259,23 @@ def _paired(layout: DatasetLayout, place: _Candidate) -> list[Example]:
 
 def _matched(names: Iterable[str], found: Mapping[str, Path], composites: bool) -> dict[str, Path]:
     """Return each name's partner: the file of the same name or, if more names have that, the foreground's."""
-    ways = [{name: found[name] for name in names if name in found}]
+    ways = [find_alike(found, names)]
     if composites:
-        owners = ((name, _foreground(name, found)) for name in names)
-        ways.append({name: found[owner] for name, owner in owners if owner is not None})
+        known = find_alike(found, {beginning for name in names for beginning in _beginnings(name)})
+        owners = {name: next((known[part] for part in _beginnings(name) if part in known), None) for name in names}
+        ways.append({name: owner for name, owner in owners.items() if owner is not None})
     return max(ways, key=len)
 
 
-def _foreground(name: str, found: Mapping[str, Path]) -> str | None:
-    """Return the longest known name that a composite's name extends by an underscore and more; None without one."""
-    while name:
-        name = name.rpartition("_")[0]
-        if name in found:
-            return name
-    return None
+def _beginnings(name: str) -> Iterator[str]:
+    """Yield the names that a composite's name extends by an underscore and more, the longest first."""
+    while name := name.rpartition("_")[0]:
+        yield name
+
+
+def _images(folder: Place, warn: Callable[[str], None]) -> dict[str, Path]:
+    others: list[Place] = []
+    images = one_by_stem(image.path for image in images_in(folder, others=others))
+    if others:
+        warn(f"in {folder} {told_unread(others)}")
+    return images

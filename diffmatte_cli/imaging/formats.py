@@ -1,6 +1,6 @@
 """The image formats, as data: which are read, which are written, and what each can hold. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -8,13 +8,40 @@ from types import MappingProxyType
 from ..errors import UsageError
 from ..extras import require
 
-__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "WRITTEN_SUFFIXES", "Writer", "check_format", "writer_for"]
+__all__ = ["READABLE", "READABLE_SUFFIXES", "WRITERS", "WRITTEN_SUFFIXES", "Writer", "check_format", "names_picture"]
+__all__ += ["suffixes_of", "writer_for"]
 
-# Pillow's names; HEIF and EXR need extras. Formats that start another program (EPS) or lack a signature (TGA) are out.
-READABLE = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "HEIF", "EXR")
-READABLE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
-    | {".pgm", ".ppm", ".pnm", ".jp2", ".avif", ".heic", ".heif", ".exr"}
+# Pillow's names, with the suffixes by which folders are listed; HEIF and EXR need extras. Formats that start another
+# program (EPS) or lack a signature (TGA) are out.
+READABLE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "PNG": (".png", ".apng"),
+        "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+        "MPO": (".mpo",),
+        "TIFF": (".tif", ".tiff"),
+        "WEBP": (".webp",),
+        "BMP": (".bmp",),
+        "DIB": (".dib",),
+        "GIF": (".gif",),
+        "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+        "JPEG2000": (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+        "AVIF": (".avif", ".avifs"),
+        "HEIF": (".heic", ".heics", ".heif", ".heifs", ".hif"),
+        "EXR": (".exr",),
+    }
+)
+
+
+def suffixes_of(formats: Iterable[str]) -> frozenset[str]:
+    """Return the suffixes of formats of ``READABLE``."""
+    return frozenset(suffix for name in formats for suffix in READABLE[name])
+
+
+READABLE_SUFFIXES = suffixes_of(READABLE)
+# Of other images and of films, by which a name is recognised as one.
+_UNREADABLE_SUFFIXES = frozenset(
+    {".psd", ".psb", ".xcf", ".kra", ".tga", ".dpx", ".hdr", ".jxl", ".svg", ".eps", ".pdf", ".ico", ".dng", ".cr2"}
+    | {".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".mov", ".mp4", ".mkv", ".webm", ".avi", ".mxf", ".mpg"}
 )
 
 
@@ -48,6 +75,11 @@ WRITERS: Mapping[str, Writer] = MappingProxyType(
     }
 )
 WRITTEN_SUFFIXES = {suffix: name for name, writer in WRITERS.items() for suffix in writer.suffixes}
+
+
+def names_picture(path: Path) -> bool:
+    """Tell whether a name is an image's or a film's by its suffix, readable or not."""
+    return path.suffix.lower() in READABLE_SUFFIXES | _UNREADABLE_SUFFIXES
 
 
 def writer_for(path: Path, bits: int | None = None) -> Writer:

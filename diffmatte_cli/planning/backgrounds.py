@@ -3,8 +3,10 @@
 from PIL import ImageColor
 
 from ..errors import UsageError
+from ..imaging.formats import names_picture
 from ..storage.paths import Place
 from .options import BACKGROUNDS
+from .sources import unusable
 
 __all__ = ["background_file", "colour_of"]
 
@@ -12,14 +14,20 @@ __all__ = ["background_file", "colour_of"]
 def background_file(text: str, here: Place) -> Place | None:
     """Return the image file that a background names, a place of ``here``; None for a colour or a keyword.
 
-    Raises UsageError for anything else.
+    Raises UsageError for anything else; what has a slash or an image's suffix is a file.
     """
     if text in BACKGROUNDS:
         return None
-    place = here.named(text)
+    place = here.named(text).found
     if place.kind == "file":
         return place
-    colour_of(text)
+    try:
+        colour_of(text)
+    except UsageError as error:
+        is_path = place.kind is not None or "/" in text or names_picture(place.path)
+        if is_path and (problem := unusable(place, "background")):
+            raise UsageError(problem, "background") from error
+        raise
     return None
 
 

@@ -9,7 +9,7 @@ from ..errors import Problem, UsageError
 from ..storage.paths import Place
 from .targets import LONGEST_NAME, Targets
 
-__all__ = ["TRAJECTORY", "foreign_in", "step_name", "top_problem", "with_dump"]
+__all__ = ["TRAJECTORY", "foreign_in", "is_dumped", "step_name", "top_problem", "with_dump"]
 
 TRAJECTORY = "trajectory.png"
 _DUMPED = re.compile(r"step_\d+\.png|" + re.escape(TRAJECTORY))
@@ -20,9 +20,14 @@ def step_name(number: int, steps: int) -> str:
     return f"step_{number:0{max(2, len(str(steps)))}}.png"
 
 
+def is_dumped(name: str) -> bool:
+    """Tell whether a file is named like an image of a step, or like the sheet of all."""
+    return _DUMPED.fullmatch(name) is not None
+
+
 def foreign_in(folder: Path) -> str | None:
     """Return the name of an entry that is not a step's image; None if there is none."""
-    strange = (p.name for p in folder.iterdir() if not (_DUMPED.fullmatch(p.name) and p.is_file()))
+    strange = (p.name for p in folder.iterdir() if not (is_dumped(p.name) and p.is_file()))
     return min(strange, default=None)
 
 

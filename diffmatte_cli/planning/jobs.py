@@ -8,19 +8,22 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
-from ..errors import PlanError, Problem, UsageError
+from ..errors import PlanError, Problem, UsageError, listed
 from ..extras import require
-from ..imaging.formats import WRITERS, check_format, writer_for
+from ..imaging.formats import WRITERS
 from ..settings import Sampling, check_choice
 from ..storage.paths import STREAM, Place, spelled
 from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
 from .manifest import read_manifest
+from .naming import format_of, results_folder
 from .options import BACKGROUNDS
+from .pairing import paired
 from .rows import check_report, with_report
-from .sequences import beside, frame_path, is_pattern, marked
-from .sources import Source, Sources, gather, paired
+from .sequences import beside, frame_path, marked
+from .sources import Source, Sources, gather
 from .targets import Targets
 
 __all__ = ["Job", "Request", "plan", "share"]
@@ -44,6 +47,7 @@ class Job:
         folder, dump_top: folders that must contain the results and the step folders.
         overwrite: whether existing files may be replaced.
         links: results that are symlinks, which are followed; none that appears later is.
+        unpaired: why there is no trimap, and nothing to do; None if there is one.
     """
 
     image: Path
@@ -60,6 +64,7 @@ class Job:
     dump_top: Path | None = None
     overwrite: bool = True
     links: tuple[Path, ...] = ()
+    unpaired: str | None = None
 
     @property
     def name(self) -> str:
@@ -94,6 +99,7 @@ class Request:
         dump_steps: the folder for the jobs' step folders.
         report: the file for one row per job.
         overwrite: replace results that exist.
+        skip_unpaired: go on without the photographs that have no trimap.
         sampling: how alpha is sampled; a manifest may give a job its own seed and steps.
     """
 
@@ -111,6 +117,7 @@ class Request:
     dump_steps: Path | None = None
     report: Path | None = None
     overwrite: bool = True
+    skip_unpaired: bool = False
     sampling: Sampling = Sampling()
 
     def __post_init__(self) -> None:
@@ -152,8 +159,11 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
     """
     planner = _Planner(request)
     sources = planner.sources()
+    skipped = sources.unpaired if request.skip_unpaired and sources.found else []
     problems, jobs = list(sources.problems), []
-    for source in sources.found:
+    if not skipped:
+        problems += [_unpaired(source) for source in sources.unpaired]
+    for source in (*sources.found, *skipped):
         try:
             jobs.append(planner.job(source))
         except UsageError as error:
@@ -163,16 +173,23 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
         raise PlanError(problems)
     for text in sources.warnings:
         warn(text)
+    if skipped:
+        names = listed([str(source.image) for source in skipped])
+        warn(f"without a trimap, and passed by: {names} ({len(skipped)} of {len(jobs)})")
     return [replace(job, links=links) if (links := planner.links(job)) else job for job in jobs]
 
 
+def _unpaired(source: Source) -> UsageError:
+    return UsageError(f"{source.unpaired}; add one, or pass such photographs by", "skip_unpaired")
+
+
 def share(jobs: list[Job], part: int, parts: int) -> list[Job]:
-    """Return the jobs of ``part`` (from 1) of ``parts``; which part a job is in does not depend on the others."""
+    """Return the jobs of ``part`` (from 1) of ``parts``; which part a job is in depends on its name alone."""
     return [job for job in jobs if _digest(job) % parts == part - 1]
 
 
 def _digest(job: Job) -> int:
-    return int.from_bytes(hashlib.sha256(os.fsencode(job.relative)).digest()[:8])
+    return int.from_bytes(hashlib.sha256(os.fsencode(normalize("NFC", str(job.relative)))).digest()[:8])
 
 
 class _Planner:
@@ -182,29 +199,9 @@ class _Planner:
         """Resolve the paths; raises UsageError if the results need a folder and have none."""
         self.request = request
         self.here = here = Place(Path())
-        self.inputs = [here.named(text) for text in request.inputs]
+        self.inputs = [here.named(text).found for text in request.inputs]
         self.output = None if request.output is None else here.named(request.output)
-        self.folder = self._results_folder()
-
-    def _results_folder(self) -> Place | None:
-        """Return the folder of the results; None for a single file or stream."""
-        if not self._into_folder():
-            return None
-        if self.output is None:
-            raise UsageError("several photographs need a folder for their results: name one", "output")
-        if self.output.is_stream:
-            raise UsageError("standard output (-) holds one image: name a folder", "output")
-        if self.output.kind not in (None, "folder"):
-            raise UsageError(f"the results of several photographs need a folder, and {self.output} is not one")
-        return self.output
-
-    def _into_folder(self) -> bool:
-        """Tell whether there may be several results, or the output is a folder."""
-        if self.output is not None and self.output.names_folder:
-            return True
-        if self.request.manifest or len(self.inputs) > 1 or any(place.names_folder for place in self.inputs):
-            return True
-        return any(map(is_pattern, self.inputs)) and (self.output is None or not is_pattern(self.output))
+        self.folder = results_folder(self.output, self.inputs, several=request.manifest is not None)
 
     def sources(self) -> Sources:
         """Find the photographs, each with its trimap; raises UsageError if the request makes no sense as a whole."""
@@ -219,18 +216,12 @@ class _Planner:
             from .backgrounds import background_file
 
             self.background = background_file(request.background, self.here)
-        if self.output is not None and is_pattern(self.output):
-            for source in sources.found:
-                if source.frame is None:
-                    raise UsageError(
-                        f"the results {self.output} are frames of a sequence, and {source.image} is not one", "output"
-                    )
         return sources
 
     def job(self, source: Source) -> Job:
         """Name the results of one photograph; raises UsageError for invalid names and settings."""
         request, output = self.request, self._output(source)
-        form = _format(request, output)
+        form = format_of(output, request.format, request.bits)
         seed = request.sampling.seed if source.seed is None else source.seed
         steps = request.sampling.steps if source.steps is None else source.steps
         sampling = replace(request.sampling, seed=seed, steps=steps)
@@ -249,6 +240,7 @@ class _Planner:
             None if self.folder is None else self.folder.path,
             request.dump_steps,
             request.overwrite,
+            unpaired=source.unpaired,
         )
 
     def _output(self, source: Source) -> Path:
@@ -281,24 +273,9 @@ class _Planner:
         if top is not None and (problem := top_problem(top)):
             yield UsageError(problem, "dump_steps")
             return
-        for job in jobs:
+        for job in (job for job in jobs if job.unpaired is None):
             for path in job.images:
                 yield from targets.add(self.here.at(path), job.name)
             if job.dump_dir is not None and top is not None:
                 yield from with_dump(self.here.at(job.dump_dir), top, job.name, targets)
         yield from targets.nested()
-
-
-def _format(request: Request, output: Path) -> str:
-    """Return the key of the format for a result's suffix."""
-    if output == STREAM:
-        form = request.format or "png"
-        check_format(form, request.bits)
-        return form
-    writer = writer_for(output, request.bits)
-    form = next(key for key, other in WRITERS.items() if other is writer)
-    if request.format not in (None, form):
-        raise UsageError(
-            f"the suffix of the result {output} means {form}, but the format is {request.format}: change one", "format"
-        )
-    return form

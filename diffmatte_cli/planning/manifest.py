@@ -1,8 +1,10 @@
 """Manifests: tables of photographs, trimaps, results and settings. Standard library only."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def read_manifest(manifest: Place, folder: Place | None = None) -> Sources:
     named = [place for place in (_store_of(manifest), folder) if place is not None]
     for line, row in read_table(manifest.path, "manifest", lambda names: _check_head(names, manifest.path)):
         _add(sources, manifest, named, line, row)
-    if not sources.found and not sources.problems:
+    if not (sources.found or sources.problems or sources.unpaired):
         raise UsageError(f"the manifest {manifest} has no rows")
     return sources
 
@@ -60,8 +62,11 @@ def _add(sources: Sources, manifest: Place, named: Iterable[Place], line: int, r
             raise UsageError(row)
         if None in row:
             raise UsageError("it has more cells than the first line")
-        values = {key: value for key, value in row.items() if value not in (None, "")}
-        sources.found.append(_source(manifest, named, values))
+        source = _source(manifest, named, {key: value for key, value in row.items() if value not in (None, "")})
+        if source.unpaired is None:
+            sources.found.append(source)
+        else:
+            sources.unpaired.append(replace(source, unpaired=f"line {line} of {manifest}: {source.unpaired}"))
     except UsageError as error:
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
@@ -69,24 +74,49 @@ def _add(sources: Sources, manifest: Place, named: Iterable[Place], line: int, r
 def _source(manifest: Place, named: Iterable[Place], row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"unknown column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
-    if missing := [name for name in _NEEDED if name not in row]:
-        raise UsageError(f"it has no {missing[0]}")
+    if "image" not in row:
+        raise UsageError("it has no image")
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is not a path: {row[name]!r}")
-    image, trimap = (manifest.at(below_in_table(manifest.path.parent, row[name], named)) for name in _NEEDED)
-    own = row["trimap"] == ALPHA
-    for place, role in ((image, "photograph"), (trimap, "trimap"))[: 1 if own else 2]:
-        if problem := unusable(place, role):
-            raise UsageError(problem)
-    if image.identity == trimap.identity:
+    image = _named(manifest, row["image"], named)
+    if problem := unusable(image, "photograph"):
+        raise UsageError(problem + _hint(image))
+    trimap, unpaired = _trimap(manifest, row.get("trimap"), named)
+    if trimap is not None and image.identity == trimap.identity:
         raise UsageError(f"{image} is given as both the photograph and its trimap")
-    text = row.get("output")
-    output = None if text is None else below_in_table(Path(), text, named) if is_url(text) else Path(text)
+    text = row.get("output", "").strip()
+    output = None if not text else below_in_table(Path(), text, named) if is_url(text) else Path(text)
     relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
     Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # checks the ranges
-    return Source(image, relative, None if own else trimap, output, seed, steps)
+    return Source(image, relative, trimap, output, seed, steps, unpaired=unpaired)
+
+
+def _trimap(manifest: Place, text: str | None, named: Iterable[Place]) -> tuple[Place | None, str | None]:
+    """Return the trimap of a row, None for the photograph's own alpha channel, and why it has none."""
+    if text is None:
+        return None, "it has no trimap"
+    if text.strip() == ALPHA:
+        return None, None
+    place = _named(manifest, text, named)
+    problem = unusable(place, "trimap")
+    if problem and place.kind is not None:
+        raise UsageError(problem)
+    return place, problem and problem + _hint(place)
+
+
+def _named(manifest: Place, text: str, named: Iterable[Place]) -> Place:
+    """Return the place of a path; spaces around it, and \\, are a part of it only where there is such a file."""
+    exact = manifest.at(below_in_table(manifest.path.parent, text, named)).found
+    plain = text.strip().replace("\\", "/")
+    return exact if exact.kind is not None or plain in ("", text) else _named(manifest, plain, named)
+
+
+def _hint(place: Place) -> str:
+    """Say what may be wrong with the name of a missing file that is not UTF-8."""
+    is_text = place.kind is not None or not re.search("[\udc80-\udcff]", str(place))
+    return "" if is_text else " (the manifest is not UTF-8: save it as CSV in UTF-8)"
 
 
 def is_path(value: Any) -> bool:

@@ -6,30 +6,35 @@ from itertools import pairwise
 from pathlib import Path
 
 from ..errors import UsageError
-from ..imaging.folders import images_in
-from ..storage.paths import STREAM, Place
+from ..imaging.folders import find_alike, images_in
+from ..storage.paths import STREAM, Place, alike
 
-__all__ = ["beside", "frame_path", "frames", "gaps", "is_pattern", "marked", "remarked", "unmarked"]
+__all__ = ["beside", "frame_path", "frames", "gaps", "is_pattern", "marked", "ranges", "remarked", "unmarked"]
 
-# %04d, %d, or one # per digit; the width is a minimum.
-_SLOT = re.compile(r"%0?([0-9]*)d|(#+)")
+# %04d, %d, or one # per digit; the width is a minimum. More digits than a file's name could hold are letters.
+_SLOT = re.compile(r"%0?([0-9]{0,2})d|(#{1,99})")
 
 
 def is_pattern(place: Place) -> bool:
-    """Tell whether an argument names a sequence: a slot for the frame number, and no file of that exact name.
+    """Tell whether an argument may name a sequence: a slot for the frame number, and no file of that name.
 
     Raises UsageError for a URL that cannot be looked up.
     """
-    return len(_SLOT.findall(place.text.rpartition("/")[2])) == 1 and place.kind is None
+    return _slot(place.text.rpartition("/")[2]) is not None and place.kind is None
+
+
+def _slot(name: str) -> re.Match[str] | None:
+    """Return the place of a frame's number: the last slot, since # may be a letter before it."""
+    return next(reversed(list(_SLOT.finditer(name))), None)
 
 
 def frame_path(pattern: Path, number: int) -> Path:
     """Return the path of one frame; a pattern without a slot names one file for all."""
-    return pattern.with_name(_SLOT.sub(lambda found: f"{number:0{_width(found)}d}", pattern.name))
-
-
-def _width(found: re.Match[str]) -> int:
-    return len(found[2]) if found[2] else int(found[1] or 1)
+    name = pattern.name
+    if (slot := _slot(name)) is None:
+        return pattern
+    width = len(slot[2]) if slot[2] else int(slot[1] or 1)
+    return pattern.with_name(f"{name[: slot.start()]}{number:0{width}d}{name[slot.end() :]}")
 
 
 def frames(pattern: Place) -> dict[int, Place]:
@@ -37,20 +42,36 @@ def frames(pattern: Place) -> dict[int, Place]:
 
     Raises UsageError if there are none, or the folder cannot be listed.
     """
-    start, _, _, end = _SLOT.split(pattern.path.name)
-    shape = re.compile(f"{re.escape(start)}([0-9]+){re.escape(end)}", re.DOTALL)
-    there = {place.path: place for place in images_in(pattern.parent)}
-    numbers = sorted(int(match[1]) for path in there if (match := shape.fullmatch(path.name)))
+    name = pattern.path.name
+    slot = _slot(name)
+    assert slot is not None
+    there = {place.path.name: place for place in images_in(pattern.parent.found)}
+    start, end = (re.escape(alike(part)) for part in (name[: slot.start()], name[slot.end() :]))
+    shape = re.compile(f"{start}([0-9]+){end}", re.DOTALL)
+    numbers = sorted({int(match[1]) for name in there if (match := shape.fullmatch(alike(name)))})
     # A number of another width does not belong to the sequence.
-    found = {number: there[path] for number in numbers if (path := frame_path(pattern.path, number)) in there}
+    names = {number: frame_path(pattern.path, number).name for number in numbers}
+    places = find_alike(there, names.values())
+    found = {number: places[name] for number, name in names.items() if name in places}
     if not found:
-        raise UsageError(f"no frames match {pattern}")
+        raise UsageError(f"no frames match {pattern}, and no file has that very name")
     return found
 
 
 def gaps(numbers: Iterable[int]) -> list[str]:
     """Return the numbers that are missing between the first frame and the last, as in ``["7", "9-12"]``."""
     return [str(a + 1) if b == a + 2 else f"{a + 1}-{b - 1}" for a, b in pairwise(numbers) if b > a + 1]
+
+
+def ranges(numbers: Iterable[int], among: Iterable[int]) -> list[str]:
+    """Return some of a sequence's numbers, ``among`` all, in runs without gaps, as in ``["7", "9-12"]``."""
+    chosen, runs = set(numbers), [list[int]()]
+    for number in among:
+        if number in chosen:
+            runs[-1].append(number)
+        elif runs[-1]:
+            runs.append([])
+    return [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs if run]
 
 
 def marked(name: str, mark: str, frame: int | None) -> str:
@@ -60,7 +81,7 @@ def marked(name: str, mark: str, frame: int | None) -> str:
 
 
 def unmarked(name: str, marks: tuple[str, ...]) -> tuple[str, str | None]:
-    """Undo ``marked``: return the name and the mark; None for a name without one."""
+    """Undo ``marked``: return the name and the mark, in lower case; None for a name without one."""
     plain, mark, digits = _taken_apart(name, marks)
     return plain + digits, mark
 
@@ -85,5 +106,5 @@ def beside(output: Path, mark: str, frame: int | None) -> Path:
 
 
 def _taken_apart(name: str, marks: tuple[str, ...]) -> tuple[str, str | None, str]:
-    found = re.fullmatch(rf"(.*)_({'|'.join(marks)})([._-]?[0-9]+)?", name, re.DOTALL)
-    return (found[1], found[2], found[3] or "") if found else (name, None, "")
+    found = re.fullmatch(rf"(.*)_((?ai:{'|'.join(marks)}))([._-]?[0-9]+)?", name, re.DOTALL)
+    return (found[1], found[2].lower(), found[3] or "") if found else (name, None, "")

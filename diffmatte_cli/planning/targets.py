@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import OutputError, Problem, UsageError
-from ..storage.paths import Place
+from ..storage.paths import Place, alike
 
 __all__ = ["LONGEST_NAME", "Targets"]
 
@@ -34,7 +34,7 @@ class Targets:
         self.folder, self.overwrite = folder, overwrite
         self.inputs = {place.identity: place for place in inputs if place is not None and not place.is_stream}
         self._input_folders = {place.identity for place in (*folders, *(file.parent for file in self.inputs.values()))}
-        self._taken: dict[str, str] = {}
+        self._taken: dict[str, tuple[str, Place]] = {}  # owner and result, by what is alike in paths
         self._looked_at: set[str] = set()
 
     def holds_inputs(self, folder: Place) -> bool:
@@ -54,10 +54,15 @@ class Targets:
         if within is not None and not result.is_inside(within):
             yield f"the result {result} of {owner} would be outside the folder {within}"
             return
-        if result.target in self._taken:
-            yield f"{self._taken[result.target]} and {owner} would both be written to {result}: rename one"
+        if (name := alike(result.target)) in self._taken:
+            other, taken = self._taken[name]
+            if taken.target == result.target:
+                yield f"{other} and {owner} would both be written to {result}: rename one"
+            else:
+                both = f"{taken} and {result}, which are one file on disks that ignore case or Unicode form"
+                yield f"{other} and {owner} would be written to {both}: rename one"
             return
-        self._taken[result.target] = owner
+        self._taken[name] = owner, result
         if result.identity in self.inputs:
             yield f"the result {result} would replace the input {self.inputs[result.identity]}: name another"
         elif inside is None:
@@ -65,12 +70,13 @@ class Targets:
 
     def nested(self) -> Iterator[Problem]:
         """Yield a problem for every input or result inside the path of another result."""
-        known = {place.target: f"the input {place}" for place in self.inputs.values()}
-        known |= {where: f"the result of {owner}" for where, owner in self._taken.items()}
+        known = {alike(place.target): f"the input {place}" for place in self.inputs.values()}
+        known |= {where: f"the result of {owner}" for where, (owner, _) in self._taken.items()}
         for where, name in known.items():
             while (parent := os.path.dirname(where)) != where:
                 if parent in self._taken:
-                    yield f"{self._taken[parent]} would be written to {parent}, which is also the folder of {name}"
+                    owner, result = self._taken[parent]
+                    yield f"{owner} would be written to {result.target}, which is also the folder of {name}"
                 where = parent
 
     def _in_store(self, result: Place) -> Iterator[Problem]:

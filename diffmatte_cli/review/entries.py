@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import PlanError, UsageError
-from ..imaging.folders import images_in
+from ..imaging.folders import find_alike, images_in
 from ..imaging.formats import WRITTEN_SUFFIXES
+from ..planning.pairing import STEM, paired
 from ..planning.sequences import remarked, unmarked
-from ..planning.sources import ALPHA, STEM, Source, gather, paired
+from ..planning.sources import ALPHA, Source, gather
 from ..storage.paths import Place
 from ..storage.remotes import is_remote, is_url
 from .reports import ReportRow, merged, reports_in, rows_of
@@ -52,7 +53,7 @@ class Entry:
 
 @dataclass
 class Gathered:
-    """Hold the entries, the reports, and the numbers of images and rows that were left out.
+    """Hold the entries, the reports, the numbers of images and rows that were left out, and what else is odd.
 
     ``places`` are those that the user named, where any report may name pictures; ``kept_out`` are elsewhere.
     """
@@ -63,6 +64,7 @@ class Gathered:
     strangers: int = 0
     outside: int = 0
     kept_out: int = 0
+    warnings: list[str] = field(default_factory=list)
 
     def picture(self, row: ReportRow, text: str | None) -> Path | None:
         """Return the path of a picture that a report names; None if it may not be read."""
@@ -91,8 +93,9 @@ def find_entries(
     rows = _rows(gathered, top, trusted=bool(reports))
     sources = _sources(photos, trimap, top, gathered)
     results = _results(gathered, top, rows)
+    photographs = find_alike(sources, [_place_of(result, folder) for result, _ in results])
     for name, (result, row) in zip(_names([path for path, _ in results], folder), results, strict=True):
-        source = sources.get(result.relative_to(folder).parent / _unmarked(result))
+        source = photographs.get(_place_of(result, folder))
         gathered.entries.append(_entry(gathered, name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
@@ -116,7 +119,7 @@ def _rows(gathered: Gathered, folder: Place, *, trusted: bool) -> dict[str, Repo
     return rows
 
 
-def _sources(photos: Path | None, trimap: str | None, folder: Place, gathered: Gathered) -> dict[Path, Source]:
+def _sources(photos: Path | None, trimap: str | None, folder: Place, gathered: Gathered) -> dict[str, Source]:
     """Return photographs, with their trimaps where there are any, by their place below their folder."""
     gathered.places = [folder]
     if photos is None:
@@ -124,14 +127,15 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place, gathered: G
     trimaps = None if trimap in (None, ALPHA) else folder.named(trimap)
     if trimaps is not None and STEM not in trimaps.text and trimaps.kind != "folder":
         raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
-    place = folder.named(str(photos) if is_remote(photos) else os.path.join(".", photos))
+    place = folder.named(str(photos) if is_remote(photos) else os.path.join(".", photos)).found
     gathered.places += [place] if trimaps is None or STEM in trimaps.text else [place, trimaps]
     found = gather([place], recursive=True, except_in=folder)
+    gathered.warnings += found.warnings
     if found.problems:
         raise PlanError(found.problems)
-    sources = {source.relative: source for source in reversed(found.found)}
+    sources = {str(source.relative): source for source in reversed(found.found)}
     if trimaps is not None:
-        sources |= {source.relative: source for source in reversed(paired(found, trimaps).found)}
+        sources |= {str(source.relative): source for source in reversed(paired(found, trimaps).found)}
     return sources
 
 
@@ -172,7 +176,7 @@ def _entry(
 def _told(gathered: Gathered, entry: Entry, row: ReportRow) -> Entry:
     """Return the entry with what its row says."""
     image = gathered.picture(row, None if row.image == _STDIN else row.image)
-    trimap = gathered.picture(row, None if row.trimap in (ALPHA, _STDIN) else row.trimap) or entry.trimap
+    trimap = gathered.picture(row, None if row.trimap in ("", ALPHA, _STDIN) else row.trimap) or entry.trimap
     if image is None or (entry.image and not is_remote(image) and not os.path.lexists(image)):
         image, trimap = entry.image, entry.trimap or trimap
     return replace(
@@ -183,8 +187,13 @@ def _told(gathered: Gathered, entry: Entry, row: ReportRow) -> Entry:
         own_alpha=row.trimap == ALPHA,
         spelled=row.image,
         risk=row.risk,
-        failure=(row.error or "the job failed") if row.status == "failed" else None,
+        failure=(row.error or "the job failed") if row.status in ("failed", "unpaired") else None,
     )
+
+
+def _place_of(result: Path, folder: Path) -> str:
+    """Return a result's path below the folder without mark and suffix, as its photograph's in another folder."""
+    return str(result.relative_to(folder).parent / _unmarked(result))
 
 
 def _unmarked(result: Path) -> str:

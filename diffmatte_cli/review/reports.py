@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ class ReportRow:
     """Hold a report's row: what became of one job.
 
     Attributes:
-        image, trimap, output, alpha, uncertainty: paths as they are spelled there; None for no such file.
+        image, trimap, output, alpha, uncertainty: paths as they are spelled there; empty or None for no such file.
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
         base: the folder that paths start at.
         trusted: whether the user named the report, so that its paths may lead anywhere on this machine.
+        here: a place whose answers about paths are shared.
     """
 
     image: str
@@ -43,10 +44,11 @@ class ReportRow:
     risk: float | None
     base: Path = Path()
     trusted: bool = False
+    here: Place = field(default_factory=lambda: Place(Path()), repr=False, compare=False)
 
     def path(self, text: str) -> Path:
         """Return the path of a file of the row, a URL's unchecked; raises UsageError for a chain of URLs."""
-        return parsed(text) if is_url(text) else self.base / text
+        return parsed(text) if is_url(text) else self.here.at(self.base / text).found.path
 
     def picture(self, text: str | None, places: Iterable[Place]) -> Path | None:
         """Return the path of a picture of the row if it may be read: it is in ``places``, or a trusted row's file."""
@@ -92,7 +94,7 @@ def rows_of(report: Path, folder: Place, *, trusted: bool) -> list[ReportRow]:
         return sum(count for name, count in names.items() if folder.at(base / name).kind == "folder")
 
     best = max(bases, key=fit)
-    return [replace(row, base=best, trusted=trusted) for row in rows]
+    return [replace(row, base=best, trusted=trusted, here=folder) for row in rows]
 
 
 def _folders(paths: Iterable[str]) -> Counter[str]:
@@ -113,9 +115,9 @@ def read_report(path: Path) -> Iterator[ReportRow]:
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:
-    if not all(map(_name, map(line.get, _NEEDED))):
+    if not all(_name(line.get(name)) for name in _NEEDED if name != "trimap" or line.get("status") != "unpaired"):
         raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
-    image, trimap, output, status = (line[name] for name in _NEEDED)
+    image, trimap, output, status = (line.get(name) or "" for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
     return ReportRow(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
 

@@ -2,7 +2,9 @@
 
 import os
 import stat
+import unicodedata
 from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from ..errors import UsageError
 from . import remotes
 from .remotes import check_scheme, is_open, is_remote, is_url, parsed
 
-__all__ = ["STREAM", "Place", "below", "below_in_table", "location", "spelled"]
+__all__ = ["STREAM", "Place", "alike", "below", "below_in_table", "location", "spelled"]
 
 # Standard input or output; ``location`` tells a file of this name apart.
 STREAM = Path("-")
@@ -59,6 +61,11 @@ def below_in_table(folder: Path, text: str, named: "Iterable[Place]") -> Path:
             f" not {path}"
         )
     return _checked(path)
+
+
+def alike(name: str) -> str:
+    """Return what names have in common that differ in case or in Unicode form alone: one file on many disks."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def spelled(path: Path, stream: str) -> str:
@@ -118,6 +125,34 @@ class Place:
     def parent(self) -> "Place":
         """The parent folder, by name."""
         return self.at(self.path.parent)
+
+    @property
+    def found(self) -> "Place":
+        """This place or, where nothing is there, the only one whose name differs in case or Unicode form alone.
+
+        Folders and archives that come from another system spell names otherwise than people type them.
+        """
+        if self.is_stream or self.is_remote or self.kind is not None:
+            return self
+        names, folder = [self.path.name], self.parent
+        while folder.kind is None and folder.path.name not in ("", ".."):
+            names.append(folder.path.name)
+            folder = folder.parent
+        while names and folder.kind == "folder":
+            same = folder._alike.get(alike(name := names.pop()), [])
+            if name not in same and len(same) != 1:
+                return self
+            folder /= name if name in same else same[0]
+        return self if names else Place(folder.path, self.text, _known=self._known)
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """The names in a folder by what is alike in them; none if it cannot be listed."""
+        names: dict[str, list[str]] = {}
+        with suppress(UsageError):
+            for name in self.kinds:
+                names.setdefault(alike(name), []).append(name)
+        return names
 
     @property
     def stem(self) -> str:

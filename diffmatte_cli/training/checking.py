@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from ..errors import ImageError, TrainingError, joined, listed
 from ..imaging.exif import stored_orientation
+from ..imaging.folders import find_alike
 from ..imaging.grey import LOST, read_matte
 from ..imaging.levels import FEW
 from ..imaging.opening import tolerant_pillow
@@ -64,7 +65,9 @@ def list_materials(
 def list_validation(folder: Path) -> list[Material]:
     """List every stem that ``image/``, ``trimap/`` and ``alpha/`` of a folder have alike."""
     parts = [{path.stem: path for path in find_pictures(folder / part)} for part in ("image", "trimap", "alpha")]
-    return [Material(tuple(part[stem] for part in parts)) for stem in parts[0] if all(stem in part for part in parts)]
+    images, *others = parts
+    matched = [images, *(find_alike(other, images) for other in others)]
+    return [Material(tuple(part[stem] for part in matched)) for stem in images if all(stem in part for part in matched)]
 
 
 def check_data(materials: Sequence[Material], remembered: Path | None = None, progress: bool = False) -> None:

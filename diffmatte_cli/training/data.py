@@ -29,7 +29,7 @@ from .checking import check_data, list_materials, list_validation
 from .config import MADE, DataConfig, TrainConfig
 from .synthesis.composition import Layers, compose
 from .synthesis.finishing import Stack, finish, stack
-from .synthesis.pictures import Assets, find_pictures
+from .synthesis.pictures import Assets, find_pictures, left_out
 from .synthesis.recipe import compose_paper
 from .synthesis.sets import Sets, read_sets
 
@@ -41,6 +41,7 @@ __all__ = [
     "batches",
     "check_materials",
     "composer",
+    "left_out_of",
     "read_materials",
     "read_validation",
 ]
@@ -107,6 +108,13 @@ def composer(config: DataConfig) -> Compose:
     """Return what composes samples by the configuration's recipe."""
     materials = read_materials(config)
     return partial(compose, materials) if isinstance(materials, Assets) else partial(compose_paper, materials)
+
+
+def left_out_of(config: DataConfig) -> list[str]:
+    """Say of each folder that the configuration names how many files training cannot read, if there are any."""
+    named = (config.backgrounds, config.mattes, config.rendered, config.foregrounds, config.alphas, config.validation)
+    told = [left_out(Path(folder)) for folder in dict.fromkeys(named) if folder not in ("", *MADE)]
+    return [text for text in told if text is not None]
 
 
 def check_materials(config: DataConfig, remembered: Path, progress: bool) -> list[str]:

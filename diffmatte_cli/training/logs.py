@@ -8,6 +8,7 @@ from typing import Any
 from ..imaging.encoding import Result
 from ..imaging.write import write_images
 from ..storage.atomic import staged_file
+from ..storage.tables import read_table
 from .synthesis.noise import Bytes
 
 __all__ = ["Log"]
@@ -25,11 +26,13 @@ class Log:
         self.folder, self.began = folder, time.monotonic()
         self.board = _board(folder, step) if tensorboard else None
         for path, last in ((folder / "losses.csv", step), (folder / "validation.csv", step - 1)):
-            head, *rows = (path.read_text().splitlines() if path.exists() else []) or [""]
-            kept = [row for row in rows if (first := row.split(",")[0]).isdecimal() and int(first) <= last]
+            rows = [row for _, row in read_table(path, "log") if isinstance(row, dict)] if path.exists() else []
+            kept = [row for row in rows if (at := row.get("step", "")).isdecimal() and int(at) <= last]
             if kept and step:
-                with staged_file(path) as temporary:
-                    temporary.write_text("".join(f"{row}\n" for row in (head, *kept)))
+                with staged_file(path) as temporary, temporary.open("w", newline="") as file:
+                    writer = csv.DictWriter(file, kept[0], lineterminator="\n", extrasaction="ignore")
+                    writer.writeheader()
+                    writer.writerows(kept)
             else:
                 path.unlink(missing_ok=True)
 

@@ -265,14 +265,14 @@ def test_a_trimap_of_the_stored_pixels_is_mended() -> None:
 
 
 @pytest.mark.parametrize("extra", [(), ("--fix", "fixed")])
-def test_missing_trimaps_stop_everything(extra: tuple[str, ...]) -> None:
-    Path("trimaps/a.png").unlink()
+def test_a_missing_trimap_is_a_finding(extra: tuple[str, ...]) -> None:
     Path("trimaps/b.png").unlink()
-    lines = _errors("photos", "--trimap", "trimaps", *extra)
-    assert [line.split(" in ")[0] for line in lines] == [
-        "error: no trimap for photos/a.png",
-        "error: no trimap for photos/b.png",
-    ]
+    rows = _rows("photos", "--trimap", "trimaps", *extra, code=1)
+    assert _codes(rows) == {"photos/a.png": {}, "photos/b.png": {"no-trimap": False}}
+    assert rows[1]["trimap"] is None
+    Path("trimaps/a.png").unlink()
+    assert {code for row in _rows("photos", "--trimap", "trimaps", *extra, code=1) for code in _codes([row])}
+    assert Path("fixed/b.png").exists() is False
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_missing_trimaps_stop_everything(extra: tuple[str, ...]) -> None:
         (("photos", "--trimap", "trimaps", "--fix", "trimaps"), "--fix trimaps also contains inputs"),
         (("photos", "--trimap", "trimaps", "--fix", "photos/../photos"), "also contains inputs"),
         (("photos/a.png", "--trimap", "trimaps/a.png", "--fix", "photos"), "also contains inputs"),
-        (("photos", "--trimap", "trimaps", "--fix", "photos/a.png"), "--fix photos/a.png is a file"),
+        (("photos", "--trimap", "trimaps", "--fix", "photos/a.png"), "photos/a.png is not one: name a folder (--fix)"),
         (("photos", "--trimap", "trimaps", "--fix", "photos/a.png/x"), "photos/a.png is a file"),
         (("photos", "--trimap", "trimaps", "--seed", "3"), "No such option"),
     ],

@@ -236,7 +236,7 @@ def test_a_pipe_into_a_folder() -> None:
         (("none.png", "-o", "out.png"), "none.png does not exist"),
         (("empty", "-o", "out"), "the folder empty contains no images"),
         (("masks", "-o", "masks"), "the folder of trimaps masks also contains masks"),
-        (("masks", "-o", "mask.png"), "mask.png is a file"),
+        (("masks", "-o", "mask.png"), "mask.png is not one: name a folder (-o)"),
         (("masks", "-o", "-"), "standard output (-) holds one image"),
         (("mask.png", "masks/a.png", "-o", "-"), "standard output (-) holds one image"),
         (("-", "mask.png", "-o", "out"), "give it alone"),

@@ -190,8 +190,27 @@ KINDS = {kind.name.rpartition(".")[0]: kind for kind in _kinds()}
 NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1]
 WORDS = [
     *(b"", b"\0", b'"', b"'", b"\n", b"\r", b",", b";", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xe2\x80\xae"),
-    *(b"NaN", b"-inf", b"1e999", b"-1", b"null", b"true", b"9" * 5000, b"[" * 5000, b'{"a":' * 3000, b"a." * 3000 + b"a=1"),
-    *(b"../../x", b"/dev/zero", b"file:///etc/passwd", b"reference://a::data:,{}", b"%0999999999d", b"=1+1", b"~nobody/x"),
+    *(
+        b"NaN",
+        b"-inf",
+        b"1e999",
+        b"-1",
+        b"null",
+        b"true",
+        b"9" * 5000,
+        b"[" * 5000,
+        b'{"a":' * 3000,
+        b"a." * 3000 + b"a=1",
+    ),
+    *(
+        b"../../x",
+        b"/dev/zero",
+        b"file:///etc/passwd",
+        b"reference://a::data:,{}",
+        b"%0999999999d",
+        b"=1+1",
+        b"~nobody/x",
+    ),
 ]
 
 
@@ -200,7 +219,9 @@ def damaged(content: bytes, chance: random.Random, text: bool = False) -> bytes:
     data = bytearray(content)
     for _ in range(chance.randint(1, 8)):
         where, length = chance.randrange(len(data) + 1), chance.randint(1, 64)
-        match chance.choice(["flip", "byte", "number", "drop", "repeat", "cut", "swap"] + ["word"] * (6 if text else 1)):
+        match chance.choice(
+            ["flip", "byte", "number", "drop", "repeat", "cut", "swap"] + ["word"] * (6 if text else 1)
+        ):
             case "flip" if where < len(data):
                 data[where] ^= 1 << chance.randrange(8)
             case "byte" if where < len(data):

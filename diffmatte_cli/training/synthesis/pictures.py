@@ -1,5 +1,6 @@
 """Pictures that samples are made of: photographs, and pictures with alpha."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TrainingError
+from ...imaging.folders import images_in, told_unread
+from ...imaging.formats import suffixes_of
+from ...storage.paths import Place
 from .noise import Bytes, Floats, log_uniform
 
-__all__ = ["Assets", "cut_patch", "cut_square", "find_pictures", "opacity_of", "place_cutout"]
+__all__ = ["Assets", "cut_patch", "cut_square", "find_pictures", "left_out", "opacity_of", "place_cutout"]
 __all__ += ["read_deep", "read_pixels"]
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+# What OpenCV and the check before the first step both read.
+SUFFIXES = suffixes_of(("JPEG", "MPO", "PNG", "WEBP", "TIFF"))
 # Larger pictures are scaled down to this, which bounds the caches at about 2 GB a worker.
 LONGEST_PHOTO, LONGEST_CUTOUT = 1600, 1024
 # Decoded pictures kept by each worker: decoding is half of the work otherwise.
@@ -38,11 +43,23 @@ class Assets:
 
 
 def find_pictures(folder: Path) -> tuple[Path, ...]:
-    """List the pictures below a folder in a stable order; an empty folder is an error."""
-    found = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES))
+    """List the pictures below a folder in a stable order, without hidden ones; an empty folder is an error."""
+    found = tuple(sorted(place.path for place in _listed(folder)))
     if not found:
         raise TrainingError(f"{folder} holds no pictures: check the path in the configuration's [data] table")
     return found
+
+
+def left_out(folder: Path) -> str | None:
+    """Say how many files below a folder training cannot read, by their suffixes; None if there are none."""
+    others: list[Place] = []
+    list(_listed(folder, others))
+    return f"in {folder} {told_unread(others)}" if others else None
+
+
+def _listed(folder: Path, others: list[Place] | None = None) -> Iterator[Place]:
+    place = Place(folder)
+    return images_in(place, recursive=True, suffixes=SUFFIXES, others=others) if place.kind == "folder" else iter(())
 
 
 def cut_patch(rng: np.random.Generator, path: Path, size: int) -> Floats:

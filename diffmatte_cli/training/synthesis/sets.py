@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ...errors import TrainingError, listed
-from ...imaging.folders import by_stem
+from ...imaging.folders import by_stem, respelled
 from .noise import Bytes
 from .pictures import find_pictures, read_pixels
 
@@ -43,7 +43,8 @@ def read_sets(foregrounds: Path, alphas: Path | None, backgrounds: Path) -> Sets
     behind = find_pictures(backgrounds)
     if alphas is None:
         return Sets(tuple(Foreground(path) for path in colours), behind)
-    fronts, covers = _by_stem(foregrounds, colours), _by_stem(alphas, find_pictures(alphas))
+    fronts = _by_stem(foregrounds, colours)
+    covers = respelled(_by_stem(alphas, find_pictures(alphas)), fronts)
     for here, ours, there, theirs in ((foregrounds, fronts, alphas, covers), (alphas, covers, foregrounds, fronts)):
         if lonely := [stem for stem in ours if stem not in theirs]:
             raise TrainingError(
