@@ -219,19 +219,11 @@ InputSpaceOption = Annotated[
 ]
 LayerOption = Annotated[
     str | None,
-    _inputs(
-        "--layer",
-        metavar="NAME|N",
-        help="Of files of several pictures: the EXR's layer or part, or the page or frame, from 1; default: by name.",
-    ),
+    _inputs("--layer", metavar="NAME|N", help="Of a file of several pictures: EXR layer or part, or page or frame N."),
 ]
 ChannelOption = Annotated[
     str | None,
-    _inputs(
-        "--channel",
-        metavar="NAME",
-        help="The channel that is the trimap or mask, as in mask.Y; with --trimap alpha, one of the photograph's.",
-    ),
+    _inputs("--channel", metavar="NAME", help="The trimap's or mask's channel, as in mask.Y; default: by its name."),
 ]
 ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="Colour space of EXR results.")]
 UncertaintyOption = Annotated[
