@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..composition.background import Background
 from ..composition.products import Products, Work
@@ -17,6 +18,7 @@ from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
 from ..imaging.grey import GreyImage, decode_grey, decode_opacity
 from ..imaging.oiio import USUAL
+from ..imaging.png import is_usual_colour
 from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
@@ -26,13 +28,15 @@ from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA
 from ..storage.reading import read_bytes
-from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
+from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
 from ..version import __version__
 from .engines import Engine
 from .outcome import Outcome
 from .pipeline import Stopped
 
 __all__ = ["Stages", "made_before"]
+
+_WHITE = 1 + 0.5 / 255  # what is less beyond it is rounding
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,14 @@ class Stages:
         receipts = self._products.receipts(job, self._receipt(job, content, drawn))
         if self.options.skip_existing and (there := _found(job, receipts)):
             return replace(there, seconds=time.monotonic() - began)
-        photo = decode_image(content, job.image, self.options.input_space)
+        photo = decode_image(content, job.image, self.options.input_space, self.options.layer)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        grey = _trimap_levels(job, content, drawn)
+        grey = self._trimap_levels(job, content, drawn)
         levels = fit_to_image(grey, photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
-            *_about_colour(job, photo, self.options.cutout),
+            *(_about_colour(job, photo, trimap) if self.options.cutout or job.format == "exr" else ()),
             *(f"the trimap {note}" for note in grey.notes),
             *(found.text for found in diagnose(levels, trimap)),
         ):
@@ -95,8 +99,19 @@ class Stages:
             sampling=job.sampling,
             computing=self.options.computing,
             input_space=self.options.input_space,
-            deep=reads_deep(image),
+            deep=reads_deep(image, self.options.layer),
+            layer=self.options.layer,
+            channel=self.options.channel,
         )
+
+    def _trimap_levels(self, job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
+        channel = self.options.channel
+        if drawn is not None and job.trimap is not None:
+            return decode_grey(drawn, job.trimap, channel)
+        own = decode_opacity(image, job.image, self.options.layer, channel)
+        if own is None:
+            raise ImageError(f"{job.name} has no alpha channel to use as its trimap: name a trimap")
+        return own
 
     @property
     def _products(self) -> Products:
@@ -194,19 +209,18 @@ def _found(job: Job, receipts: Mapping[Path, Receipt]) -> Outcome | None:
     return Outcome("skipped", receipt=receipts[job.output], risk=risk)
 
 
-def _about_colour(job: Job, photo: ColourImage, cutout: bool) -> Iterator[str]:
-    """Warn if a result's format cannot record its colour space."""
+def _about_colour(job: Job, photo: ColourImage, trimap: NDArray[np.uint8]) -> Iterator[str]:
+    """Warn if a result that holds colour cannot hold the photograph's as it is, or say what it means."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
         yield "its colour profile is not sRGB, and an EXR is written as if it were: convert the photograph first"
-    if job.format != "exr" and cutout and photo.header.gamut != USUAL:
+    if job.format != "exr" and photo.header.gamut != USUAL:
         yield f"its primaries are not sRGB's, and {job.format} is written as if they were: convert the photograph first"
-
-
-def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
-    if drawn is not None and job.trimap is not None:
-        return decode_grey(drawn, job.trimap)
-    own = decode_opacity(image, job.image)
-    if own is None:
-        raise ImageError(f"{job.name} has no alpha channel to use as its trimap: name a trimap")
-    return own
+    if job.format != "png" and not (profile or photo.linear or is_usual_colour(photo.chunks)):
+        names = ", ".join(sorted(name.decode() for name in photo.chunks))
+        yield f"its colour is not sRGB but what {names} say, which {job.format} cannot hold: write png, or convert it"
+    if job.format != "exr" and photo.colour.dtype == np.float32:
+        bright = (photo.colour.max(axis=-1) > _WHITE) & (trimap != BACKGROUND)
+        if count := int(bright.sum()):
+            share = f"{count} pixels of the subject ({count / (trimap != BACKGROUND).sum():.1%})"
+            yield f"{share} are brighter than white, which {job.format} cuts off: write exr to keep them"

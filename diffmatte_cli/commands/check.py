@@ -43,6 +43,8 @@ def check(
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
     manifest: opt.ManifestOption = None,
+    layer: opt.LayerOption = None,
+    channel: opt.ChannelOption = None,
     recursive: opt.RecursiveOption = False,
     fix: FixOption = None,
     estimate: Annotated[
@@ -63,7 +65,7 @@ def check(
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
     estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
-    findings = [_checked(source, fix, estimator) for source in sources]
+    findings = [_checked(source, layer, channel, fix, estimator) for source in sources]
     if as_json:
         sys.stdout.write(masked(json.dumps([row.as_json() for row in findings], indent=2)) + "\n")
     else:
@@ -166,7 +168,9 @@ def _fixed_name(source: Source) -> Path:
     return source.relative.parent / f"{source.relative.name}.png"
 
 
-def _checked(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
+def _checked(
+    source: Source, layer: str | None, channel: str | None, fix: Path | None, estimator: "Estimator | None"
+) -> _Row:
     """Check one pair, and write its repaired trimap if asked."""
     from ..imaging.grey import decode_grey, decode_opacity
     from ..imaging.read import decode_image
@@ -178,8 +182,11 @@ def _checked(source: Source, fix: Path | None, estimator: "Estimator | None") ->
     try:
         image, trimap = source.image.path, source.trimap
         content = read_bytes(image)
-        photo = decode_image(content, image)
-        grey = decode_grey(read_bytes(trimap.path), trimap.path) if trimap else decode_opacity(content, image)
+        photo = decode_image(content, image, layer=layer)
+        if trimap is None:
+            grey = decode_opacity(content, image, layer, channel)
+        else:
+            grey = decode_grey(read_bytes(trimap.path), trimap.path, channel)
     except DiffmatteError as error:
         return _Row(source, findings=[_finding("unreadable", str(error))])
     height, width = photo.pixels.shape[:2]

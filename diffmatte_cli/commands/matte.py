@@ -44,6 +44,8 @@ def matte(
     linear_light: opt.LinearLightOption = False,
     premultiplied: opt.PremultipliedOption = None,
     input_space: opt.InputSpaceOption = MatteOptions.input_space,
+    layer: opt.LayerOption = None,
+    channel: opt.ChannelOption = None,
     exr_space: opt.ExrSpaceOption = MatteOptions.exr_space,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
@@ -64,8 +66,8 @@ def matte(
     options = MatteOptions(
         model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
         background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
-        exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast, engine=engine, ray_address=ray_address,
-        quiet=quiet, verbose=verbose,
+        layer=layer, channel=channel, exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast,
+        engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose,
     )  # fmt: skip
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,

@@ -58,6 +58,7 @@ def trimap(
     erode: ErodeOption = None,
     dilate: DilateOption = None,
     band: BandOption = None,
+    channel: opt.ChannelOption = None,
     recursive: opt.RecursiveOption = False,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
@@ -68,7 +69,7 @@ def trimap(
     failed = 0
     for source, target in pairs:
         try:
-            said = _make(source, target, folder, widths)
+            said = _make(source, target, folder, widths, channel)
         except DiffmatteError as error:
             if len(pairs) == 1 or isinstance(error, FullError):
                 raise
@@ -115,7 +116,7 @@ def _target(source: Source, target: Place, folder: Place | None) -> Place:
     return target if source.frame is None else target.at(frame_path(target.path, source.frame))
 
 
-def _make(mask: Path, target: Path, within: Path | None, widths: Band) -> str:
+def _make(mask: Path, target: Path, within: Path | None, widths: Band, channel: str | None) -> str:
     """Make one trimap; return a summary."""
     import numpy as np
 
@@ -127,7 +128,7 @@ def _make(mask: Path, target: Path, within: Path | None, widths: Band) -> str:
     from ..trimaps.trimap import diagnose, unknown_share
 
     content = read_bytes(mask)
-    name, grey = spelled(mask, "standard input"), decode_matte(content, mask)
+    name, grey = spelled(mask, "standard input"), decode_matte(content, mask, channel)
     made = trimap_from_mask(grey.levels, widths)
     found = diagnose((made / np.float32(255)).astype(np.float32), made)
     for text in (*(f" {note}" for note in grey.notes if note != BY_ALPHA), *(f": {finding.text}" for finding in found)):

@@ -90,30 +90,38 @@ def read_matte(path: Path) -> GreyImage:
     return decode_matte(read_bytes(path), path)
 
 
-def decode_grey(content: bytes, path: Path) -> GreyImage:
+def decode_grey(content: bytes, path: Path, channel: str | None = None) -> GreyImage:
     """Decode a trimap or a mask of any usual format as upright grey levels.
 
     These are its grey as it is stored, or its alpha channel where that varies and the visible colour does not, or is
     no grey. Two colours, one of them black or the first of a palette, are a mask. White is found by ``shares_of``.
+    ``channel`` names the one that is meant, of an EXR wholly or by its last words, and else R, G, B or A.
 
     Raises:
-        ImageError: as for :func:`decode_image`; or it is coloured, or what is white cannot be told.
+        ImageError, ResourceError: as for :func:`decode_image`; or it is coloured, what is white cannot be told, or
+            which channel is meant.
     """
-    return _decoded(content, path, of_cutout=False)
+    return _decoded(content, path, channel, of_cutout=False)
 
 
-def decode_matte(content: bytes, path: Path) -> GreyImage:
+def decode_matte(content: bytes, path: Path, channel: str | None = None) -> GreyImage:
     """Decode a matte, alone or as a cutout's alpha channel, as upright levels; as ``decode_grey`` otherwise."""
-    return _decoded(content, path, of_cutout=True)
+    return _decoded(content, path, channel, of_cutout=True)
 
 
-def decode_opacity(content: bytes, path: Path) -> GreyImage | None:
+def decode_opacity(
+    content: bytes, path: Path, layer: str | None = None, channel: str | None = None
+) -> GreyImage | None:
     """Decode an image's alpha channel as upright grey levels; None where it has no transparency.
 
+    ``layer`` chooses among several, as for ``decode_image``; ``channel`` names another channel than alpha.
+
     Raises:
-        ImageError: as for :func:`decode_grey`.
+        ImageError, ResourceError: as for :func:`decode_grey`.
     """
-    stored = _stored(content, path)
+    stored = _stored(content, path, layer, channel, data=channel is not None)
+    if channel is not None:
+        return _image(content, path, stored, *_grey(stored, path))
     return None if stored.alpha is None else _image(content, path, stored, stored.alpha)
 
 
@@ -122,8 +130,8 @@ def is_flat(values: Plane) -> bool:
     return bool((values == values[:1, :1]).all())
 
 
-def _decoded(content: bytes, path: Path, *, of_cutout: bool) -> GreyImage:
-    stored = _stored(content, path)
+def _decoded(content: bytes, path: Path, channel: str | None, *, of_cutout: bool) -> GreyImage:
+    stored = _stored(content, path, None, channel, data=True)
     colour, alpha = stored.colour, stored.alpha
     if alpha is None or is_flat(alpha) or np.array_equal(colour, alpha):
         return _image(content, path, stored, *_grey(stored, path))
@@ -146,15 +154,18 @@ def _image(content: bytes, path: Path, stored: _Stored, values: Plane, *notes: s
     return GreyImage(orient(levels, stored.left), stored.orientation, noted)
 
 
-def _stored(content: bytes, path: Path) -> _Stored:
-    if is_beyond_pillow(content):
-        return _of_deep(decode_deep(content, path, associated=False), path)
-    with opened(content, path) as (image, info):
+def _stored(content: bytes, path: Path, layer: str | None, channel: str | None, *, data: bool) -> _Stored:
+    """Read an image, or one ``channel``; with ``data`` of an EXR what is a trimap, and otherwise the photograph."""
+    if is_beyond_pillow(content, layer):
+        return _of_deep(decode_deep(content, path, layer=layer, channel=channel, data=data, associated=False), path)
+    with opened(content, path, layer) as (image, info):
+        if channel is not None:
+            return _Stored(_values(_channel_of(image, path, channel)), None, info.orientation, info.left)
         if not info.is_deep or _is_grey(image):
             return _by_pillow(image, info)
         if not is_installed("vfx"):
             return replace(_by_pillow(image, info), notes=(LOST,))
-        deep = decode_deep(content, path, associated=False)
+        deep = decode_deep(content, path, layer=layer, associated=False)
         return replace(_of_deep(deep, path), orientation=info.orientation, left=info.orientation)
 
 
@@ -162,6 +173,14 @@ def _of_deep(deep: oiio.Deep, path: Path) -> _Stored:
     grey = deep.channels.get("Y")
     colour = _without_copies(rgb_of(deep, path)) if grey is None else grey
     return _Stored(colour, deep.channels.get("A"), deep.orientation, deep.orientation)
+
+
+def _channel_of(image: Image.Image, path: Path, channel: str) -> Image.Image:
+    bands = {name.lower(): name for name in image.getbands()}
+    if channel.lower() not in bands:
+        name, shown = spelled(path, "standard input"), ", ".join(bands.values())
+        raise ImageError(f"cannot read {name}: it has no channel {channel}: it has {shown}")
+    return image.getchannel(bands[channel.lower()])
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -21,20 +21,37 @@ from ..settings import Computing, Sampling
 from ..storage.reading import read_bytes
 from . import oiio
 from .exif import DIRECTORIES, stored_orientation
+from .exr import EXR
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
+from .png import PNG, colour_chunks
 
-__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "receipt_in", "sha256_of"]
+__all__ = [
+    "COLOUR",
+    "Receipt",
+    "colour_note",
+    "embedded",
+    "pixels_digest",
+    "read_notes",
+    "read_receipt",
+    "receipt_in",
+    "sha256_of",
+]
 
 S = TypeVar("S", Sampling, Computing)
 
-KEY, PIXELS, NOTES = "diffmatte", "pixels", "notes"  # of a PNG's text and an EXR's attribute; in the receipt's JSON
+KEY, PIXELS, NOTES, COLOUR = (
+    "diffmatte",
+    "pixels",
+    "notes",
+    "colour",
+)  # of a PNG's text and an EXR's attribute; in the receipt's JSON
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
     "</rdf:RDF></x:xmpmeta>"
 )
-_PNG, _PNG_END = b"\x89PNG", b"\0\0\0\0IEND\xaeB`\x82"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 
@@ -57,6 +74,7 @@ class Receipt:
         sampling, computing: the settings.
         input_space: the colour space that the photograph was taken for.
         deep: whether more than 8 bits a channel were read of it.
+        layer, channel: which of several the photograph and its trimap were; None for what the files say.
         seeds: the number of seeds, from the sampling's on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             The background of an image is its sha256.
@@ -72,6 +90,8 @@ class Receipt:
     computing: Computing
     input_space: str
     deep: bool
+    layer: str | None = None
+    channel: str | None = None
     seeds: int | None = None
     foreground: str | None = None
     background: str | None = None
@@ -164,9 +184,15 @@ def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
         values = json.loads(text)
         notes = values.pop(NOTES, {})
         # Otherwise the file was cut short or changed.
-        if values.pop(PIXELS) == pixels and all(_TAKES[name](note) for name, note in notes.items()):
+        as_written = values.pop(PIXELS) == pixels and notes.get(COLOUR, {}) == colour_note(colour_chunks(content))
+        if as_written and all(_TAKES[name](note) for name, note in notes.items()):
             return Receipt.of(values), notes
     return None
+
+
+def colour_note(chunks: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the note of what a PNG says of its colour: any other chunks change how its pixels are shown."""
+    return {name.decode(): data.hex() for name, data in sorted(chunks.items())}
 
 
 def _is_risk(note: Any) -> bool:
@@ -178,7 +204,7 @@ def _is_digests(note: Any) -> bool:
 
 
 # The notes beside a receipt, and what they may be.
-_TAKES: Mapping[str, Callable[[Any], bool]] = {"risk": _is_risk, "steps": _is_digests}
+_TAKES: Mapping[str, Callable[[Any], bool]] = {"risk": _is_risk, "steps": _is_digests, COLOUR: bool}
 
 
 def _opened(content: bytes) -> tuple[str, str]:
@@ -186,7 +212,7 @@ def _opened(content: bytes) -> tuple[str, str]:
 
     Raises ValueError where something was added that changes how the pixels are shown, or the end is missing.
     """
-    if content.startswith(oiio.EXR):
+    if content.startswith(EXR):
         channels, texts = oiio.read_all(content, MAX_PIXELS)
         if texts.get("Orientation", "1") != "1":
             raise ValueError("it is to be turned")
@@ -201,9 +227,9 @@ def _opened(content: bytes) -> tuple[str, str]:
 
 
 def _check_as_written(image: Image.Image, content: bytes) -> None:
-    if stored_orientation(image.getexif) != 1 or getattr(image, "n_frames", 1) != 1 or "gamma" in image.info:
+    if stored_orientation(image.getexif) != 1 or getattr(image, "n_frames", 1) != 1:
         raise ValueError("it is shown otherwise than it was written")
-    if content.startswith(_PNG):
+    if content.startswith(PNG):
         with Image.open(io.BytesIO(content)) as png:
             png.verify()  # every chunk; decoding stops at the last pixel
         if not content.endswith(_PNG_END):

@@ -216,27 +216,6 @@ def test_too_large_a_picture_is_told_before_it_runs(matter: Matter, monkeypatch:
         matter.encode(*picture())
 
 
-def test_room_is_the_least_of_machine_and_control_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_meminfo", lambda field: 10**12)
-    monkeypatch.setattr(memory, "CGROUPS", ((str(tmp_path), "max", "current"),))
-    cpu = torch.device("cpu")
-    assert memory.available_bytes(cpu) == 10**12
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 30\n")
-    (tmp_path / "current").write_text("100\n")
-    (tmp_path / "max").write_text("max\n")
-    assert memory.available_bytes(cpu) == 10**12
-    (tmp_path / "max").write_text("1000\n")
-    assert memory.available_bytes(cpu) == 930
-
-
-def test_a_limit_on_addresses_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    resource = pytest.importorskip("resource", reason="only where the system limits addresses")
-    monkeypatch.setattr(resource, "getrlimit", lambda kind: (2**60, 2**60))
-    room = memory._address_space()
-    assert room is not None
-    assert 2**59 < room < 2**60
-
-
 def test_other_errors_pass_the_guard(network: DiffMatte) -> None:
     guard = memory.guard_memory(1, torch.device("cpu"), 1, 1)
     with pytest.raises(RuntimeError, match="illegal memory access"), guard:

@@ -127,8 +127,8 @@ def _listed(read: Callable[[Path], Iterable[object]]) -> Read:
 
 RECIPE = """[model]\nvariant = "tiny"\n[data]\nbackgrounds = "b"\nmattes = "m"\ncrop = 64\nbatch = 2\n
 [optimiser]\nlearning_rate = 1e-3\nepochs = 2\nepoch_steps = 5\n[run]\nseed = 1\nprecision = "fp32"\n"""
-RECORD = """[mine]\nvariant = "tiny"\nrepo = "someone/weights"\nfilename = "mine.safetensors"\nrevision = "{0}"
-sha256 = "{1}"\nsize = 123\nlicence = "MIT"\ntrained_on = "nothing"\n""".format("b" * 40, "a" * 64)
+RECORD = """[mine]\nvariant = "tiny"\nrepo = "someone/weights"\nfilename = "mine.safetensors"\nrevision = "{}"
+sha256 = "{}"\nsize = 123\nlicence = "MIT"\ntrained_on = "nothing"\n""".format("b" * 40, "a" * 64)
 MANIFEST = "image,trimap,output,seed,steps\ncat.png,cat_trimap.png,cat_alpha.png,3,10\ndog.png,dog_trimap.png,,,\n"
 ROW = {"image": "cat.png", "trimap": "t.png", "output": "o.png", "alpha": None, "uncertainty": None, "risk": 0.25}
 REPORT = "".join(json.dumps(ROW | {"status": status, "error": None}) + "\n" for status in ("done", "failed"))
