@@ -31,6 +31,8 @@ __all__ = [
     "WeightsError",
     "described",
     "is_shortage",
+    "joined",
+    "lacks_temporary",
     "listed",
 ]
 
@@ -54,6 +56,11 @@ def is_shortage(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
+def lacks_temporary(error: BaseException | None) -> bool:
+    """Tell whether an error, or its cause, is that no folder takes temporary files."""
+    return error is not None and ("usable temporary directory" in str(error) or lacks_temporary(error.__cause__))
+
+
 def described(error: BaseException) -> str:
     """Describe any error in one sentence."""
     if isinstance(error, DiffmatteError):
@@ -67,6 +74,11 @@ def listed(names: Sequence[str], most: int = 3, separator: str = ", ") -> str:
     """Join up to ``most`` names, and count the rest."""
     more = [f"and {len(names) - most} more"] if len(names) > most else []
     return separator.join([*names[:most], *more])
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names as in a sentence: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 class UsageError(DiffmatteError):

@@ -59,6 +59,10 @@ class Sampling:
                 f"the change to stop at must be from 0 to 255 levels, not {self.until_stable:g}", "until_stable"
             )
 
+    def at_once(self) -> "Sampling":
+        """Return the settings of a model that does not iterate: one step, in which nothing is drawn."""
+        return Sampling(steps=1, keep_known=self.keep_known, whole=self.whole)
+
 
 @dataclass(frozen=True)
 class Computing:

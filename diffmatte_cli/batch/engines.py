@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import UsageError, described
 from ..planning.options import MatteOptions
-from ..weights.store import ModelSource
+from ..weights.store import Check, ModelSource, go_on
 
 if TYPE_CHECKING:
     from ..inference.matter import Matter
@@ -24,30 +25,40 @@ class Engine:
     def matter(self) -> "Matter":
         """The loaded model; raises WeightsError, or UsageError for an absent device."""
         if self._matter is None:
-            self._matter = self._load()
+            try:
+                self._matter = self._load()
+            except (MemoryError, OSError, RuntimeError) as error:  # a device's driver: so it would be each time
+                raise UsageError(f"the model {self.name} cannot be loaded: {described(error)}", "device") from error
         return self._matter
 
 
-def engines(source: ModelSource, options: MatteOptions, tell: Callable[[str], None]) -> list[Engine]:
-    """Return an engine for each device of ``options``; ``tell`` receives loading messages."""
+def engines(
+    source: ModelSource, options: MatteOptions, tell: Callable[[str], None], check: Check = go_on
+) -> list[Engine]:
+    """Return an engine for each device of ``options``.
+
+    ``tell`` receives loading messages; ``check`` is called while weights are looked up, and may raise to end it.
+    """
     one_at_a_time = threading.Lock()
 
     def loader(device: str) -> Callable[[], "Matter"]:
         def load() -> "Matter":
             with one_at_a_time:  # the second device finds the file that the first pulled
-                return _load(source, device, options, tell)
+                return _load(source, device, options, tell, check)
 
         return load
 
     return [Engine(source.name, loader(device)) for device in options.devices]
 
 
-def _load(source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None]) -> "Matter":
+def _load(
+    source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None], check: Check
+) -> "Matter":
     from ..inference.matter import load_file, pick_device
     from ..weights.hub import obtain
 
     where = pick_device(device)
     if device == "auto":
         tell(f"device: {where}")
-    path = obtain(source, options.store, progress=not options.quiet, tell=tell)
+    path = obtain(source, options.store, progress=not options.quiet, tell=tell, check=check)
     return load_file(source, path, where, options.computing, tell)

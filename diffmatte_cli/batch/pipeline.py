@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from queue import Queue, SimpleQueue
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 from .outcome import Outcome
@@ -55,6 +56,7 @@ def run_stages(
         except BaseException as error:  # any error ends this job, and no thread silently
             if is_fatal(error):
                 stop.set()
+            _release(error)
             result = Outcome("failed", error)
         (ended if isinstance(result, Outcome) else following).put((job, result))
 
@@ -83,6 +85,13 @@ def run_stages(
         for _ in computers:
             while (end := ended.get()) is not _END:
                 yield end
+
+
+def _release(error: BaseException | None) -> None:
+    """Free what the frames of an error hold: images, which would be kept while others are read."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager

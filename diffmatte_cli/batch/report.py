@@ -1,14 +1,17 @@
 """Reports: one row per job as it ends, for other programs to read."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..console import masked
 from ..errors import OutputError
 from ..inference.peak import peak_memory
 from ..planning.jobs import Job
-from ..planning.rows import REPORTS
+from ..planning.rows import REPORTS, irreplaceable
+from ..storage.atomic import staged_file
 from ..storage.paths import spelled
 from .outcome import Outcome, failure
 
@@ -16,15 +19,23 @@ __all__ = ["Report"]
 
 
 class Report:
-    """An open report; each row is on disk when ``add`` returns, so that a killed run leaves complete rows."""
+    """An open report; each row is on disk when ``add`` returns, so that a killed run leaves complete rows.
 
-    def __init__(self, path: Path) -> None:
+    It replaces an older report, but no other file that has come since the plan.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = True) -> None:
         self.path = path
         self._write_row, head = REPORTS[path.suffix.lower()]
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-            self._file.write(head)
+            exists = os.path.lexists(path)
+            if exists and (problem := irreplaceable(path, overwrite=overwrite)):
+                raise OutputError(str(problem))
+            with staged_file(path, within=path.parent, overwrite=exists) as temporary:
+                self._file = temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+                self._file.write(head)
+                self._file.flush()
         except OSError as error:
             raise OutputError(f"cannot write the report {path}: {error.strerror}") from error
 
@@ -45,7 +56,7 @@ class Report:
 
 
 def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
-    return {
+    row = {
         "image": job.name,
         "trimap": _trimap(job),
         "output": spelled(job.output, "standard output"),
@@ -61,6 +72,7 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
         "peak_memory": peak_memory(),
         "receipt": None if outcome.receipt is None else outcome.receipt.record(),
     }
+    return {name: masked(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _trimap(job: Job) -> str | None:

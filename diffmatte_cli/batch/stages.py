@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..composition.background import Background
 from ..composition.products import Products, Work
@@ -15,8 +16,10 @@ from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
 from ..imaging.encoding import check_fits
 from ..imaging.formats import WRITERS
+from ..imaging.grey import GreyImage, decode_grey, decode_opacity
 from ..imaging.oiio import USUAL
-from ..imaging.read import ColourImage, GreyImage, decode_grey, decode_image, decode_opacity, reads_deep
+from ..imaging.png import is_usual_colour
+from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
 from ..inference.known import settled_alpha
@@ -25,13 +28,15 @@ from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA
 from ..storage.reading import read_bytes
-from ..trimaps.trimap import UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
+from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
 from ..version import __version__
 from .engines import Engine
 from .outcome import Outcome
 from .pipeline import Stopped
 
 __all__ = ["Stages", "made_before"]
+
+_WHITE = 1 + 0.5 / 255  # what is less beyond it is rounding
 
 
 @dataclass(frozen=True)
@@ -59,25 +64,27 @@ class Stages:
         if job.unpaired is not None:
             return Outcome("unpaired")
         began = time.monotonic()
-        content = read_bytes(job.image, self._check_stop)
-        drawn = None if job.trimap is None else read_bytes(job.trimap, self._check_stop)
+        content = read_bytes(job.image, self.check_stop)
+        drawn = None if job.trimap is None else read_bytes(job.trimap, self.check_stop)
         receipts = self._products.receipts(job, self._receipt(job, content, drawn))
-        if self.options.skip_existing and _is_there(job, receipts):
-            seconds = time.monotonic() - began
-            return Outcome("skipped", receipt=receipts[job.output], seconds=seconds, risk=_risk_in(job))
-        photo = decode_image(content, job.image, self.options.input_space)
+        if self.options.skip_existing and (there := _found(job, receipts)):
+            return replace(there, seconds=time.monotonic() - began)
+        photo = decode_image(content, job.image, self.options.input_space, self.options.layer)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        levels = fit_to_image(_trimap_levels(job, content, drawn), photo)
+        grey = self._trimap_levels(job, content, drawn)
+        levels = fit_to_image(grey, photo)
         trimap = parse_trimap(levels)
         for text in (
             *photo.notes,
-            *_about_colour(job, photo, self.options.cutout),
+            *(_about_colour(job, photo, trimap) if self.options.cutout or job.format == "exr" else ()),
+            *(f"the trimap {note}" for note in grey.notes),
             *(found.text for found in diagnose(levels, trimap)),
         ):
             self.warn(f"{job.name}: {text}" if self.several else text)
         return Work(job, receipts, photo, trimap, time.monotonic() - began)
 
-    def _check_stop(self) -> None:
+    def check_stop(self) -> None:
+        """Raise Stopped once the run is stopping."""
         if self.stop.is_set():
             raise Stopped
 
@@ -92,8 +99,19 @@ class Stages:
             sampling=job.sampling,
             computing=self.options.computing,
             input_space=self.options.input_space,
-            deep=reads_deep(image),
+            deep=reads_deep(image, self.options.layer),
+            layer=self.options.layer,
+            channel=self.options.channel,
         )
+
+    def _trimap_levels(self, job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
+        channel = self.options.channel
+        if drawn is not None and job.trimap is not None:
+            return decode_grey(drawn, job.trimap, channel)
+        own = decode_opacity(image, job.image, self.options.layer, channel)
+        if own is None:
+            raise ImageError(f"{job.name} has no alpha channel to use as its trimap: name a trimap")
+        return own
 
     @property
     def _products(self) -> Products:
@@ -107,7 +125,7 @@ class Stages:
             job, settled = work.job, settled_alpha(work.trimap, work.job.sampling)
             steps = job.sampling.steps if settled is None else 0
             with ExitStack() as opened:
-                dump = dumping(job.dump_dir, job.dump_top, work.photo.pixels, work.trimap, steps)
+                dump = dumping(job, work.photo.pixels, work.trimap, steps)
                 work.dump = opened.enter_context(dump)
                 if settled is None:
                     self._sample(work, engine)
@@ -131,7 +149,7 @@ class Stages:
         with tqdm(total=total, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
             for seed in range(first, first + seeds):
                 for number, alpha in enumerate(matter.steps(encoding, sampling=replace(sampling, seed=seed)), 1):
-                    self._check_stop()
+                    self.check_stop()
                     if seed == first:
                         if work.dump is not None:
                             work.dump.add(number, alpha)
@@ -150,16 +168,17 @@ class Stages:
         with work.open:
             if work.dump is not None:
                 work.dump.finish(work.receipts[job.output])
-            write_images(self._products.results(work), job.folder, overwrite=job.overwrite)
+            write_images(self._products.results(work), job.folder, links=job.links, overwrite=job.overwrite)
         work.seconds += time.monotonic() - began
         return _done(work)
 
 
 def made_before(work: Work) -> Outcome | None:
     """Return the outcome of a job that may not overwrite its result, if an interrupted attempt has written it."""
-    if work.job.overwrite or not _is_there(work.job, work.receipts):
+    there = None if work.job.overwrite else _found(work.job, work.receipts)
+    if there is None:
         return None
-    work.engine, work.risk = "made by a worker that died", _risk_in(work.job)
+    work.engine, work.risk = "made by a worker that died", there.risk
     return _done(work)
 
 
@@ -178,30 +197,30 @@ def _done(work: Work) -> Outcome:
     )
 
 
-def _is_there(job: Job, receipts: Mapping[Path, Receipt]) -> bool:
-    return all(read_receipt(path) == expected for path, expected in receipts.items()) and (
-        job.dump_dir is None or is_dump_of(job.dump_dir, receipts[job.output])
-    )
+def _found(job: Job, receipts: Mapping[Path, Receipt]) -> Outcome | None:
+    """Return the outcome of a job all of whose results are there as it would make them now; None if they are not."""
+    if not all(read_receipt(path) == expected for path, expected in receipts.items()):
+        return None
+    if job.dump_dir is not None and not is_dump_of(job.dump_dir, receipts[job.output]):
+        return None
+    risk = None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
+    if risk is None and job.uncertainty_output is not None:
+        return None
+    return Outcome("skipped", receipt=receipts[job.output], risk=risk)
 
 
-def _risk_in(job: Job) -> float | None:
-    """Return the risk stored beside an existing result."""
-    return None if job.uncertainty_output is None else read_notes(job.uncertainty_output).get("risk")
-
-
-def _about_colour(job: Job, photo: ColourImage, cutout: bool) -> Iterator[str]:
-    """Warn if a result's format cannot record its colour space."""
+def _about_colour(job: Job, photo: ColourImage, trimap: NDArray[np.uint8]) -> Iterator[str]:
+    """Warn if a result that holds colour cannot hold the photograph's as it is, or say what it means."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
         yield "its colour profile is not sRGB, and an EXR is written as if it were: convert the photograph first"
-    if job.format != "exr" and cutout and photo.header.gamut != USUAL:
+    if job.format != "exr" and photo.header.gamut != USUAL:
         yield f"its primaries are not sRGB's, and {job.format} is written as if they were: convert the photograph first"
-
-
-def _trimap_levels(job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
-    if drawn is not None and job.trimap is not None:
-        return decode_grey(drawn, job.trimap)
-    own = decode_opacity(image, job.image)
-    if own is None:
-        raise ImageError(f"{job.name} has no alpha channel to use as its trimap: name a trimap")
-    return own
+    if job.format != "png" and not (profile or photo.linear or is_usual_colour(photo.chunks)):
+        names = ", ".join(sorted(name.decode() for name in photo.chunks))
+        yield f"its colour is not sRGB but what {names} say, which {job.format} cannot hold: write png, or convert it"
+    if job.format != "exr" and photo.colour.dtype == np.float32:
+        bright = (photo.colour.max(axis=-1) > _WHITE) & (trimap != BACKGROUND)
+        if count := int(bright.sum()):
+            share = f"{count} pixels of the subject ({count / (trimap != BACKGROUND).sum():.1%})"
+            yield f"{share} are brighter than white, which {job.format} cuts off: write exr to keep them"

@@ -19,7 +19,7 @@ from ..inference.matter import Matter
 from ..inference.peak import peak_memory
 from ..model.checkpoint import read_model
 from ..model.config import VARIANTS, ModelConfig, grids_for
-from ..model.diffmatte import DiffMatte, padded_size
+from ..model.diffmatte import DiffMatte
 from ..settings import Computing, Sampling
 from ..trimaps.trimap import UNKNOWN
 
@@ -67,9 +67,12 @@ def bench(
 
     ``image`` is uint8 [H, W, 3], ``trimap`` uint8 [H, W]. Returns what ``diffmatte bench --json`` prints: seconds
     are medians, ``spread`` the range of the total ratios over their median, differences in 1/255 over the
-    unknown region.
+    unknown region. A model that does not iterate takes its one step.
     """
     paths = {name: case.matter(name == "plain") for name in (("plain", "fast") if with_plain else ("fast",))}
+    config = paths["fast"].model.config
+    if not config.iterates:
+        case = replace(case, sampling=case.sampling.at_once())
     runs: dict[str, list[Timing]] = {name: [] for name in paths}
     for matter in paths.values():  # warms up
         corner = np.ascontiguousarray(image[:64, :64])
@@ -78,9 +81,7 @@ def bench(
         for name, matter in paths.items():
             tell(f"{name}, {number + 1} of {repeat}")
             runs[name].append(timed(matter, image, trimap, case.sampling))
-    matter = paths["fast"]
-    config = matter.model.config
-    rate = _product_rate(matter.device)
+    rate = _product_rate(paths["fast"].device)
     del matter  # to free the GPU
     paths.clear()
     if torch.cuda.is_available():
@@ -130,7 +131,7 @@ def scene(height: int, width: int, share: float) -> tuple[Image, Image]:
 
 def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = False) -> int:
     """Count the encoder's multiply-accumulates for an image, as Table 1 does."""
-    height, width = padded_size(height, width)
+    height, width = config.padded_size(height, width)
     grids = grids_for(height, width) if config.global_attention and not plain else 1
     with torch.device("meta"):
         network = DiffMatte(config).eval()
@@ -141,12 +142,15 @@ def encoder_macs(config: ModelConfig, height: int, width: int, plain: bool = Fal
 
 def plain_step_macs(config: ModelConfig, height: int, width: int) -> int:
     """Count the multiply-accumulates of one plain decoder step over an image, as Table 1 does."""
-    height, width = padded_size(height, width)
+    height, width = config.padded_size(height, width)
     stride = config.feature_stride
     with torch.device("meta"):
         decoder = DiffMatte(config).eval().decoder
-        x = torch.empty(1, config.condition_channels + 1, height, width)
         features = torch.empty(1, config.feature_channels, height // stride, width // stride)
+        if not config.iterates:
+            seen = torch.empty(1, config.encoder_channels, height, width)
+            return _count(lambda: decoder(seen, features))
+        x = torch.empty(1, config.condition_channels + 1, height, width)
         return _count(lambda: decoder(x, torch.empty(1), features))
 
 
@@ -197,7 +201,8 @@ def _measure(case: Case, plain: bool, image: Image, trimap: Image) -> tuple[int,
     if plain:
         return peak, plain_step_macs(matter.model.config, *trimap.shape)
     steps = matter.steps(encoding, sampling=twice)
-    next(steps)
+    if matter.model.config.iterates:  # the first one also prepares what all share
+        next(steps)
     return peak, _count(lambda: next(steps))
 
 

@@ -4,17 +4,17 @@ import atexit
 import errno
 import gc
 import os
-import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
 
-from ..console import fail, say
-from ..errors import DiffmatteError, PlanError, Problem, described, is_shortage
+from ..console import fail, say, trace
+from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, lacks_temporary
+from ..process.signals import end_on_signals
+from ..process.stderr import mute_libraries
 from ..version import __version__
 from .bench import bench
 from .check import check
@@ -102,6 +102,9 @@ def _exit_code(error: BaseException, options: Options) -> int:
         for problem in error.problems:
             fail(options.named(problem))
         return error.exit_code
+    if lacks_temporary(error) and not isinstance(error, UsageError):  # whose own sentence says more
+        fail("no folder takes temporary files: set TMPDIR to one that does")
+        return UsageError.exit_code
     if isinstance(error, DiffmatteError):
         fail(options.named(error))
         return error.exit_code
@@ -130,7 +133,7 @@ def _bad_command_line(error: Any) -> int:
 
 def _bug(error: BaseException, *, verbose: bool) -> int:
     if verbose:
-        traceback.print_exception(error)
+        trace(error)
     hint = "" if verbose or is_shortage(error) else "; run again with --verbose for the traceback, and please report it"
     fail(described(error) + hint)
     return 1
@@ -159,17 +162,16 @@ def _common(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
-    """Take the options before the command."""
+    """Take the options before the command, which needs a folder to work in."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError("the current folder does not exist any more: change to another one") from error
 
 
 for _command in (matte, check, trimap, review, evaluate, bench, train):
     app.command(cls=GroupedCommand)(_command)
 app.add_typer(weights, name="weights")
-
-
-def _end(number: int, _: object) -> None:
-    """End by an exception, so that temporary files are removed."""
-    raise SystemExit(128 + number)
 
 
 def _leave_quickly() -> None:
@@ -186,7 +188,7 @@ def main() -> None:
         if getattr(sys, name) is None:  # closed by the caller: no reason to fail
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="backslashreplace")
-    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, _end)
+    if "--verbose" not in sys.argv:
+        mute_libraries()
+    end_on_signals()
     app(prog_name="diffmatte")

@@ -88,12 +88,16 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
-    from ..imaging.read import decode_grey, decode_image
+    from ..imaging.grey import decode_grey
+    from ..imaging.read import decode_image
     from ..storage.reading import read_bytes
     from ..trimaps.trimap import fit_to_image, parse_trimap
 
     photo = decode_image(read_bytes(image), image)
-    return photo.pixels, parse_trimap(fit_to_image(decode_grey(read_bytes(trimap), trimap), photo))
+    grey = decode_grey(read_bytes(trimap), trimap)
+    for note in grey.notes:
+        warn(f"{trimap} {note}")
+    return photo.pixels, parse_trimap(fit_to_image(grey, photo))
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..console import say, warn
+from ..console import masked, say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, Problem, UsageError
 from ..planning.manifest import read_manifest
 from ..planning.naming import check_folder
@@ -43,6 +43,8 @@ def check(
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
     manifest: opt.ManifestOption = None,
+    layer: opt.LayerOption = None,
+    channel: opt.ChannelOption = None,
     recursive: opt.RecursiveOption = False,
     fix: FixOption = None,
     estimate: Annotated[
@@ -63,9 +65,9 @@ def check(
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
     estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
-    findings = [_checked(source, fix, estimator) for source in sources]
+    findings = [_checked(source, layer, channel, fix, estimator) for source in sources]
     if as_json:
-        sys.stdout.write(json.dumps([row.as_json() for row in findings], indent=2) + "\n")
+        sys.stdout.write(masked(json.dumps([row.as_json() for row in findings], indent=2)) + "\n")
     else:
         _print_table(findings)
     if any(row.is_ill for row in findings):
@@ -133,7 +135,7 @@ def _sources(
     elif inputs or trimap is not None:
         raise UsageError("a --manifest already names photographs and trimaps: omit the inputs and --trimap")
     else:
-        sources = read_manifest(here.at(manifest))
+        sources = read_manifest(here.at(manifest), folder)
     problems = list(sources.problems)
     if folder is not None:
         problems += _fix_problems(sources, folder)
@@ -166,9 +168,12 @@ def _fixed_name(source: Source) -> Path:
     return source.relative.parent / f"{source.relative.name}.png"
 
 
-def _checked(source: Source, fix: Path | None, estimator: "Estimator | None") -> _Row:
+def _checked(
+    source: Source, layer: str | None, channel: str | None, fix: Path | None, estimator: "Estimator | None"
+) -> _Row:
     """Check one pair, and write its repaired trimap if asked."""
-    from ..imaging.read import decode_grey, decode_image, decode_opacity
+    from ..imaging.grey import decode_grey, decode_opacity
+    from ..imaging.read import decode_image
     from ..storage.reading import read_bytes
     from ..trimaps.doctor import examine
 
@@ -177,8 +182,11 @@ def _checked(source: Source, fix: Path | None, estimator: "Estimator | None") ->
     try:
         image, trimap = source.image.path, source.trimap
         content = read_bytes(image)
-        photo = decode_image(content, image)
-        grey = decode_grey(read_bytes(trimap.path), trimap.path) if trimap else decode_opacity(content, image)
+        photo = decode_image(content, image, layer=layer)
+        if trimap is None:
+            grey = decode_opacity(content, image, layer, channel)
+        else:
+            grey = decode_grey(read_bytes(trimap.path), trimap.path, channel)
     except DiffmatteError as error:
         return _Row(source, findings=[_finding("unreadable", str(error))])
     height, width = photo.pixels.shape[:2]
@@ -203,8 +211,8 @@ def _write(source: Source, folder: Path, diagnosis: "Diagnosis") -> Path | None:
     from ..imaging.encoding import Result
     from ..imaging.write import write_images
 
-    if diagnosis.trimap is None:
-        return None
+    if diagnosis.trimap is None or 1 in (diagnosis.shares["foreground"], diagnosis.shares["background"]):
+        return None  # all black or all white is of no use
     path = folder / _fixed_name(source)
     write_images([Result(path, diagnosis.trimap)], folder)
     return path

@@ -13,7 +13,7 @@ from ..errors import UsageError
 from ..evaluation.layouts import LAYOUTS, examples
 from ..evaluation.options import DEFINITIONS, HEADINGS, REGIONS, ScoreOptions
 from ..evaluation.pairs import Pair, pair
-from ..evaluation.scores import Evaluation, Scores, Trial, read_pair, score
+from ..evaluation.scores import Evaluation, Scores, read_pair, score
 from ..model.config import check_attention_grids
 from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
@@ -21,7 +21,7 @@ from ..storage.paths import location
 from ..weights.store import WeightsStore, resolve_model
 from . import options as opt
 from .records import taking_records
-from .scores import ScoreWriter
+from .scores import Remarks, ScoreWriter
 from .tally import bar
 
 __all__ = ["evaluate"]
@@ -191,15 +191,17 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def _score_files(pairs: Sequence[Pair], options: ScoreOptions, writer: ScoreWriter, quiet: bool) -> None:
     """Score existing predictions, one at a time."""
     writer.check_places(pairs, None)
-    gallery = writer.gallery(options)
+    gallery, remarks = writer.gallery(options), Remarks()
     found: dict[str, Scores] = {}
     with _bar(len(pairs), quiet) as progress:
         for entry in pairs:
             trial = read_pair(entry)
-            found[entry.name] = _scored(trial, options, entry.trimap)
+            found[entry.name] = score(trial, options)
+            remarks.add(trial, entry.trimap, found[entry.name])
             if gallery is not None:
                 gallery.add(trial, found[entry.name])
             progress.update()
+    remarks.tell()
     writer.write({None: Evaluation(found)}, gallery, {})
 
 
@@ -249,17 +251,19 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, writer
 
     check_headers(chosen)
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
-    gallery = writer.gallery(options)
+    gallery, remarks = writer.gallery(options), Remarks()
     found: dict[int, dict[str, Scores]] = {sampling.steps: {} for sampling in run.samplings}
     with _bar(len(chosen), working.quiet) as progress:
         for example in chosen:
             for steps, trial in trials(example, engine.matter, run.samplings, run.consistent):
-                scores = found[steps][trial.name] = _scored(trial, options, example.trimap)
+                scores = found[steps][trial.name] = score(trial, options)
                 if (folder := run.folder(steps)) is not None:
                     save(trial, folder)
+            remarks.add(trial, example.trimap, scores)
             if gallery is not None:  # for the last number of steps
                 gallery.add(trial, scores)
             progress.update()
+    remarks.tell()
     how = run.samplings[0]  # steps are listed with the scores
     about = {"model": source.name, "layout": run.layout, "seed": how.seed, "consistent": run.consistent}
     about["keep_known"] = how.keep_known
@@ -268,12 +272,3 @@ def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, writer
 
 def _bar(total: int, quiet: bool) -> Any:
     return bar(total, shown=not quiet and sys.stderr.isatty(), doing="evaluating")
-
-
-def _scored(trial: Trial, options: ScoreOptions, trimap: Path | None) -> Scores:
-    from ..trimaps.trimap import UNKNOWN
-
-    if options.region == REGIONS[0] and not (trial.trimap == UNKNOWN).any():
-        name = trimap or f"the trimap of {trial.name}"
-        warn(f"{name} has no unknown region, so the error of {trial.name} is 0")
-    return score(trial, options)

@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..console import printable
 from ..weights.records import WeightsRecord
 from ..weights.store import Copy, in_megabytes
 
@@ -35,7 +36,7 @@ def as_json_text(rows: list[Row]) -> str:
         | ({"path": str(row.copies[0].path), "sha256": row.copies[0].sha256} if row.copies else {})
         for row in rows
     ]
-    return json.dumps(models, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(models, indent=2) + "\n"
 
 
 def print_tables(rows: list[Row]) -> None:
@@ -52,14 +53,15 @@ def _models(rows: list[Row]) -> "Table":
     for row in rows:
         record = row.record
         parameters = f"{record.parameters / 1e6:.1f} M" if record.parameters else ""
-        table.add_row(record.name, record.variant, parameters, in_megabytes(row.size) if row.size else "", row.where)
+        size = in_megabytes(row.size) if row.size else ""
+        table.add_row(*map(printable, (record.name, record.variant, parameters, size, row.where)))
     return table
 
 
 def _licences(rows: list[Row]) -> "Table":
     table = _table("model", "licence", "trained on")
     for record, _, _ in rows:
-        table.add_row(record.name, record.licence, record.trained_on)
+        table.add_row(*map(printable, (record.name, record.licence, record.trained_on)))
     return table
 
 
@@ -68,7 +70,8 @@ def _figures(rows: list[Row]) -> "Table":
     for record, _, _ in rows:
         for metric in record.metrics:
             figures = (f"{value:.2f}" for value in (metric.sad, metric.mse, metric.grad, metric.conn))
-            table.add_row(record.name, str(metric.steps), *figures, f"{metric.data}, {metric.source}")
+            about = printable(f"{metric.data}, {metric.source}")
+            table.add_row(printable(record.name), str(metric.steps), *figures, about)
     return table
 
 

@@ -13,7 +13,7 @@ from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
-from ..weights.store import ModelSource, WeightsStore, resolve_model, sha256_of_model
+from ..weights.store import ModelSource, WeightsStore, hashed, resolve_model
 from . import options as opt
 from .records import taking_records
 from .tally import Tally, bar
@@ -44,6 +44,8 @@ def matte(
     linear_light: opt.LinearLightOption = False,
     premultiplied: opt.PremultipliedOption = None,
     input_space: opt.InputSpaceOption = MatteOptions.input_space,
+    layer: opt.LayerOption = None,
+    channel: opt.ChannelOption = None,
     exr_space: opt.ExrSpaceOption = MatteOptions.exr_space,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
@@ -64,8 +66,8 @@ def matte(
     options = MatteOptions(
         model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
         background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
-        exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast, engine=engine, ray_address=ray_address,
-        quiet=quiet, verbose=verbose,
+        layer=layer, channel=channel, exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast,
+        engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose,
     )  # fmt: skip
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
@@ -154,19 +156,20 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..composition.background import background_of
     from ..process.signals import stopping_on_signals
 
-    tell = say_nothing if options.quiet else say
+    tell, source = say_nothing if options.quiet else say, hashed(source)
     with stopping_on_signals() as stop, ExitStack() as opened:
         show_bar = not options.quiet and sys.stderr.isatty()
         stages = Stages(
             options,
-            sha256_of_model(source),
+            str(source.sha256),
             warn,
             stop.event,
             several=several,
             step_bar=show_bar and not several,
             background=None if options.background is None else background_of(options.background),
         )
-        rows = opened.enter_context(Report(report)) if report is not None else None
+        overwrite = all(job.overwrite for job in jobs)
+        rows = None if report is None else opened.enter_context(Report(report, overwrite=overwrite))
         tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
         if options.engine == "ray":
             from ..batch.ray.clusters import ClusterRun, run_on_cluster
@@ -175,7 +178,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
                 jobs, ClusterRun(options, stages.weights, several, stop.event, tally.is_fatal, tell, warn)
             )
         else:
-            computers = [stages.computer(engine) for engine in engines(source, options, tell)]
+            computers = [stages.computer(engine) for engine in engines(source, options, tell, stages.check_stop)]
             ends = run_stages(jobs, stages.read, computers, stages.write, stop.event, tally.is_fatal)
         try:
             for job, outcome in opened.enter_context(closing(ends)):

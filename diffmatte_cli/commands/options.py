@@ -217,6 +217,14 @@ InputSpaceOption = Annotated[
         help="Colour space of photographs; auto takes EXR as linear unless it says otherwise.",
     ),
 ]
+LayerOption = Annotated[
+    str | None,
+    _inputs("--layer", metavar="NAME|N", help="Of a file of several pictures: EXR layer or part, or page or frame N."),
+]
+ChannelOption = Annotated[
+    str | None,
+    _inputs("--channel", metavar="NAME", help="The trimap's or mask's channel, as in mask.Y; default: by its name."),
+]
 ExrSpaceOption = Annotated[str, _colour("--exr-space", metavar="|".join(SPACES), help="Colour space of EXR results.")]
 UncertaintyOption = Annotated[
     int | None,

@@ -34,13 +34,17 @@ def review(
             "--report",
             metavar="FILE",
             help="A report of the run, .jsonl or .csv, with photographs, trimaps, risks and failures; can be"
-            " repeated. Default: those in DIR.",
+            " repeated. Default: those in DIR, whose pictures are read in DIR and --photos alone.",
             show_default=False,
         ),
     ] = None,
     photos: Annotated[
         str | None,
-        typer.Option("--photos", metavar="DIR", help="Folder of photographs that no report names; matched by name."),
+        typer.Option(
+            "--photos",
+            metavar="DIR",
+            help="Folder or URL of photographs: those that reports name there are read, others matched by name.",
+        ),
     ] = None,
     trimap: Annotated[
         str | None,
@@ -65,9 +69,9 @@ def review(
         raise UsageError(f"--full must be 0 or more, not {full}")
     results, target = _file(folder, "the folder of results"), _file(output, "the page")
     reports = [_file(text, "the report") for text in report or ()]
-    photographs = None if photos is None else _file(photos, "the folder of photographs")
+    photographs = None if photos is None else location(photos)
     if trimap is not None:
-        _file(trimap, "--trimap")
+        location(trimap)
     if target == STREAM:
         check_output()
 
@@ -106,6 +110,11 @@ def _tell_gaps(gathered: "Gathered", folder: Path) -> None:
         warn(f"{gathered.outside} rows of reports are about results outside {folder}, and are ignored")
     if gathered.strangers:
         warn(f"{gathered.strangers} images are neither named like results nor in a report, and are ignored")
+    if gathered.kept_out:
+        warn(
+            f"{gathered.kept_out} pictures that reports name are not read, as they are neither in {folder} nor in"
+            " --photos: name their folder or URL with --photos, or a report of your own, for its files, with --report"
+        )
     wanting = {
         "photographs (--report FILE or --photos DIR)": sum(entry.image is None for entry in entries),
         "trimaps (--report FILE or --photos with --trimap)": sum(

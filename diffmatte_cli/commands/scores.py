@@ -2,15 +2,16 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PlanError, Problem, UsageError
+from ..console import warn
+from ..errors import ImageError, PlanError, Problem, UsageError, listed
 from ..evaluation.layouts import Example
 from ..evaluation.options import HEADINGS, ScoreOptions
 from ..evaluation.pairs import Pair
-from ..evaluation.scores import Evaluation, Scores, as_csv, as_json
+from ..evaluation.scores import Evaluation, Scores, Trial, as_csv, as_json
 from ..extras import require
 from ..imaging.formats import names_picture
 from ..planning.targets import Targets
@@ -22,6 +23,34 @@ if TYPE_CHECKING:
     from ..evaluation.plots import Gallery
 
 __all__ = ["ScoreWriter"]
+
+
+@dataclass
+class Remarks:
+    """Collect what is to be told of a set of images, to tell each thing once.
+
+    Attributes:
+        notes: the files that each note of reading is about.
+        unscored: the trimaps that leave nothing to score.
+    """
+
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    unscored: list[str] = field(default_factory=list)
+
+    def add(self, trial: Trial, trimap: Path | None, scores: Scores) -> None:
+        """Collect what is to be told of an image."""
+        for path, note in trial.notes:
+            self.notes.setdefault(note, []).append(str(path))
+        if not scores:
+            self.unscored.append(str(trimap or f"the trimap of {trial.name}"))
+
+    def tell(self) -> None:
+        """Print it as warnings."""
+        for note, names in self.notes.items():
+            warn(f"{'each of ' * (len(names) > 1)}{listed(names)} {note}")
+        if names := self.unscored:
+            have, are = ("have", "are") if len(names) > 1 else ("has", "is")
+            warn(f"{listed(names)} {have} no unknown region, and {are} left out of the mean")
 
 
 @dataclass(frozen=True)
@@ -86,8 +115,10 @@ class ScoreWriter:
     ) -> None:
         """Write everything: evaluations by number of steps, or one under None; ``about`` goes into JSON.
 
-        Scores are printed first, so that a full disk does not lose them.
+        Scores are printed first, so that a full disk does not lose them. Raises ImageError where there are none.
         """
+        if not all(found.scored for found in evaluations.values()):
+            raise ImageError("no trimap has an unknown region to score: correct them, or give --region image")
         if self.as_json:
             sys.stdout.write(as_json(_record(evaluations, about)))
         elif self.csv == STREAM:
@@ -127,11 +158,12 @@ def _table(found: Evaluation) -> "Table":
     from ..console import printable
 
     table = Table("image", show_footer=len(found.images) > 1)
-    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.images)}", "fold"
-    for metric, mean in found.mean.items():
+    table.columns[0].footer, table.columns[0].overflow = f"mean of {len(found.scored)}", "fold"
+    means = found.mean
+    for metric, mean in means.items():
         table.add_column(HEADINGS[metric], footer=f"{mean:.3f}", justify="right", no_wrap=True)
     for name, scores in found.images.items():
-        table.add_row(Text(printable(name)), *_cells(scores))
+        table.add_row(Text(printable(name)), *(_cells(scores) or ["-"] * len(means)))
     return table
 
 
@@ -140,7 +172,7 @@ def _steps_table(evaluations: Mapping[int | None, Evaluation]) -> "Table":
     from rich.table import Table
 
     *_, last = evaluations.values()
-    table = Table(f"steps, mean of {len(last.images)}")
+    table = Table(f"steps, mean of {len(last.scored)}")
     for metric in last.mean:
         table.add_column(HEADINGS[metric], justify="right", no_wrap=True)
     for steps, found in evaluations.items():

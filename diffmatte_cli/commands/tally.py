@@ -1,6 +1,5 @@
 """Count and report outcomes: a line or a bar while jobs run, failures, jobs not processed, the exit code."""
 
-import traceback
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -8,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..batch.outcome import Outcome, failure
-from ..console import fail, say
-from ..errors import FullError, OutputError, UsageError, WeightsError
+from ..console import fail, say, trace
+from ..errors import FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..storage.paths import spelled
@@ -54,7 +53,8 @@ class Tally:
         return self.options.fail_fast or self._is_everybodys(error)
 
     def _is_everybodys(self, error: BaseException) -> bool:
-        return isinstance(error, FATAL) or not isinstance(error, Exception) or not self.several
+        is_fatal = isinstance(error, FATAL) or not isinstance(error, Exception) or lacks_temporary(error)
+        return is_fatal or not self.several
 
     def add(self, job: Job, outcome: Outcome) -> None:
         """Count, print and report one job's outcome."""
@@ -82,7 +82,7 @@ class Tally:
         else:
             fail(sentence)
             if self.options.verbose:
-                traceback.print_exception(error)
+                trace(error)
 
     def _line(self, job: Job, outcome: Outcome) -> str:
         number = f"{len(self.ended)}/{len(self.jobs)} {job.name}: " if self.several else ""

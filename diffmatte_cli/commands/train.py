@@ -116,7 +116,8 @@ def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet:
         for text in left_out_of(data):
             warn(text)
         try:
-            check_materials(data, output / "checked.json", progress=not quiet)
+            for sentence in check_materials(data, output / "checked.json", progress=not quiet):
+                warn(sentence)
         except DiffmatteError as error:
             problem = error
     if processes.any(problem is not None):

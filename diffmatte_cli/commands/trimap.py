@@ -58,17 +58,18 @@ def trimap(
     erode: ErodeOption = None,
     dilate: DilateOption = None,
     band: BandOption = None,
+    channel: opt.ChannelOption = None,
     recursive: opt.RecursiveOption = False,
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
     """Make trimaps: white and black where a mask is certain, unknown along its edge and where it is grey."""
     widths = Band(erode, dilate, band)
-    pairs = _planned(masks, output, recursive)
+    pairs, folder = _planned(masks, output, recursive)
     failed = 0
     for source, target in pairs:
         try:
-            said = _make(source, target, widths)
+            said = _make(source, target, folder, widths, channel)
         except DiffmatteError as error:
             if len(pairs) == 1 or isinstance(error, FullError):
                 raise
@@ -82,8 +83,8 @@ def trimap(
         raise typer.Exit(1)
 
 
-def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path, Path]]:
-    """Name the trimaps; raises PlanError with every conflict."""
+def _planned(masks: list[str], output: str, recursive: bool) -> tuple[list[tuple[Path, Path]], Path | None]:
+    """Name the trimaps, and their folder if they must be in one; raises PlanError with every conflict."""
     here = Place(Path())
     inputs, target = [here.named(text).found for text in masks], here.named(output)
     folder = results_folder(target, inputs)
@@ -106,7 +107,7 @@ def _planned(masks: list[str], output: str, recursive: bool) -> list[tuple[Path,
         check_input()
     if any(result.is_stream for _, result in pairs):
         check_output()
-    return [(mask.path, result.path) for mask, result in pairs]
+    return [(mask.path, result.path) for mask, result in pairs], None if folder is None else folder.path
 
 
 def _target(source: Source, target: Place, folder: Place | None) -> Place:
@@ -115,26 +116,25 @@ def _target(source: Source, target: Place, folder: Place | None) -> Place:
     return target if source.frame is None else target.at(frame_path(target.path, source.frame))
 
 
-def _make(mask: Path, target: Path, widths: Band) -> str:
+def _make(mask: Path, target: Path, within: Path | None, widths: Band, channel: str | None) -> str:
     """Make one trimap; return a summary."""
     import numpy as np
 
     from ..imaging.encoding import Result
-    from ..imaging.read import decode_grey, decode_opacity
+    from ..imaging.grey import BY_ALPHA, decode_matte
     from ..imaging.write import write_images
     from ..storage.reading import read_bytes
     from ..trimaps.masks import trimap_from_mask
     from ..trimaps.trimap import diagnose, unknown_share
 
     content = read_bytes(mask)
-    grey = decode_opacity(content, mask)
-    if grey is None or (grey.levels == 1).all():  # an opaque alpha channel
-        grey = decode_grey(content, mask)
+    name, grey = spelled(mask, "standard input"), decode_matte(content, mask, channel)
     made = trimap_from_mask(grey.levels, widths)
-    for finding in diagnose((made / np.float32(255)).astype(np.float32), made):
-        warn(f"{spelled(mask, 'standard input')}: {finding.text}")
+    found = diagnose((made / np.float32(255)).astype(np.float32), made)
+    for text in (*(f" {note}" for note in grey.notes if note != BY_ALPHA), *(f": {finding.text}" for finding in found)):
+        warn(f"{name}{text}")
     inside, outside = widths.pixels(*made.shape)
-    write_images([Result(target, made, format="png" if target == STREAM else None)])
+    write_images([Result(target, made, format="png" if target == STREAM else None)], within)
     return (
         f"{made.shape[1]}x{made.shape[0]}, {unknown_share(made):.1%} unknown, {inside} px inside the edge and"
         f" {outside} px outside: {spelled(target, 'standard output')}"

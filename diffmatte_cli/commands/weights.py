@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from ..console import say, say_nothing
+from ..console import printable, say, say_nothing
 from ..errors import UsageError, WeightsError
 from ..settings import DTYPE_NAMES, check_choice
-from ..storage.atomic import staged_file
+from ..storage.atomic import TEMPORARY, staged_file
 from ..weights.records import WeightsRecord, as_toml
 from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, resolve_model
 from . import options as opt
@@ -112,9 +112,7 @@ def import_checkpoint(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"cannot create the folder {folder}: {error.strerror}; choose another with --cache-dir"
-        ) from error
+        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another", "cache_dir") from error
     # Named by its content, beside the old one, which may still be in use.
     try:
         with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
@@ -227,17 +225,20 @@ def publish(
     """
     from ..weights.publishing import publish as upload
 
-    if not file.is_file():
-        raise UsageError(f"weights file {file} does not exist: check the path")
+    _check_file(file, "weights file")
     record = upload(name, file, repo, WeightsStore(weights_file), progress=not quiet)
     sys.stdout.write(as_toml(record))
     if not quiet:
         say(f"published {name} at {repo}: put the table above into a weights file to use it")
 
 
+def _check_file(path: Path, what: str) -> None:
+    if not path.is_file():
+        raise UsageError(f"{what} {path} {'is not a file' if path.exists() else 'does not exist'}: check the path")
+
+
 def _check_conversion(checkpoint: Path, dtype: str) -> None:
-    if not checkpoint.is_file():
-        raise UsageError(f"checkpoint {checkpoint} does not exist: check the path")
+    _check_file(checkpoint, "checkpoint")
     check_choice("dtype", dtype, DTYPE_NAMES)
 
 
@@ -269,7 +270,7 @@ def _checked(name: str, copy: Copy) -> WeightsError | None:
         check_copy(name, copy)
     except WeightsError as error:
         problem, finding = error, "unread" if isinstance(error.__cause__, OSError) else "damaged"
-    sys.stdout.write(f"{finding:<8} {name} {copy.kind} {copy.path}\n")
+    sys.stdout.write(printable(f"{finding:<8} {name} {copy.kind} {copy.path}") + "\n")
     return problem
 
 
@@ -288,7 +289,7 @@ def _remove(copy: Copy, store: WeightsStore) -> None:
 def _clear_away(folder: Path) -> None:
     """Remove an empty folder of imports, with temporary files of killed ones."""
     with suppress(OSError):
-        for left in folder.glob(".*"):
+        for left in folder.glob(TEMPORARY):
             left.unlink()
         folder.rmdir()
 

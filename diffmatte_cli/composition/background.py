@@ -11,7 +11,8 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..imaging.colour import Floats, as_shares, converted, quantise
-from ..imaging.read import ColourImage, decode_image, decode_opacity
+from ..imaging.grey import decode_opacity
+from ..imaging.read import ColourImage, decode_image
 from ..imaging.receipts import sha256_of
 from ..planning.backgrounds import background_file, colour_of
 from ..planning.options import BACKGROUNDS, BLUR, CHECKER

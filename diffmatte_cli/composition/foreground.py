@@ -6,6 +6,11 @@ first, then a narrow one on its result. Unlike in the paper, a pixel is weighted
 in the layer: nearly transparent ones, which show mostly the other layer, would stain the fill.
 """
 
+import atexit
+import shutil
+import sys
+import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UsageError
 from ..imaging.colour import as_shares
 
 if TYPE_CHECKING:
@@ -24,6 +30,7 @@ __all__ = ["FOREGROUNDS", "blurred_background", "estimate_foreground"]
 _WIDE, _NARROW = 90, 6  # radii in pixels, the paper's two passes
 _WEAK = 1e-4  # weight of colour from beyond a window, as a share of its area: more than stray alphas of 1/255
 _BLUR = 0.02  # of the longer side: radius of a blurred background
+_importing = threading.Lock()
 _STRIP = 64  # rows or columns summed at once: small enough for the processor's cache
 
 
@@ -51,12 +58,34 @@ def multi_level(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.f
 
     Arguments and result as for :func:`estimate_foreground`.
     """
-    from pymatting import estimate_foreground_ml
-
+    estimate_foreground_ml = _pymatting()
     colour = as_shares(image)
     top = max(1.0, float(colour.max(initial=0)))  # it needs [0, 1]
     foreground: NDArray[np.float32] = estimate_foreground_ml(colour / top, alpha).astype(np.float32) * np.float32(top)
     return np.where(alpha[..., None] < 1, foreground, colour)
+
+
+def _pymatting() -> Any:
+    """Return pymatting's function, which Numba compiles and keeps in a folder: if there is none, in a temporary one.
+
+    Raises UsageError where that cannot be made, either.
+    """
+    with _importing:
+        try:
+            from pymatting import estimate_foreground_ml
+        except RuntimeError:  # nowhere to keep it
+            try:
+                folder = tempfile.mkdtemp(prefix="diffmatte-")
+                atexit.register(shutil.rmtree, folder, ignore_errors=True)
+                sys.modules["numba"].config.CACHE_DIR = folder
+                from pymatting import estimate_foreground_ml
+            except (OSError, RuntimeError) as error:
+                raise UsageError(
+                    "the foreground ml keeps compiled code in a folder, and none can be written: set NUMBA_CACHE_DIR or"
+                    " TMPDIR to one that can, or choose another foreground",
+                    "foreground",
+                ) from error
+    return estimate_foreground_ml
 
 
 def as_photographed(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -109,7 +109,9 @@ class Products:
             plain = replace(plain, linear=linear, layers=_layers(foreground.values, work))
         if not options.cutout:
             return plain
-        plain = replace(plain, icc_profile=None if has_layers or photo.linear else photo.icc_profile, exif=photo.exif)
+        if not has_layers and not photo.linear:
+            plain = replace(plain, icc_profile=photo.icc_profile, chunks=photo.chunks)
+        plain = replace(plain, exif=photo.exif)
         if self.background is not None:
             below = self.background.plane(photo, alpha)
             whole = composite(colour, below, alpha, linear_light=options.linear_light).as_linear(linear)

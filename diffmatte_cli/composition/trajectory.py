@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ..errors import DiffmatteError
 from ..imaging.colour import quantise
-from ..imaging.encoding import Result
-from ..imaging.receipts import Receipt, read_receipt
-from ..imaging.write import write_images
+from ..imaging.encoding import Result, encoded
+from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
+from ..imaging.write import write_file, write_images
 from ..planning.dumps import TRAJECTORY, foreign_in, step_name
+from ..planning.jobs import Job
 from ..storage.atomic import staged_folder
+from ..storage.reading import read_bytes
 
 __all__ = ["StepDump", "contact_sheet", "dumping", "is_dump_of"]
 
@@ -37,45 +40,50 @@ class StepDump:
         self._folder = folder
         self._steps = steps
         self._shown = _shown_steps(steps)
+        self._digests: list[str] = []
         self._last: LabelledImage | None = None
         self._tiles: list[LabelledImage] = [("photograph", _thumbnail(photo)), ("trimap", _thumbnail(trimap))]
 
     def add(self, number: int, alpha: NDArray[np.float32]) -> None:
         """Write step ``number`` (from 1), alpha float32 [H, W] in [0, 1]."""
         pixels = quantise(alpha, 8)
-        write_images([Result(self._folder / step_name(number, self._steps), pixels)])
+        path = self._folder / step_name(number, self._steps)
+        content = encoded(Result(path, pixels))
+        write_file(path, content)
+        self._digests.append(sha256_of(content))
         tile = f"step {number} of {self._steps}", _thumbnail(pixels)
         self._last = None if number in self._shown else tile
         if number in self._shown:
             self._tiles.append(tile)
 
     def finish(self, receipt: Receipt | None = None) -> None:
-        """Write ``trajectory.png``, with the job's receipt; the last step is always shown."""
+        """Write ``trajectory.png``, with the job's receipt and each step's sha256; the last step is always shown."""
         tiles = self._tiles + ([self._last] if self._last else [])
-        write_images([Result(self._folder / TRAJECTORY, contact_sheet(tiles), receipt=receipt)])
+        notes = {"steps": self._digests}
+        write_images([Result(self._folder / TRAJECTORY, contact_sheet(tiles), receipt=receipt, notes=notes)])
 
 
 @contextmanager
-def dumping(
-    folder: Path | None, top: Path | None, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int
-) -> Iterator[StepDump | None]:
-    """Yield a dump whose folder, inside ``top``, appears when the block succeeds; None without a folder."""
-    if folder is None:
+def dumping(job: Job, photo: NDArray[np.uint8], trimap: NDArray[np.uint8], steps: int) -> Iterator[StepDump | None]:
+    """Yield a dump whose folder appears when the block succeeds; None where the job wants none."""
+    if job.dump_dir is None:
         yield None
         return
-    with staged_folder(folder, within=top, keep=foreign_in) as temporary:
+    with staged_folder(job.dump_dir, within=job.dump_top, keep=foreign_in, overwrite=job.overwrite) as temporary:
         yield StepDump(temporary, photo, trimap, steps)
 
 
 def is_dump_of(folder: Path, receipt: Receipt) -> bool:
-    """Tell whether a folder holds all steps of the job with this receipt, or the first ones if it may stop early."""
-    try:
-        there = {path.name for path in folder.iterdir()}
-    except OSError:
+    """Tell whether a folder holds the steps of the job with this receipt, as they were written, and nothing else."""
+    sheet, steps = folder / TRAJECTORY, receipt.sampling.steps
+    digests = read_notes(sheet).get("steps")
+    if digests is None or read_receipt(sheet) != receipt:
         return False
-    steps = receipt.sampling.steps if receipt.sampling.until_stable is None else len(there) - 1
-    names = {TRAJECTORY, *(step_name(number, receipt.sampling.steps) for number in range(1, steps + 1))}
-    return there == names and read_receipt(folder / TRAJECTORY) == receipt
+    try:
+        there = {path.name: sha256_of(read_bytes(path)) for path in folder.iterdir() if path != sheet}
+    except (OSError, DiffmatteError):
+        return False
+    return there == {step_name(number, steps): digest for number, digest in enumerate(digests, 1)}
 
 
 def contact_sheet(tiles: list[LabelledImage]) -> NDArray[np.uint8]:

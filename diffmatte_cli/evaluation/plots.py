@@ -64,7 +64,9 @@ class Gallery:
         return "sad" if "sad" in self.options.metrics else self.options.metrics[0]
 
     def add(self, trial: Trial, scores: Scores) -> None:
-        """Keep a scored matte, unless ``most`` others are worse."""
+        """Keep a matte that has scores, unless ``most`` others are worse."""
+        if not scores:
+            return
         if len(self.worst) < self.most or scores[self.by] > self.worst[-1].scores[self.by]:
             self.worst.append(_Exhibit(trial.name, scores, self._panels(trial)))
             self.worst.sort(key=lambda exhibit: -exhibit.scores[self.by])
@@ -178,7 +180,7 @@ def _show(axes: Any, name: str, image: NDArray[Any]) -> Any:
 
 def _images(evaluation: Evaluation, by: str) -> "Figure":
     """Draw each metric of every image: a bar for each, the worst first, or a histogram of many."""
-    worst_first = sorted(evaluation.images.items(), key=lambda item: -item[1][by])
+    worst_first = sorted(evaluation.scored.items(), key=lambda item: -item[1][by])
     metrics, many = list(evaluation.mean), len(worst_first) > MOST_BARS
     figure, axes = _figure(4 * len(metrics), [4.0 if many else 1 + 0.18 * len(worst_first)], len(metrics))
     for place, metric in zip(axes[0], metrics, strict=True):

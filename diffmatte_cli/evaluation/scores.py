@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ImageError
+from ..storage.cells import cell
 from .options import ScoreOptions
 from .pairs import Pair
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Evaluation", "Scores", "Trial", "as_csv", "as_json", "check_sizes", "read_pair", "score"]
+    from ..imaging.grey import GreyImage
+
+__all__ = ["Evaluation", "Scores", "Trial", "as_csv", "as_json", "check_sizes", "noted", "read_pair", "score"]
 
 Scores = dict[str, float]
 
@@ -27,7 +30,8 @@ class Trial:
     """Hold a predicted alpha, its ground truth, its trimap and its image.
 
     ``pred`` and ``gt`` are float32 [H, W] in [0, 1], ``trimap`` is uint8 [H, W] in {0, 128, 255}, 128 all over where
-    there is none, and ``image``, if known, uint8 [H, W, 3].
+    there is none, and ``image``, if known, uint8 [H, W, 3]. ``notes`` are what is to be told of how files were read:
+    each with its predicate, as in ``GreyImage``.
     """
 
     name: str
@@ -35,23 +39,34 @@ class Trial:
     gt: "NDArray[np.float32]"
     trimap: "NDArray[np.uint8]"
     image: "NDArray[np.uint8] | None" = None
+    notes: tuple[tuple[Path, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Hold the scores of images by name, in order: at least one image, and the same metrics for all."""
+    """Hold the scores of images by name, in order: the same metrics for all, or none where no pixel counts.
+
+    At least one image has scores.
+    """
 
     images: Mapping[str, Scores]
 
     @property
+    def scored(self) -> Mapping[str, Scores]:
+        """The images that have scores."""
+        return {name: scores for name, scores in self.images.items() if scores}
+
+    @property
     def mean(self) -> Scores:
-        """The mean of each metric over all images."""
-        every = list(self.images.values())
+        """The mean of each metric over all images that have scores."""
+        every = list(self.scored.values())
         return {metric: fsum(scores[metric] for scores in every) / len(every) for metric in every[0]}
 
     def record(self) -> dict[str, Any]:
         """Return the scores for JSON."""
-        return {"mean": self.mean, "pictures": [{"name": name, **scores} for name, scores in self.images.items()]}
+        mean = self.mean
+        empty = dict.fromkeys(mean)
+        return {"mean": mean, "pictures": [{"name": name, **(found or empty)} for name, found in self.images.items()]}
 
 
 def read_pair(pair: Pair) -> Trial:
@@ -61,14 +76,20 @@ def read_pair(pair: Pair) -> Trial:
     """
     import numpy as np
 
-    from ..imaging.read import read_grey
+    from ..imaging.grey import read_grey, read_matte
     from ..trimaps.trimap import UNKNOWN, parse_trimap
 
-    levels = {path: read_grey(path).levels for path in pair.files}
-    check_sizes({path: found.shape for path, found in levels.items()})
-    pred, gt = levels[pair.pred], levels[pair.gt]
-    trimap = np.full(gt.shape, UNKNOWN, np.uint8) if pair.trimap is None else parse_trimap(levels[pair.trimap])
-    return Trial(pair.name, pred, gt, trimap)
+    greys = {path: read_matte(path) for path in (pair.pred, pair.gt)}
+    greys |= {} if pair.trimap is None else {pair.trimap: read_grey(pair.trimap)}
+    check_sizes({path: grey.levels.shape for path, grey in greys.items()})
+    pred, gt = greys[pair.pred].levels, greys[pair.gt].levels
+    trimap = np.full(gt.shape, UNKNOWN, np.uint8) if pair.trimap is None else parse_trimap(greys[pair.trimap].levels)
+    return Trial(pair.name, pred, gt, trimap, notes=noted(greys))
+
+
+def noted(greys: "Mapping[Path, GreyImage]") -> tuple[tuple[Path, str], ...]:
+    """Return the notes of how files were read, for ``Trial``."""
+    return tuple((path, note) for path, grey in greys.items() for note in grey.notes)
 
 
 def check_sizes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
@@ -78,13 +99,15 @@ def check_sizes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
 
 
 def score(trial: Trial, options: ScoreOptions) -> Scores:
-    """Return the metrics of a matte by name; an empty unknown region scores 0."""
+    """Return the metrics of a matte by name; none without a pixel that counts."""
     import numpy as np
 
     from ..trimaps.trimap import UNKNOWN
     from .metrics import METRICS
 
     counted = trial.trimap if options.region == "unknown" else np.full_like(trial.trimap, UNKNOWN)
+    if not (counted == UNKNOWN).any():
+        return {}
     return {name: METRICS[name](trial.pred, trial.gt, counted, options.definition) for name in options.metrics}
 
 
@@ -102,5 +125,6 @@ def as_csv(evaluations: Mapping[int | None, Evaluation]) -> str:
         if number == 0:
             writer.writerow(["name", *["steps"] * with_steps, *found.mean])
         for name, scores in [*found.images.items(), ("mean", found.mean)]:
-            writer.writerow([name, *[steps] * with_steps, *scores.values()])
+            shown = cell(name).replace("\r", "\\r")  # which is left unquoted, and ends a row for others
+            writer.writerow([shown, *[steps] * with_steps, *(scores.get(metric) for metric in found.mean)])
     return text.getvalue()

@@ -12,13 +12,14 @@ from PIL import Image
 from ..errors import ImageError
 from ..imaging.colour import as_shares, quantise
 from ..imaging.encoding import Result
+from ..imaging.grey import GreyImage, read_grey, read_matte
 from ..imaging.opening import tolerant_pillow
-from ..imaging.read import ColourImage, read_grey, read_image
+from ..imaging.read import ColourImage, read_image
 from ..imaging.write import write_images
 from ..settings import Sampling
 from ..trimaps.trimap import fit_to_image, parse_trimap
 from .layouts import Example, made_trimap
-from .scores import Trial, check_sizes
+from .scores import Trial, check_sizes, noted
 
 if TYPE_CHECKING:
     from ..inference.matter import Matter
@@ -37,19 +38,20 @@ def trials(
     Raises ImageError for a file that cannot be read, and where sizes differ.
     """
     image = read_image(example.image)
-    levels = {path: _laid_on(image, path) for path in example.files[1:]}
+    greys = {example.alpha: read_matte(example.alpha)}
+    greys |= {} if example.trimap is None else {example.trimap: read_grey(example.trimap)}
+    levels = {path: _laid_on(image, grey) for path, grey in greys.items()}
     check_sizes({example.image: image.pixels.shape[:2]} | {path: found.shape for path, found in levels.items()})
     gt = levels[example.alpha]
     trimap = made_trimap(example.name, gt) if example.trimap is None else parse_trimap(levels[example.trimap])
     encoding = matter.encode(image.pixels, trimap)
     for sampling in samplings:
         alpha = quantise(matter.matte(encoding, sampling=sampling, truth=gt if consistent else None), 8)
-        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, image.pixels)
+        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, image.pixels, noted(greys))
 
 
-def _laid_on(image: ColourImage, path: Path) -> NDArray[np.float32]:
-    """Read the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes them fit."""
-    grey = read_grey(path)
+def _laid_on(image: ColourImage, grey: GreyImage) -> NDArray[np.float32]:
+    """Return the levels [H, W] of an alpha or trimap, turned along with its photograph where only that makes it fit."""
     with suppress(ImageError):
         return fit_to_image(grey, image)
     return grey.levels  # and those who compare sizes name the files
@@ -57,7 +59,7 @@ def _laid_on(image: ColourImage, path: Path) -> NDArray[np.float32]:
 
 def save(trial: Trial, folder: Path) -> None:
     """Write a predicted alpha as NAME.png of 8 bits; raises OutputError."""
-    write_images([Result(kept_at(folder, trial.name), trial.pred)])
+    write_images([Result(kept_at(folder, trial.name), trial.pred)], folder)
 
 
 def kept_at(folder: Path, name: str) -> Path:

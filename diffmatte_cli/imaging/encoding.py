@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from .colour import as_shares, quantise
 from .exif import DIRECTORIES
 from .formats import WRITERS, Writer, writer_for
 from .opening import tolerant_pillow
-from .receipts import KEY, Receipt, embedded, pixels_digest
+from .png import SRGB, with_chunks
+from .receipts import COLOUR, KEY, Receipt, colour_note, embedded, pixels_digest
 
 __all__ = ["Result", "check_fits", "encoded"]
 
@@ -35,8 +36,8 @@ class Result:
 
     ``pixels`` is alpha float32 [H, W] in [0, 1], or uint8 or uint16 [H, W] or [H, W, 3 or 4]; for EXR also float32 of
     these shapes, and ``layers`` are more channels, float32 [H, W] by name. ``format`` is a key of ``WRITERS``, by
-    default that of the suffix of ``path``. ``premultiplied`` and ``linear`` describe the colour, ``notes`` go beside
-    the receipt.
+    default that of the suffix of ``path``. ``premultiplied`` and ``linear`` describe the colour, as do a PNG's
+    ``chunks``; ``notes`` go beside the receipt.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Result:
     linear: bool = False
     layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     header: oiio.Header | None = None
+    chunks: Mapping[bytes, bytes] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -119,30 +121,23 @@ def _deep(result: Result, pixels: NDArray[np.uint16]) -> bytes:
         return _with_tags(content, _tags(settings))
     buffer = io.BytesIO()
     Image.new("RGB", (1, 1)).save(buffer, kind, **settings)
-    return _with_chunks(content, buffer.getvalue())
+    return with_chunks(content, buffer.getvalue())
 
 
 def _save_settings(result: Result, pixels: Image.Image | Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    line = result.receipt.line(pixels_digest(pixels), result.notes) if result.receipt else None
+    kind, chunks = result.writer.pillow_name, dict(result.chunks)
+    if kind != "PNG":
+        chunks = {}
+    elif result.icc_profile is not None:  # which overrules it, and Pillow leaves it out
+        chunks.pop(SRGB, None)
+    notes = {**result.notes, **({COLOUR: colour_note(chunks)} if chunks else {})}
+    line = result.receipt.line(pixels_digest(pixels), notes) if result.receipt else None
     extra = {"icc_profile": result.icc_profile, "dpi": result.dpi}
     kept = {name: value for name, value in extra.items() if value is not None}
-    return {**result.writer.settings, **kept, **embedded(line, result.exif, result.writer.pillow_name)}
-
-
-def _with_chunks(png: bytes, other: bytes) -> bytes:
-    """Return a PNG with another one's chunks, except those of its pixels."""
-    pixels = [(name, chunk) for name, chunk in _chunks(png) if name in (b"IHDR", b"IDAT", b"IEND")]
-    about = [chunk for name, chunk in _chunks(other) if name not in (b"IHDR", b"IDAT", b"IEND")]
-    return png[:8] + b"".join([pixels[0][1], *about, *(chunk for _, chunk in pixels[1:])])
-
-
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each chunk of a PNG: its name and its bytes."""
-    start = 8
-    while start < len(png):
-        end = start + 12 + int.from_bytes(png[start : start + 4])
-        yield png[start + 4 : start + 8], png[start:end]
-        start = end
+    settings = {**result.writer.settings, **kept, **embedded(line, result.exif, kind)}
+    for name, data in chunks.items():
+        settings["pnginfo"].add(name, data)
+    return settings
 
 
 def _tags(settings: Mapping[str, Any]) -> dict[int, Any]:

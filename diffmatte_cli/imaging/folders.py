@@ -15,6 +15,7 @@ __all__ = ["by_stem", "find_alike", "folders_in", "images_in", "is_clutter", "on
 F = TypeVar("F", Path, Place)
 V = TypeVar("V")
 
+DEEPEST = 200  # folders within each other; a store or a hostile archive may have no end of them
 # What systems, network drives and archives leave beside photographs, in lower case; hidden files aside.
 CLUTTER = frozenset(
     {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "lost+found", "$recycle.bin"}
@@ -40,8 +41,22 @@ def images_in(
     With ``recursive`` those of the folders below follow, but not of symlinked ones nor of ``except_in``. ``others``
     gets the files of other suffixes.
 
-    Raises UsageError for a folder that cannot be read.
+    Raises UsageError for a folder that cannot be read, or that others hold too deeply.
     """
+    yield from _images_in(folder, recursive, except_in, suffixes, others, len(folder.path.parts) + DEEPEST)
+
+
+def _images_in(
+    folder: Place,
+    recursive: bool,
+    except_in: Place | None,
+    suffixes: Collection[str],
+    others: list[Place] | None,
+    deepest: int,
+) -> Iterator[Place]:
+    if len(folder.path.parts) > deepest:
+        top = Path(*folder.path.parts[: deepest - DEEPEST])
+        raise UsageError(f"folders in {top} are nested more than {DEEPEST} deep: move what is needed out of them")
     shown = _shown(folder)
     for place in shown:
         is_image = place.path.suffix.lower() in suffixes
@@ -52,7 +67,7 @@ def images_in(
                 others.append(place)
     for place in shown if recursive else ():
         if not place.is_link and place.kind == "folder" and (except_in is None or place.target != except_in.target):
-            yield from images_in(place, recursive=True, except_in=except_in, suffixes=suffixes, others=others)
+            yield from _images_in(place, True, except_in, suffixes, others, deepest)
 
 
 def told_unread(places: Sequence[Place]) -> str:

@@ -7,7 +7,7 @@ of named channels.
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..process.memory import check_room
 from .colour import as_shares
+from .exr import EXR, DamagedError, check_header
+from .layers import NoLayerError, Part, data_of, photograph_of
+from .tiff import TIFF
 
-__all__ = ["EXR", "TIFF", "DamagedError", "Deep", "Header", "encode", "read", "read_all"]
+__all__ = ["USUAL", "Deep", "Header", "Planes", "encode", "read", "read_all"]
 
 Planes = Mapping[str, NDArray[Any]]
 
-EXR = b"\x76\x2f\x31\x01"
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KINDS = {EXR: "exr", b"\x89PNG": "png"} | dict.fromkeys(TIFF, "tiff")
 _SPACE, _STRAIGHT, _PRIMARIES = "oiio:ColorSpace", "oiio:UnassociatedAlpha", "chromaticities"
 # What a result keeps of an EXR's header: the primaries, and what editors find their frames by.
@@ -32,12 +34,9 @@ LIGHT, ENCODED = ("lin", "scene_linear", "acescg"), ("srgb", "g18", "g22", "g24"
 USUAL, OWN = "rec709", ""  # gamuts: sRGB's primaries, and the header's own
 _REC709 = (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)
 _CHANNELS_AT_MOST = 4  # of an image of the largest size
+_AT_WORK = 12  # planes beside those that are read, until a photograph is as the model wants it
 _LEAST_ALPHA = 1 / 1024  # colour of less means nothing, and divided by it would outshine all other
 LARGEST = 65504.0  # of half floats
-
-
-class DamagedError(Exception):
-    """Content that OpenImageIO cannot read; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,13 @@ class Deep:
     """Hold a decoded image.
 
     Attributes:
-        channels: float32 or uint16 [H, W] of the display window, straight: R, G and B, or Y, and A if there is one, of
-            the first layer with colour or grey; empty where no layer has any.
+        channels: float32 or uint16 [H, W] of the display window, straight: R, G and B, or Y, and A if there is one.
         linear: whether the file says that its colour is linear light or sRGB; None where it says nothing known.
         space: the name of its colour space, if any.
         header: of an EXR.
         orientation: 1 to 8, still to be applied.
         icc_profile, dpi: if there are any.
+        note: what to tell of a choice among several pictures.
     """
 
     channels: Planes
@@ -76,40 +75,59 @@ class Deep:
     orientation: int = 1
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
+    note: str | None = None
 
 
-def read(content: bytes, most_pixels: int, *, associated: bool | None = None) -> Deep:
+def read(
+    content: bytes,
+    most_pixels: int,
+    *,
+    page: int = 0,
+    name: str | None = None,
+    data: bool = False,
+    associated: bool | None = None,
+) -> Deep:
     """Decode a PNG, TIFF or EXR, recognised by its first bytes, at its own depth.
 
-    ``associated`` tells whether colour is stored premultiplied; None to believe the file.
+    Of several pictures it is the ``page`` of a TIFF, from 0, and of an EXR the layer ``name`` or what the names in the
+    file say; with ``data``, a trimap, mask or matte and not a photograph, the channel ``name``. ``associated`` tells
+    whether colour is stored premultiplied; None to believe the file.
 
     Raises:
-        DamagedError: the content is none of these, damaged, cut short, or has more than ``most_pixels``.
+        DamagedError: the content is none of these, damaged, cut short, has more than ``most_pixels``, or holds nothing
+            that could be meant.
+        ResourceError: it needs more memory than is free.
         OSError: there is no room for a temporary file.
         ImportError: the extra is missing.
     """
     with _opened(content) as source:
+        parts = _parts(source, content, page)
+        try:
+            part, layer, note = data_of(parts, name) if data else photograph_of(parts, name)
+        except NoLayerError as error:
+            raise DamagedError(str(error)) from error
+        source.seek_subimage(page + part, 0)
         spec = source.spec()
-        layer = _layer(spec.channelnames)
-        channels: Planes = {}
-        if layer:
-            first, last = min(layer.values()), max(layer.values())
-            planes = _planes(source, spec, first, last + 1, most_pixels)
-            channels = {name: planes[..., index - first] for name, index in layer.items()}
+        first, last = min(layer.values()), max(layer.values())
+        planes = _planes(source, spec, first, last + 1, most_pixels)
+        channels: Planes = {name: planes[..., index - first] for name, index in layer.items()}
         if not spec.get_int_attribute(_STRAIGHT) if associated is None else associated:
             channels = _straight(channels)
         space = str(spec.getattribute(_SPACE) or "").lower()
         linear = True if space.startswith(LIGHT) else False if space.startswith(ENCODED) else None
         orientation = spec.get_int_attribute("Orientation", 1)
-        return Deep(channels, linear, space, _header(spec, space), orientation, _profile(spec), _dpi(spec))
+        return Deep(channels, linear, space, _header(spec, space), orientation, _profile(spec), _dpi(spec), note)
 
 
 def read_all(content: bytes, most_pixels: int) -> tuple[Planes, Mapping[str, str]]:
-    """Return every channel as it is stored, by its full name, and the header's text attributes; raises as ``read``."""
+    """Return every channel as it is stored, by its full name, and the header's attributes as text; raises as ``read``.
+
+    Of attributes those that are texts or whole numbers.
+    """
     with _opened(content) as source:
         spec = source.spec()
         planes = np.moveaxis(_planes(source, spec, 0, spec.nchannels, most_pixels), -1, 0)
-        texts = {entry.name: entry.value for entry in spec.extra_attribs if isinstance(entry.value, str)}
+        texts = {name: str(value) for name, _, value in _attributes(spec) if isinstance(value, str | int)}
         return dict(zip(spec.channelnames, planes, strict=True)), texts
 
 
@@ -120,6 +138,8 @@ def _opened(content: bytes) -> Iterator[Any]:
     kind = _KINDS.get(content[:4])
     if kind is None:
         raise DamagedError("it is not a PNG, TIFF or EXR")
+    if kind == "exr":
+        check_header(content)
     with tempfile.TemporaryDirectory(prefix="diffmatte-") as folder:
         path = Path(folder, f"image.{kind}")
         path.write_bytes(content)
@@ -127,37 +147,47 @@ def _opened(content: bytes) -> Iterator[Any]:
         wanted = oiio.ImageSpec()
         wanted.attribute(_STRAIGHT, 1)
         oiio.attribute("try_all_readers", 0)
-        source = oiio.ImageInput.open(str(path), wanted)
-        if source is None:
-            raise DamagedError(_reason(oiio.geterror()))
-        with closing(source):
-            yield source
+        try:
+            source = oiio.ImageInput.open(str(path), wanted)
+            if source is None:
+                raise DamagedError(_reason(oiio.geterror()))
+            with closing(source):
+                yield source
+        except UnicodeDecodeError as error:  # in a name, or in what the library says of it
+            raise DamagedError("the image is damaged, or a name in its header is not UTF-8") from error
 
 
-def _layer(names: Sequence[str]) -> dict[str, int]:
-    """Return the places of the channels of the first layer with colour or grey; a lone channel is grey."""
-    places = {name: index for index, name in enumerate(names)}
-    for layer in dict.fromkeys(["", *(name.rpartition(".")[0] for name in names)]):
-        start = f"{layer}." if layer else ""
-        for wanted in ("RGB", "Y"):
-            if all(start + name in places for name in wanted):
-                return {name: places[start + name] for name in (*wanted, "A") if start + name in places}
-    return {"Y": 0} if len(names) == 1 else {}
+def _parts(source: Any, content: bytes, page: int) -> list[Part]:
+    """Return what the parts of an EXR hold, or the page of another file alone."""
+    parts = [_part(source.spec(page, 0))]
+    while content.startswith(EXR) and (spec := source.spec(len(parts), 0)).nchannels:
+        parts.append(_part(spec))
+    return parts
+
+
+def _part(spec: Any) -> Part:
+    if spec.deep:  # any number of samples a pixel: no picture
+        return Part("", ())
+    names = spec.channelnames
+    whole = {name for name, form in zip(names, spec.channelformats, strict=False) if str(form) == "uint"}
+    return Part(spec.get_string_attribute("oiio:subimagename"), names, frozenset(whole))
 
 
 def _planes(source: Any, spec: Any, first: int, last: int, most_pixels: int) -> NDArray[Any]:
     """Read channels ``first`` to ``last`` - 1 as uint16 or float32 [H, W, C], H and W of the display window."""
     sides = ((spec.width, spec.height), (spec.full_width, spec.full_height))
-    if max(width * height * max(1, (last - first) / _CHANNELS_AT_MOST) for width, height in sides) > most_pixels:
+    pixels = max(width * height for width, height in sides)
+    if pixels * max(1, (last - first) / _CHANNELS_AT_MOST) > most_pixels:
         raise DamagedError(f"it claims more than {most_pixels // 10**6} million pixels")
     whole = str(spec.format) in ("uint8", "uint16")
-    pixels = source.read_image(0, 0, first, last, "uint16" if whole else "float")
+    check_room(pixels * (last - first + _AT_WORK) * (2 if whole else 4), f"an image of {pixels / 1e6:.0f} megapixels")
+    planes = source.read_image(source.current_subimage(), 0, first, last, "uint16" if whole else "float")
     trouble = source.geterror()
-    if pixels is None or trouble:
+    if planes is None or trouble:
         raise DamagedError(_reason(trouble))
     if not whole:
-        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=LARGEST, neginf=0.0)
-    return _in_display_window(pixels.reshape(spec.height, spec.width, last - first), spec)
+        np.nan_to_num(planes, copy=False, nan=0.0, posinf=LARGEST, neginf=0.0)
+    return _in_display_window(planes.reshape(spec.height, spec.width, last - first), spec)
 
 
 def _in_display_window(pixels: NDArray[Any], spec: Any) -> NDArray[Any]:
@@ -185,13 +215,20 @@ def _straight(channels: Planes) -> Planes:
 
 
 def _header(spec: Any, space: str) -> Header:
-    kept = [(entry.name, entry.type, entry.value) for entry in spec.extra_attribs if entry.name in KEPT]
+    kept = [(name, typed, value) for name, typed, value in _attributes(spec) if name in KEPT]
     named = re.fullmatch(r"(?:lin|srgb|g\d\d)_(\w+)_(?:scene|display)", space)
     gamut = named[1] if named else USUAL
     primaries = next((value for name, _, value in kept if name == _PRIMARIES), _REC709)
     if gamut == USUAL and not np.allclose(primaries, _REC709, atol=1e-3):
         gamut = OWN
     return Header(kept, (spec.full_x, spec.full_y), gamut)
+
+
+def _attributes(spec: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, type and value of a header's attributes, without text that is not UTF-8."""
+    for entry in spec.extra_attribs:
+        with suppress(UnicodeDecodeError):
+            yield entry.name, entry.type, entry.value
 
 
 def _profile(spec: Any) -> bytes | None:

@@ -1,6 +1,7 @@
-"""Read photographs, trimaps and mattes. Files from outside are never trusted."""
+"""Read photographs. Files from outside are never trusted."""
 
 import io
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,27 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.TiffImagePlugin import COMPRESSION, EXTRASAMPLES, PLANAR_CONFIGURATION, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
-from ..errors import ImageError
+from ..errors import ImageError, ResourceError
 from ..extras import install, is_installed
 from ..storage.paths import spelled
 from ..storage.reading import read_bytes
 from . import oiio
 from .colour import as_shares, quantise, to_srgb
+from .exr import EXR, DamagedError
+from .frames import pages_told, seek_picture
+from .layers import NoLayerError
+from .levels import usual_shares
 from .opening import MAX_PIXELS, is_deep, opened, tolerant_pillow
 from .orientation import orient, swaps_sides
+from .png import PNG, colour_chunks, readable
+from .tiff import TIFF, Page, inverted, page_of
 
-__all__ = ["ColourImage", "GreyImage"]
-__all__ += ["decode_grey", "decode_image", "decode_opacity", "read_grey", "read_image", "reads_deep"]
+__all__ = ["ColourImage", "decode_deep", "decode_image", "is_beyond_pillow", "read_image", "reads_deep", "rgb_of"]
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot store it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
 _UNKNOWN_SPACE = "its colour space {} is not known, so it is taken as linear light: give its input space otherwise"
-_APART, _NONE, _ASSOCIATED = 2, 1, 1  # of a TIFF's planes, compression and extra samples
-_LUMA = (0.299, 0.587, 0.114)  # as Pillow weighs colours
-_USUAL_WHITES = {"I": (255.0, 65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}  # of Pillow's 32-bit grey modes
-_OVERSHOOT = {"I": 1, "F": 2}  # filters and renderers leave floats beyond white: up to so many times it, it is white
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class ColourImage:
         deep: uint16 or float32 [H, W, 3], the same colour at the file's own depth, where that is more than 8 bits.
         linear: whether ``deep`` is linear light; otherwise sRGB, or as the profile says.
         header: what a result in EXR keeps of an EXR's header.
+        chunks: what a PNG says of its colour beside a profile, see ``png.colour_chunks``.
         notes: what the user should know about how it was read.
     """
 
@@ -56,6 +59,7 @@ class ColourImage:
     deep: NDArray[Any] | None = None
     linear: bool = False
     header: oiio.Header = field(default_factory=oiio.Header)
+    chunks: Mapping[bytes, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -64,63 +68,59 @@ class ColourImage:
         return self.pixels if self.deep is None else self.deep
 
 
-@dataclass(frozen=True)
-class GreyImage:
-    """Hold an upright grey image: ``levels`` float32 [H, W] in [0, 1], and the EXIF ``orientation`` applied."""
-
-    levels: NDArray[np.float32]
-    orientation: int = 1
-
-
 def read_image(path: Path) -> ColourImage:
     """Read a photograph; see :func:`decode_image`."""
     return decode_image(read_bytes(path), path)
 
 
-def read_grey(path: Path) -> GreyImage:
-    """Read a trimap or matte; see :func:`decode_grey`."""
-    return decode_grey(read_bytes(path), path)
-
-
-def decode_image(content: bytes, path: Path, space: str = "auto") -> ColourImage:
+def decode_image(content: bytes, path: Path, space: str = "auto", layer: str | None = None) -> ColourImage:
     """Decode a photograph of any usual format as upright RGB; transparency is ignored, its colour kept.
 
     ``path`` is its name in messages. ``space`` is one of ``INPUT_SPACES``: "auto" takes EXR for linear light unless it
-    says otherwise, and all other formats for sRGB.
+    says otherwise, and all other formats for sRGB. ``layer`` chooses where a file holds several pictures: an EXR's
+    layer or part by its name, a page or frame by its number, from 1; None for what the file says is its picture.
 
     Raises:
-        ImageError: the content is not an image, damaged, cut short, or too large.
+        ImageError: the content is not an image, damaged, cut short, or too large, or there is no such layer.
+        ResourceError: it needs more memory than is free.
     """
-    if _is_beyond_pillow(content):
-        deep = _deep(content, path)
-        linear = content.startswith(oiio.EXR) if deep.linear is None else deep.linear
+    if is_beyond_pillow(content, layer):
+        deep = decode_deep(content, path, layer=layer)
+        linear = content.startswith(EXR) if deep.linear is None else deep.linear
+        unknown = _UNKNOWN_SPACE.format(deep.space) if deep.space and deep.linear is None else None
         return replace(
-            _colour_image(orient(_rgb(deep, path), deep.orientation), linear, space),
+            _colour_image(orient(rgb_of(deep, path), deep.orientation), linear, space),
             orientation=deep.orientation,
             icc_profile=_of_rgb(deep.icc_profile),
             dpi=_turned(deep.dpi, deep.orientation),
             header=deep.header,
-            notes=(_UNKNOWN_SPACE.format(deep.space),) if deep.space and deep.linear is None else (),
+            notes=_notes(deep.note, unknown),
         )
-    with opened(content, path) as (image, info):
-        readable = info.is_deep and is_installed("vfx")
-        pixels = _deep_pixels(content, path, image) if readable else _rgb_pixels(image)
+    with opened(content, path, layer) as (image, info):
+        whole = info.is_deep and is_installed("vfx")
+        pixels = rgb_of(decode_deep(content, path, layer=layer), path) if whole else _rgb_pixels(image)
         return replace(
-            _colour_image(orient(pixels, info.orientation if readable else info.left), False, space),
+            _colour_image(orient(pixels, info.orientation if whole else info.left), False, space),
             orientation=info.orientation,
             icc_profile=_of_rgb(image.info.get("icc_profile")),
             dpi=_turned(_dpi(image), info.orientation),
             exif=info.exif,
-            notes=(_LOST,) if info.is_deep and not readable else (),
+            chunks=colour_chunks(readable(content)),
+            notes=_notes(info.note, _LOST if info.is_deep and not whole else None),
         )
 
 
-def reads_deep(content: bytes) -> bool:
+def _notes(*texts: str | None) -> tuple[str, ...]:
+    return tuple(text for text in texts if text)
+
+
+def reads_deep(content: bytes, layer: str | None = None) -> bool:
     """Tell from a photograph's header whether more than 8 bits a channel would be read."""
     with suppress(Exception), tolerant_pillow():
-        if _is_beyond_pillow(content):
+        if is_beyond_pillow(content, layer):
             return True
-        with Image.open(io.BytesIO(content), formats=["PNG", "TIFF"]) as image:
+        with Image.open(io.BytesIO(readable(content)), formats=["PNG", "TIFF"]) as image:
+            seek_picture(image, content, layer)
             return is_deep(image) and is_installed("vfx")
     return False
 
@@ -129,18 +129,11 @@ def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Return a decoded image's colour, uint8 [H, W, 3]."""
     if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)
-    elif image.mode in _USUAL_WHITES:
-        grey = quantise(_levels(image), 8)
+    elif image.mode in ("I", "F"):
+        grey = quantise(usual_shares(np.asarray(image)), 8)
     else:
         return np.asarray(image.convert("RGB"))
     return np.repeat(grey[..., None], 3, axis=2)
-
-
-def _deep_pixels(content: bytes, path: Path, image: Image.Image) -> NDArray[Any]:
-    """Return an image's colour at its own depth, not yet turned, uint16 or float32 [H, W, 3]."""
-    # A TIFF says what its fourth channel is; otherwise it is not an alpha.
-    said = image.tag_v2.get(EXTRASAMPLES, ()) if isinstance(image, TiffImageFile) else ()
-    return _rgb(_deep(content, path, associated=_ASSOCIATED in said[:1]), path)
 
 
 def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage:
@@ -155,84 +148,66 @@ def _colour_image(pixels: NDArray[Any], linear: bool, space: str) -> ColourImage
     return ColourImage(quantise(as_shares(pixels), 8), deep=pixels)
 
 
-def _is_beyond_pillow(content: bytes) -> bool:
+def is_beyond_pillow(content: bytes, layer: str | None = None) -> bool:
     """Tell whether Pillow cannot read a file: EXR, and TIFF that it does not know or takes for another kind."""
-    if not content.startswith(oiio.TIFF):
-        return content.startswith(oiio.EXR)
+    if not content.startswith(TIFF):
+        return content.startswith(EXR)
     try:
+        page, _ = page_of(content, layer)
         with tolerant_pillow(), TiffImageFile(io.BytesIO(content)) as image:
-            tags = image.tag_v2
-            in_planes = tags.get(PLANAR_CONFIGURATION) == _APART and tags.get(COMPRESSION) == _NONE
-            return in_planes and is_deep(image)
+            image.seek(page.place)
+            return page.in_planes and page.is_deep
     except SyntaxError:  # Pillow's way to say so
         return True
     except Exception:
         return False
 
 
-def _deep(content: bytes, path: Path, associated: bool | None = None) -> oiio.Deep:
+def decode_deep(
+    content: bytes,
+    path: Path,
+    *,
+    layer: str | None = None,
+    channel: str | None = None,
+    data: bool = False,
+    associated: bool | None = None,
+) -> oiio.Deep:
+    """Decode a file by OpenImageIO, not yet turned; see ``decode_image`` and ``oiio.read``.
+
+    Raises:
+        ImageError: the content is damaged, cut short or too large, or the extra is missing.
+        ResourceError: it needs more memory than is free.
+    """
     name = spelled(path, "standard input")
-    if not is_installed("vfx"):
-        kind = "OpenEXR" if content.startswith(oiio.EXR) else "it is damaged, or a kind of TIFF that"
-        raise ImageError(f"cannot read {name}: {kind} needs an extra: {install('vfx')}")
     try:
-        return oiio.read(content, MAX_PIXELS, associated=associated)
-    except oiio.DamagedError as error:
+        page, count = page_of(content, layer) if content.startswith(TIFF) else (Page(), 1)
+        if page.unread:
+            raise DamagedError(f"its colours are stored as {page.unread}, which is not read: save it as RGB")
+        if not is_installed("vfx"):
+            kind = "OpenEXR" if content.startswith(EXR) else "it is damaged, or a kind of TIFF that"
+            raise DamagedError(f"{kind} needs an extra: {install('vfx')}")
+        named = channel if data else layer if content.startswith(EXR) else None
+        if associated is None and (page.is_deep or content.startswith(PNG)):
+            associated = page.is_associated
+        deep = oiio.read(readable(content), MAX_PIXELS, page=page.place, name=named, data=data, associated=associated)
+        if page.has_zero_white:
+            channels = {name: plane if name == "A" else inverted(plane) for name, plane in deep.channels.items()}
+            deep = replace(deep, channels=channels)
+        return deep if layer or count < 2 else replace(deep, note=pages_told(page.place, count))
+    except (DamagedError, NoLayerError) as error:
         raise ImageError(f"cannot read {name}: {error}") from error
+    except ResourceError as error:
+        raise ResourceError(f"cannot read {name}: {error}") from error
     except OSError as error:
         raise ImageError(f"cannot read {name} by way of a temporary file: {error.strerror or error}") from error
 
 
-def _rgb(deep: oiio.Deep, path: Path) -> NDArray[Any]:
+def rgb_of(deep: oiio.Deep, path: Path) -> NDArray[Any]:
     """Return the colour [H, W, 3] of named channels; grey three times."""
     planes = [deep.channels[name] for name in ("RGB" if "R" in deep.channels else "YYY") if name in deep.channels]
     if not planes:
         raise ImageError(f"cannot read {spelled(path, 'standard input')}: it has no channels R, G and B, nor Y")
     return np.stack(planes, axis=-1)
-
-
-def decode_grey(content: bytes, path: Path) -> GreyImage:
-    """Decode a trimap or matte of any usual format as upright grey levels (colour by luma, without transparency).
-
-    Raises:
-        ImageError: as for :func:`decode_image`.
-    """
-    if _is_beyond_pillow(content):
-        deep = _deep(content, path)
-        return _grey(as_shares(_rgb(deep, path)) @ np.array(_LUMA, np.float32), deep)
-    with opened(content, path) as (image, info):
-        return GreyImage(orient(_levels(image), info.left), info.orientation)
-
-
-def decode_opacity(content: bytes, path: Path) -> GreyImage | None:
-    """Decode an image's alpha channel as upright grey levels; None where it has no transparency.
-
-    Raises:
-        ImageError: as for :func:`decode_image`.
-    """
-    if _is_beyond_pillow(content):
-        deep = _deep(content, path)
-        return _grey(as_shares(deep.channels["A"]), deep) if "A" in deep.channels else None
-    with opened(content, path) as (image, info):
-        if not image.has_transparency_data:
-            return None
-        return GreyImage(orient(_levels(image.convert("RGBA").getchannel("A")), info.left), info.orientation)
-
-
-def _grey(levels: NDArray[np.float32], deep: oiio.Deep) -> GreyImage:
-    return GreyImage(orient(levels.clip(0, 1), deep.orientation), deep.orientation)
-
-
-def _levels(image: Image.Image) -> NDArray[np.float32]:
-    """Scale a decoded image to grey levels, float32 [H, W] in [0, 1]."""
-    if image.mode not in _USUAL_WHITES:
-        is_grey = image.mode == "L" or image.mode.startswith("I;16")
-        return as_shares(np.asarray(image if is_grey else image.convert("RGB").convert("L")))
-    # No file says what white is: it is the smallest usual white of the mode that fits all values.
-    values, overshoot = np.asarray(image).astype(np.float64), _OVERSHOOT[image.mode]
-    peak = float(values.max(initial=0.0))
-    white = next((usual for usual in _USUAL_WHITES[image.mode] if peak <= usual * overshoot), peak)
-    return np.clip(values / white, 0, 1).astype(np.float32)
 
 
 def _of_rgb(profile: Any) -> bytes | None:

@@ -3,8 +3,9 @@
 import hashlib
 import io
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,22 +18,40 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
-from ..storage.remotes import is_remote, read
+from ..storage.reading import read_bytes
 from . import oiio
-from .exif import DIRECTORIES
+from .exif import DIRECTORIES, stored_orientation
+from .exr import EXR
 from .formats import WRITERS
 from .opening import MAX_PIXELS, is_deep, tolerant_pillow
+from .png import PNG, colour_chunks
 
-__all__ = ["Receipt", "embedded", "pixels_digest", "read_notes", "read_receipt", "sha256_of"]
+__all__ = [
+    "COLOUR",
+    "Receipt",
+    "colour_note",
+    "embedded",
+    "pixels_digest",
+    "read_notes",
+    "read_receipt",
+    "receipt_in",
+    "sha256_of",
+]
 
 S = TypeVar("S", Sampling, Computing)
 
-KEY, PIXELS, NOTES = "diffmatte", "pixels", "notes"  # of a PNG's text and an EXR's attribute; in the receipt's JSON
+KEY, PIXELS, NOTES, COLOUR = (
+    "diffmatte",
+    "pixels",
+    "notes",
+    "colour",
+)  # of a PNG's text and an EXR's attribute; in the receipt's JSON
 _XMP = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     '<rdf:Description rdf:about="" xmlns:d="urn:diffmatte"><d:receipt>{}</d:receipt></rdf:Description>'
     "</rdf:RDF></x:xmpmeta>"
 )
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _IN_XMP = re.compile(rb"<d:receipt>(.*?)</d:receipt>", re.DOTALL)
 
 
@@ -55,6 +74,7 @@ class Receipt:
         sampling, computing: the settings.
         input_space: the colour space that the photograph was taken for.
         deep: whether more than 8 bits a channel were read of it.
+        layer, channel: which of several the photograph and its trimap were; None for what the files say.
         seeds: the number of seeds, from the sampling's on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             The background of an image is its sha256.
@@ -70,6 +90,8 @@ class Receipt:
     computing: Computing
     input_space: str
     deep: bool
+    layer: str | None = None
+    channel: str | None = None
     seeds: int | None = None
     foreground: str | None = None
     background: str | None = None
@@ -138,6 +160,12 @@ def read_receipt(path: Path) -> Receipt | None:
     return found[0] if found else None
 
 
+def receipt_in(content: bytes) -> Receipt | None:
+    """Return the receipt in a result's bytes; None as for ``read_receipt``."""
+    found = _found(content)
+    return found[0] if found else None
+
+
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes beside the receipt inside a result; none without a valid receipt."""
     found = _read(path)
@@ -146,25 +174,66 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[Receipt, dict[str, Any]] | None:
     with suppress(Exception):  # the result is made again, whatever is wrong with it
-        text, pixels = _opened(read(path) if is_remote(path) else path.read_bytes())
+        return _found(read_bytes(path))
+    return None
+
+
+def _found(content: bytes) -> tuple[Receipt, dict[str, Any]] | None:
+    with suppress(Exception):
+        text, pixels = _opened(content)
         values = json.loads(text)
         notes = values.pop(NOTES, {})
-        if values.pop(PIXELS) == pixels:  # otherwise the file was cut short or changed
+        # Otherwise the file was cut short or changed.
+        as_written = values.pop(PIXELS) == pixels and notes.get(COLOUR, {}) == colour_note(colour_chunks(content))
+        if as_written and all(_TAKES[name](note) for name, note in notes.items()):
             return Receipt.of(values), notes
     return None
 
 
+def colour_note(chunks: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Return the note of what a PNG says of its colour: any other chunks change how its pixels are shown."""
+    return {name.decode(): data.hex() for name, data in sorted(chunks.items())}
+
+
+def _is_risk(note: Any) -> bool:
+    return type(note) in (int, float) and math.isfinite(note) and note >= 0
+
+
+def _is_digests(note: Any) -> bool:
+    return isinstance(note, list) and all(isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) for text in note)
+
+
+# The notes beside a receipt, and what they may be.
+_TAKES: Mapping[str, Callable[[Any], bool]] = {"risk": _is_risk, "steps": _is_digests, COLOUR: bool}
+
+
 def _opened(content: bytes) -> tuple[str, str]:
-    """Return the text of the receipt in a file, and the digest of its pixels."""
-    if content.startswith(oiio.EXR):
+    """Return the text of the receipt in a file, and the digest of its pixels.
+
+    Raises ValueError where something was added that changes how the pixels are shown, or the end is missing.
+    """
+    if content.startswith(EXR):
         channels, texts = oiio.read_all(content, MAX_PIXELS)
+        if texts.get("Orientation", "1") != "1":
+            raise ValueError("it is to be turned")
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
     formats = [writer.pillow_name for writer in WRITERS.values()]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
+        _check_as_written(image, content)
         if not deep_colour:
             return text, pixels_digest(image)
     return text, pixels_digest(oiio.read_all(content, MAX_PIXELS)[0])
+
+
+def _check_as_written(image: Image.Image, content: bytes) -> None:
+    if stored_orientation(image.getexif) != 1 or getattr(image, "n_frames", 1) != 1:
+        raise ValueError("it is shown otherwise than it was written")
+    if content.startswith(PNG):
+        with Image.open(io.BytesIO(content)) as png:
+            png.verify()  # every chunk; decoding stops at the last pixel
+        if not content.endswith(_PNG_END):
+            raise ValueError("its end is missing")
 
 
 def pixels_digest(pixels: Image.Image | Mapping[str, NDArray[Any]]) -> str:

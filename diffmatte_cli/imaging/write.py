@@ -1,7 +1,7 @@
 """Write images atomically, each with the receipt of how it was made."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,11 +14,17 @@ from .encoding import Result, encoded
 __all__ = ["write_file", "write_images"]
 
 
-def write_images(results: Sequence[Result], within: Path | None = None, *, overwrite: bool = True) -> None:
+def write_images(
+    results: Sequence[Result],
+    within: Path | None = None,
+    *,
+    links: Collection[Path] | None = None,
+    overwrite: bool = True,
+) -> None:
     """Write several images: all are complete under temporary names before the first is renamed or sent to its URL.
 
     A result for ``STREAM`` goes to standard output. Missing folders are made. No file may lie outside
-    ``within``, nor replace another without ``overwrite``.
+    ``within``, nor replace another without ``overwrite``. Only symlinks among ``links`` are followed; None: all.
 
     Raises:
         OutputError: a folder or the disk refuses, or a format cannot hold the image.
@@ -30,7 +36,8 @@ def write_images(results: Sequence[Result], within: Path | None = None, *, overw
             if result.path == STREAM:
                 _write_to_stdout(content)
             else:
-                stack.enter_context(_putting(content, result.path, within, overwrite))
+                follow = links is None or result.path in links
+                stack.enter_context(_putting(content, result.path, within, follow, overwrite))
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -40,14 +47,16 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _putting(content: bytes, path: Path, within: Path | None = None, overwrite: bool = True) -> Iterator[None]:
+def _putting(
+    content: bytes, path: Path, within: Path | None = None, follow: bool = True, overwrite: bool = True
+) -> Iterator[None]:
     """Put a file, complete under a temporary name, in its place when the block succeeds."""
     if is_remote(path):
         with putting(path, content, overwrite=overwrite):
             yield
         return
     _make_folder(path, within)
-    with staged_file(path, within=within, overwrite=overwrite) as temporary:
+    with staged_file(path, within=within, follow=follow, overwrite=overwrite) as temporary:
         temporary.write_bytes(content)
         yield
 

@@ -11,6 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 __all__ = ["Blocks", "StoreLayout", "dilate", "dilate_back", "double", "halve"]
+__all__ += ["as_rows", "as_store", "chunks", "patches_of", "rows_below", "span"]
+
+# Numbers per chunk of patches: intermediate results stay in a core's cache, or fill a GPU.
+CHUNK = {"cpu": 2**19, "cuda": 2**25, "mps": 2**22}
 
 
 class Blocks:
@@ -108,6 +112,44 @@ def halve(mask: Tensor) -> Tensor:
 def double(mask: Tensor) -> Tensor:
     """Return the mask [2H, 2W] of all four parts of each pixel of ``mask``."""
     return mask.repeat_interleave(2, 0).repeat_interleave(2, 1)
+
+
+def rows_below(below: StoreLayout, above: Blocks) -> tuple[Tensor, Tensor]:
+    """Return the rows of a level that the next finer one's blocks are computed from; for edge blocks also clamped."""
+    length = above.side // 2 + 2
+    return (
+        below.around(above.origin, -2, -1, length),
+        below.around(above.origin[above.edge], -2, -1, length, clamp=True),
+    )
+
+
+def as_store(x: Tensor) -> Tensor:
+    """Return [1, C, H, W] as rows with one of zeros, [H * W + 1, C]."""
+    rows = x.new_zeros(x.shape[-2] * x.shape[-1] + 1, x.shape[1])
+    rows[:-1] = x[0].flatten(1).T
+    return rows
+
+
+def as_rows(x: Tensor) -> Tensor:
+    """Return the pixels of patches [n, C, L, L] as rows of a store, [n * L * L, C]."""
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def patches_of(store: Tensor, rows: Tensor) -> Tensor:
+    """Return the patches of ``rows`` [n, L * L] as [n, C, L, L], channels last."""
+    side = round(rows.shape[1] ** 0.5)
+    return store.index_select(0, rows.flatten()).view(len(rows), side, side, -1).permute(0, 3, 1, 2)
+
+
+def span(part: slice, blocks: Blocks) -> slice:
+    """Return the store's rows of a part of all blocks."""
+    return slice(part.start * blocks.side**2, part.stop * blocks.side**2)
+
+
+def chunks(rows: Tensor, store: Tensor) -> list[slice]:
+    """Divide the patches of ``rows`` [n, L * L] into chunks of about ``CHUNK`` numbers."""
+    step = max(1, CHUNK[store.device.type] // (rows.shape[1] * store.shape[1]))
+    return [slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]
 
 
 def _any_of(mask: Tensor, side: int) -> Tensor:

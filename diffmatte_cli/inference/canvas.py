@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..model.diffmatte import Condition, DiffMatte, padded_size, prior_logits
+from ..model.diffmatte import Condition, DiffMatte, prior_logits
 from ..priors.colours import Priors, Window, colour_priors
 from ..trimaps.trimap import UNKNOWN, parse_trimap
 
@@ -49,7 +49,7 @@ class Canvas:
     @property
     def padded(self) -> tuple[int, int]:
         """Height and width that the model sees."""
-        return padded_size(*self.size)
+        return self.model.config.padded_size(*self.size)
 
     @property
     def unknown(self) -> Tensor:

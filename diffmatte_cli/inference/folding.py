@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["FoldedBlock", "fold", "ready"]
+__all__ = ["FoldedBlock", "FoldedHead", "fold", "ready"]
 
 # [place, tap on the small map, tap on the doubled map]: see ``region``.
 DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
@@ -33,6 +33,17 @@ class FoldedBlock:
     def channels(self) -> int:
         """Channels of the block's output."""
         return len(self.bias_2)
+
+
+class FoldedHead:
+    """A matting head: its convolution with batch norm folded in, and the last layer as a vector."""
+
+    def __init__(self, head: Any, dtype: torch.dtype) -> None:
+        convolution, norm, _, last = head.matting_convs
+        weight, bias = fold(convolution, norm, 0)
+        self.weight, self.bias = ready(weight, dtype), bias.to(dtype)
+        self.last: Tensor = last.weight.flatten().float()
+        self.last_bias: Tensor = last.bias.float()
 
 
 def fold(convolution: Any, norm: Any, out_axis: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
 from ..errors import ImageError, UsageError, WeightsError
+from ..imaging.levels import FEW
 from ..model.checkpoint import Metadata, read_model
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
@@ -21,10 +22,10 @@ from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
 from ..weights.hub import obtain
 from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, classes_of
-from .iteration import Alpha, Predict, iterate, until_stable
+from .capture import folded_decoder
+from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import settled_alpha
 from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
-from .region import RegionDecoder
 from .tiles import TiledDecoder
 
 __all__ = ["Encoding", "Matter", "compute_alike", "load_file", "load_model", "pick_device"]
@@ -78,7 +79,7 @@ class Matter:
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
         model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
-        self.decoder = None if self.computing.plain else RegionDecoder(model.decoder, self.dtype)
+        self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
     @torch.no_grad()
     def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
@@ -86,7 +87,8 @@ class Matter:
 
         Below 10 % of 255 the trimap means background, above 90 % foreground, in between unknown.
 
-        Raises ImageError if shapes or types do not match, ResourceError if memory does not suffice.
+        Raises ImageError if shapes or types do not match, or the trimap's levels go up to 3 at most, as numbers of
+        classes do; ResourceError if memory does not suffice.
         """
         _check_pair(image, trimap)
         budget = self._budget(*trimap.shape)
@@ -117,7 +119,8 @@ class Matter:
     ) -> Iterator[Alpha]:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
-        Without an unknown region nothing is computed, unless the raw prediction is requested.
+        Without an unknown region nothing is computed, unless the raw prediction is requested. A model that does not
+        iterate yields once, whatever the settings of the iteration are.
 
         Arguments:
             image, trimap: as for ``encode``, or an ``Encoding`` alone.
@@ -129,12 +132,18 @@ class Matter:
 
         Raises UsageError for settings out of range, and what ``encode`` raises.
         """
-        sampling = replace(sampling, **changes)
+        sampling, iterates = replace(sampling, **changes), self.model.config.iterates
+        if not iterates:
+            sampling = sampling.at_once()
+            if any(given is not None for given in (noise, draws, truth)):
+                raise UsageError(f"{self.model.config.variant} does not iterate: leave out noise, draws and truth")
         classes = _classes(image, trimap)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
         encoding = image if isinstance(image, Encoding) else self.encode(image, classes)
         predict, own = self._predictor(encoding, sampling), self.diffusion
+        if not iterates:
+            return at_once(predict, encoding.size, self.device)
         scale = sampling.input_scale or own.input_scale
         diffusion = replace(own, schedule=sampling.schedule or own.schedule, input_scale=scale)
         alphas = iterate(predict, encoding.size, self.device, diffusion, sampling, noise, draws, truth)
@@ -245,8 +254,11 @@ def load_file(
     computing: Computing = Computing(),
     tell: Callable[[str], None] = _silence,
 ) -> Matter:
-    """Load the file that ``obtain`` returned for a resolved model; raises WeightsError if the variant differs."""
-    network, metadata = read_model(path)
+    """Load the file that ``obtain`` returned for a resolved model.
+
+    Raises WeightsError if the variant differs, or the bytes from those that the model's sha256 is of.
+    """
+    network, metadata = read_model(path, source.sha256)
     found = network.config.variant
     if source.record is not None and source.record.variant != found:
         raise WeightsError(
@@ -289,8 +301,10 @@ def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
         raise ImageError(f"a photograph must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
     if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
         raise ImageError(
-            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, "
+            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, with levels from 0 to 255, "
             f"not {trimap.dtype} {list(trimap.shape)}"
         )
     if trimap.size == 0:
         raise ImageError("the photograph has no pixels")
+    if 0 < (peak := int(trimap.max())) <= FEW:
+        raise ImageError(f"the trimap's levels go up to {peak}: pass 0, 128 and 255, black to white")

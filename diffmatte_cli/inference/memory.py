@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 from ..errors import ResourceError, is_shortage
 from ..model.config import ModelConfig
 from ..model.encoders.base import encoder_class
+from ..process.memory import free_memory, total_memory
 
 __all__ = [
     "BASE",
@@ -33,11 +33,6 @@ DEFAULT_SHARE = 0.5
 BASE = 450 * 2**20
 # Side of the cells that estimate the decoder's working area, and its reach in cells.
 CELL, REACH = 32, 2
-# Limit and use of control groups, versions 2 and 1; the file cache counts as used but can be reclaimed.
-CGROUPS = (
-    ("/sys/fs/cgroup", "memory.max", "memory.current"),
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-)
 
 
 def plain_bytes(config: ModelConfig, height: int, width: int) -> int:
@@ -125,10 +120,7 @@ def total_bytes(device: torch.device) -> int | None:
     """Return all memory of a device in bytes, within the control group's limits; None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    if device.type != "cpu":
-        return None
-    limits = [_meminfo("MemTotal"), *(_number(Path(folder) / limit) for folder, limit, _ in CGROUPS)]
-    return min((limit for limit in limits if limit), default=None)
+    return total_memory() if device.type == "cpu" else None
 
 
 def available_bytes(device: torch.device) -> int | None:
@@ -137,14 +129,7 @@ def available_bytes(device: torch.device) -> int | None:
         # Memory that torch reserves but does not use is free too.
         spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + spare
-    if device.type != "cpu":
-        return None
-    rooms = [
-        _meminfo("MemAvailable"),
-        _address_space(),
-        *(_cgroup(Path(folder), limit, use) for folder, limit, use in CGROUPS),
-    ]
-    return min((room for room in rooms if room is not None), default=None)
+    return free_memory() if device.type == "cpu" else None
 
 
 @contextmanager
@@ -170,44 +155,3 @@ def _advice(need: int, device: torch.device, height: int, width: int, room: int)
         f"not enough memory on {device}: {width}x{height} pixels need about {need / 2**30:.2g} GiB beyond what is"
         f" in use; about {smaller} would fit"
     )
-
-
-def _meminfo(field: str) -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines)
-    return int(fields[field].split()[0]) * 1024 if field in fields else None
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
-
-
-def _address_space() -> int | None:
-    """Return the rest of the address space limit (ulimit -v); None without one."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    most, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if most == resource.RLIM_INFINITY:
-        return None
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
-    return max(0, most - pages * resource.getpagesize())
-
-
-def _cgroup(folder: Path, limit: str, use: str) -> int | None:
-    try:
-        most, used, statistics = ((folder / name).read_text() for name in (limit, use, "memory.stat"))
-    except OSError:
-        return None
-    if not most.strip().isdecimal():
-        return None
-    values = dict(line.split() for line in statistics.splitlines())
-    return int(most) - int(used) + int(values.get("inactive_file", 0))

@@ -17,7 +17,6 @@ What it saves, and why the numbers stay the same to rounding:
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,13 +24,23 @@ from torch.nn import functional as F
 
 from ..model.config import ModelConfig
 from ..model.decoder import Decoder, channels, time_embedding
-from .blocks import Blocks, StoreLayout, dilate, dilate_back, double, halve
-from .folding import FoldedBlock, fold, ready
+from .blocks import (
+    Blocks,
+    StoreLayout,
+    as_rows,
+    as_store,
+    chunks,
+    dilate,
+    dilate_back,
+    double,
+    halve,
+    patches_of,
+    rows_below,
+    span,
+)
+from .folding import FoldedBlock, FoldedHead
 
-__all__ = ["Plan", "Region", "RegionDecoder", "depth"]
-
-# Numbers per chunk of patches: intermediate results stay in a core's cache, or fill a GPU.
-CHUNK = {"cpu": 2**19, "cuda": 2**25, "mps": 2**22}
+__all__ = ["Plan", "Region", "RegionDecoder", "depth", "head_logits"]
 
 
 class RegionDecoder:
@@ -44,12 +53,7 @@ class RegionDecoder:
         self.down = [FoldedBlock(block, dtype) for block in decoder.down_blks]
         self.mid = FoldedBlock(decoder.mid_blk, dtype)
         self.up = [FoldedBlock(block, dtype) for block in decoder.up_blks]
-        layers: Any = decoder.matting_head.matting_convs
-        convolution, norm, _, last = layers
-        head, bias = fold(convolution, norm, 0)
-        self.head, self.head_bias = ready(head, dtype), bias.to(dtype)
-        self.last: Tensor = last.weight.flatten().float()
-        self.last_bias: Tensor = last.bias.float()
+        self.head = FoldedHead(decoder.matting_head, dtype)
 
     @torch.no_grad()
     def region(self, planes: Tensor, features: Tensor, wanted: Tensor, side: int) -> "Region":
@@ -125,7 +129,7 @@ class Region:
             for kept, used in zip(plan.down, plan.up[1:], strict=True)
         ]
         self.up_rows = [
-            _rows_below(below.layout, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
+            rows_below(below.layout, above) for below, above in zip(plan.up[:0:-1], plan.up[-2::-1], strict=True)
         ]
         self.head_rows = plan.up[0].layout.around(plan.wanted.origin, 1, -1, side + 2)
         self.constant = self._of_condition(planes)
@@ -139,37 +143,37 @@ class Region:
         """
         decoder = self.decoder
         embedding = decoder.time_embed(time_embedding(x_in.new_tensor([t])))
-        skips = self._go_down(_as_store(x_in[None, None]).to(decoder.dtype), embedding)
+        skips = self._go_down(as_store(x_in[None, None]).to(decoder.dtype), embedding)
         x = self._mid(embedding)
         for level in range(len(decoder.up)):
             x = self._go_up(level, torch.cat([x, skips.pop()], dim=1), embedding)
-        return self._head(x)
+        return head_logits(decoder.head, x, self.head_rows, self.chosen)
 
     def _of_condition(self, planes: Tensor) -> Tensor:
         """Return the condition's share of the first block's convolutions with the bias, [n, 2C, side + 2, side + 2]."""
         block, side = self.decoder.down[0], self.plan.down[0].side
-        store = _as_store(planes).to(self.decoder.dtype)
+        store = as_store(planes).to(self.decoder.dtype)
         weight = block.first[:, :-1].contiguous(memory_format=torch.channels_last)
         shape = len(self.plan.down[0]), len(block.first), side + 2, side + 2
         result = torch.empty(shape, dtype=store.dtype, device=store.device, memory_format=torch.channels_last)
-        for part in _chunks(self.image_rows, store):
-            patches = _patches(store, self.image_rows[part])
+        for part in chunks(self.image_rows, store):
+            patches = patches_of(store, self.image_rows[part])
             result[part] = F.conv2d(patches, weight, block.bias_1, stride=2)
         return result
 
     def _of_features(self, features: Tensor) -> Tensor:
         """Return the middle block's response to F, without the time term, a store."""
         block, blocks = self.decoder.mid, self.plan.up[-1]
-        store = _as_store(features).to(self.decoder.dtype)
+        store = as_store(features).to(self.decoder.dtype)
         small = StoreLayout(features[0, 0], 1)
-        rows, clamped = _rows_below(small, blocks)
+        rows, clamped = rows_below(small, blocks)
         result = store.new_zeros(blocks.rows, block.channels)
-        for part in _chunks(rows, store):
-            patches = _patches(store, rows[part])
+        for part in chunks(rows, store):
+            patches = patches_of(store, rows[part])
             hidden = F.conv_transpose2d(patches, block.first, block.bias_1, stride=2, padding=2).relu_()
             out = _second(block, hidden, blocks, part)
             _add_doubled(out, block, patches, store, clamped, blocks, part)
-            result[_span(part, blocks)] = _as_rows(out)
+            result[span(part, blocks)] = as_rows(out)
         return result
 
     def _mid(self, embedding: Tensor) -> Tensor:
@@ -190,12 +194,12 @@ class Region:
         for level, (block, blocks, rows, kept) in enumerate(levels):
             result = x.new_zeros(blocks.rows, block.channels)
             term = block.time(embedding)[0].to(x.dtype)[:, None, None]
-            for part in _chunks(rows, x):
-                both = self._first_down(block, _patches(x, rows[part]), None if level else self.constant[part])
+            for part in chunks(rows, x):
+                both = self._first_down(block, patches_of(x, rows[part]), None if level else self.constant[part])
                 hidden = both[:, : block.channels] + term
                 out = _second(block, torch.maximum(hidden, term, out=hidden), blocks, part)
                 out += both[:, block.channels :, 1:-1, 1:-1]
-                result[_span(part, blocks)] = _as_rows(out.relu_())
+                result[span(part, blocks)] = as_rows(out.relu_())
             x = result
             skips.append(F.pad(x[kept], (0, 0, 0, 1)))
         return skips
@@ -212,20 +216,22 @@ class Region:
         block, blocks, (rows, clamped) = self.decoder.up[level], self.plan.up[-2 - level], self.up_rows[level]
         result = x.new_zeros(blocks.rows, block.channels)
         term = block.time(embedding)[0].to(x.dtype)
-        for part in _chunks(rows, x):
-            patches = _patches(x, rows[part])
+        for part in chunks(rows, x):
+            patches = patches_of(x, rows[part])
             hidden = F.conv_transpose2d(patches, block.first, block.bias_1 + term, stride=2, padding=2)
             out = _second(block, torch.maximum(hidden, term[:, None, None], out=hidden), blocks, part)
             _add_doubled(out, block, patches, x, clamped, blocks, part)
-            result[_span(part, blocks)] = _as_rows(out.relu_())
+            result[span(part, blocks)] = as_rows(out.relu_())
         return result
 
-    def _head(self, x: Tensor) -> Tensor:
-        decoder, logits = self.decoder, []
-        for part in _chunks(self.head_rows, x):
-            hidden = F.conv2d(_patches(x, self.head_rows[part]), decoder.head, decoder.head_bias).relu_()
-            logits.append(_as_rows(hidden).float() @ decoder.last)
-        return torch.cat(logits)[self.chosen] + decoder.last_bias
+
+def head_logits(head: FoldedHead, x: Tensor, rows: Tensor, chosen: Tensor) -> Tensor:
+    """Return the logits [K] of the pixels ``chosen`` of blocks whose patches are ``rows`` of the store ``x``."""
+    logits = []
+    for part in chunks(rows, x):
+        hidden = F.conv2d(patches_of(x, rows[part]), head.weight, head.bias).relu_()
+        logits.append(as_rows(hidden).float() @ head.last)
+    return torch.cat(logits)[chosen] + head.last_bias
 
 
 def _second(block: FoldedBlock, hidden: Tensor, blocks: Blocks, part: slice) -> Tensor:
@@ -242,46 +248,10 @@ def _add_doubled(
     """Add the skip, doubling and convolution in one, to ``out`` [n, C, side, side]; at the border in two."""
     chosen, places = blocks.edges(part)
     if len(places):
-        doubled = F.interpolate(_patches(store, clamped[chosen]), scale_factor=2, mode="bilinear")[..., 1:-1, 1:-1]
+        doubled = F.interpolate(patches_of(store, clamped[chosen]), scale_factor=2, mode="bilinear")[..., 1:-1, 1:-1]
         at_edge = out[places] + F.conv2d(doubled * blocks.inside[chosen], block.skip)
     count, channels, side, _ = out.shape
     parts = F.conv2d(patches, block.places).permute(0, 2, 3, 1).reshape(count, side // 2, side // 2, 2, 2, channels)
     out.permute(0, 2, 3, 1).view(count, side // 2, 2, side // 2, 2, channels).add_(parts.transpose(2, 3))
     if len(places):
         out[places] = at_edge
-
-
-def _rows_below(below: StoreLayout, above: Blocks) -> tuple[Tensor, Tensor]:
-    """Return the rows of a level that the next finer one's blocks are computed from; for edge blocks also clamped."""
-    length = above.side // 2 + 2
-    return (
-        below.around(above.origin, -2, -1, length),
-        below.around(above.origin[above.edge], -2, -1, length, clamp=True),
-    )
-
-
-def _as_store(x: Tensor) -> Tensor:
-    """Return [1, C, H, W] as rows with one of zeros, [H * W + 1, C]."""
-    rows = x.new_zeros(x.shape[-2] * x.shape[-1] + 1, x.shape[1])
-    rows[:-1] = x[0].flatten(1).T
-    return rows
-
-
-def _as_rows(x: Tensor) -> Tensor:
-    return x.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def _patches(store: Tensor, rows: Tensor) -> Tensor:
-    """Return the patches of ``rows`` [n, L * L] as [n, C, L, L], channels last."""
-    side = round(rows.shape[1] ** 0.5)
-    return store.index_select(0, rows.flatten()).view(len(rows), side, side, -1).permute(0, 3, 1, 2)
-
-
-def _span(part: slice, blocks: Blocks) -> slice:
-    return slice(part.start * blocks.side**2, part.stop * blocks.side**2)
-
-
-def _chunks(rows: Tensor, store: Tensor) -> list[slice]:
-    """Divide the patches of ``rows`` [n, L * L] into chunks of about ``CHUNK`` numbers."""
-    step = max(1, CHUNK[store.device.type] // (rows.shape[1] * store.shape[1]))
-    return [slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step)]

@@ -13,6 +13,7 @@ from ..errors import is_shortage
 from ..model.diffmatte import pad
 from ..priors.colours import Window
 from .canvas import Canvas
+from .capture import CaptureDecoder, CaptureRegion
 from .memory import LADDER, MemoryBudget
 from .region import Region, RegionDecoder
 
@@ -38,7 +39,7 @@ class Tile:
 class _TileState:
     """What all steps share for a tile: its region, the places of its K wanted pixels in the image, and their prior."""
 
-    region: Region
+    region: Region | CaptureRegion
     places: Tensor
     prior: Tensor
 
@@ -51,7 +52,7 @@ class TiledDecoder:
 
     def __init__(
         self,
-        decoder: RegionDecoder,
+        decoder: RegionDecoder | CaptureDecoder,
         canvas: Canvas,
         features: Tensor,
         wanted: Tensor,
@@ -114,14 +115,14 @@ class TiledDecoder:
         prior = self.features.new_zeros(1) if logits is None else logits[0, 0][mask]
         return _TileState(self._region(tile, mask), places, prior)
 
-    def _region(self, tile: Tile, mask: Tensor) -> Region:
+    def _region(self, tile: Tile, mask: Tensor) -> Region | CaptureRegion:
         wanted = mask.new_zeros([place.stop - place.start for place in tile.seen])
         top, left = (own.start - seen.start for own, seen in zip(tile.own, tile.seen, strict=True))
         wanted[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
         stride = self.canvas.model.config.feature_stride
         rows, columns = (slice(place.start // stride, place.stop // stride) for place in tile.seen)
         side = DENSE if float(wanted.float().mean()) > DENSE_SHARE else SPARSE
-        planes = self.canvas.condition(tile.seen).decoder_input
+        planes = self.canvas.model.decoder_planes(self.canvas.condition(tile.seen))
         return self.decoder.region(planes, self.features[..., rows, columns], wanted, side)
 
 

@@ -1,14 +1,12 @@
 """Weights files: safetensors with metadata that says what the tensors are."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -16,6 +14,7 @@ from ..errors import WeightsError, listed
 from ..settings import SCHEDULE_NAMES
 from .config import VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
+from .tensorfile import opened, read_header, read_tensors
 
 __all__ = [
     "RESERVED",
@@ -79,59 +78,25 @@ def _sort_header(path: Path) -> None:
             file.write(content.ljust(length))
 
 
-def read_model(path: Path) -> tuple[DiffMatte, Metadata]:
+def read_model(path: Path, sha256: str | None = None) -> tuple[DiffMatte, Metadata]:
     """Read a weights file into a model in evaluation mode, on the CPU, in float32.
 
-    Raises WeightsError when the file is damaged, of another program or model, or holds a number
-    that is not finite. Every key must be there with its shape, and no other.
+    Raises WeightsError when the file is damaged, of another program or model, holds a number that is not finite, or
+    is not the one of ``sha256``, if given. Every key must be there with its shape, and no other.
     """
-    try:
-        with path.open("rb") as held:
-            before = _state_of(held)
-            same = _reopenable(path, held)
-            with safe_open(same, framework="pt") as file:
-                metadata = file.metadata() or {}
-                config = _config(path, metadata)
-                keys = list(file.keys())
-            tensors = {key: _read_tensor(same, key) for key in keys}
-            after = _state_of(held)
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be read ({error.strerror or error}): check the path") from error
-    except (SafetensorError, NotImplementedError) as error:
-        raise WeightsError(f"{path} is not a readable safetensors file ({error}): {_advice(path)}") from error
-    if before != after:
-        raise WeightsError(f"{path} was changed while it was read: run the command again")
-    return assemble(path, config, tensors), metadata
+    with opened(path, "a weights file", _advice(path)) as file:
+        header = read_header(file)
+        config = _config(path, header.metadata)
+        _check_fit(path, config, header.stand_ins())  # before anything large is read
+        tensors, found = read_tensors(file, header, computable=True)
+    if sha256 not in (None, found):
+        raise WeightsError(f"{path} was replaced since the command began: run it again")
+    return assemble(path, config, tensors), header.metadata
 
 
 def _advice(path: Path) -> str:
     """Say what to do with a file that is not safetensors; a checkpoint is what one might give by mistake."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start in (b"PK", b"\x80\x02"):
-        return f"if it is an official checkpoint, run `diffmatte weights import NAME {path}` first"
-    return "get or convert the weights again"
-
-
-def _state_of(file: BinaryIO) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
-
-
-def _reopenable(path: Path, file: BinaryIO) -> Path:
-    """Return a path that stays this very file's, even if another one takes its name; where there is none, its own."""
-    held = Path(f"/dev/fd/{file.fileno()}")
-    return held if held.exists() else path
-
-
-def _read_tensor(path: Path, key: str) -> Tensor:
-    """Read one tensor into memory of its own, as float32 if it is a fraction.
-
-    The file is opened for each, so that what has been read of it need not stay in memory beside the copies.
-    """
-    with safe_open(path, framework="pt") as file:
-        tensor: Tensor = file.get_tensor(key)
-        return tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+    return f"if it is an official checkpoint, run `diffmatte weights import NAME {path}`; else get the weights again"
 
 
 def assemble(path: Path, config: ModelConfig, tensors: Tensors, named: Callable[[str], str] = str) -> DiffMatte:
@@ -140,18 +105,23 @@ def assemble(path: Path, config: ModelConfig, tensors: Tensors, named: Callable[
     ``named`` turns a key of ours into what the file calls it. Raises WeightsError unless exactly
     the configuration's tensors are there, finite and with their shapes.
     """
-    model = _skeleton(config)
-    problems = differences(model.state_dict(), tensors, named)
-    if problems:
-        fitting = [row for row in VARIANTS if _fits(row, config.decoder_width, tensors)]
-        hint = f"it fits {fitting[0]}, choose that" if fitting else "choose another file"
-        raise WeightsError(f"{path} does not fit {config.variant}: {'; '.join(problems)}: {hint}")
+    model = _check_fit(path, config, tensors, named)
     tensors = {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in tensors.items()}
     broken = sorted(key for key, tensor in tensors.items() if not is_finite(tensor))
     if broken:
         raise WeightsError(f"{path} holds NaN or infinity (first in {named(broken[0])}): get the weights again")
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def _check_fit(path: Path, config: ModelConfig, tensors: Tensors, named: Callable[[str], str] = str) -> DiffMatte:
+    """Return a configuration's model without numbers; raises WeightsError unless it has exactly these tensors."""
+    model = _skeleton(config)
+    if problems := differences(model.state_dict(), tensors, named):
+        fitting = [row for row in VARIANTS if _fits(row, config.decoder_width, tensors)]
+        hint = f"it fits {fitting[0]}, choose that" if fitting else "choose another file"
+        raise WeightsError(f"{path} does not fit {config.variant}: {'; '.join(problems)}: {hint}")
+    return model
 
 
 def parameter_count(variant: str, decoder_width: int | None = None) -> int:

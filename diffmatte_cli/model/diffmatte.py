@@ -1,4 +1,4 @@
-"""The whole model f_theta of Eq. 5: condition -> encoder once -> decoder at every step."""
+"""The whole model f_theta of Eq. 5: condition -> encoder once -> decoder at every step, or at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +10,15 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from ..priors.colours import colour_priors
+from .capture import DetailCapture
 from .config import ModelConfig, check_attention_grids
 from .decoder import Decoder
 from .encoders.base import encoder_class
 
-__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "padded_size", "prior_logits"]
+__all__ = ["Condition", "DiffMatte", "condition_planes", "pad", "prior_logits"]
 
-# ImageNet statistics: every published encoder was trained with them.
-PIXEL_MEAN = (0.485, 0.456, 0.406)
-PIXEL_STD = (0.229, 0.224, 0.225)
-SIZE_MULTIPLE = 32
+# Mean and deviation by which RGB is normalised: every published encoder was trained with ImageNet's.
+PIXELS = {"trained": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), "hub": ((0.5,) * 3, (0.5,) * 3)}
 # Keeps the prior's logit within +-4.6, so that the network can still overrule it.
 PRIOR_MARGIN = 0.01
 
@@ -45,14 +44,16 @@ class Condition:
 
 
 class DiffMatte(nn.Module):
-    """A matting encoder and the diffusion decoder that iterates over its one feature map."""
+    """A matting encoder, and the decoder that iterates over its one feature map or, as ViTMatte's, reads it once."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = encoder_class(config.encoder)(config)
-        self.decoder = Decoder(
-            config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride
+        self.decoder: Decoder | DetailCapture = (
+            Decoder(config.decoder_width, config.condition_channels, config.feature_channels, config.feature_stride)
+            if config.iterates
+            else DetailCapture(config.encoder_channels, config.feature_channels)
         )
 
     def condition(
@@ -61,10 +62,10 @@ class DiffMatte(nn.Module):
         """Build the condition from ``image`` [B, 3, H, W] in [0, 1] and ``trimap`` [B, 1, H, W] in {0, .5, 1}.
 
         ``priors`` are the planes of ``colour_priors`` [B, 7, H, W] where they are at hand, else None;
-        ``size`` is what they are padded to, by default ``padded_size``.
+        ``size`` is what they are padded to, by default the configuration's ``padded_size``.
         """
-        size = padded_size(*trimap.shape[-2:]) if size is None else size
-        planes, prior_logit = condition_planes(image, trimap), None
+        size = self.config.padded_size(*trimap.shape[-2:]) if size is None else size
+        planes, prior_logit = condition_planes(image, trimap, self.config.preprocessing), None
         if self.config.priors:
             priors = colour_priors(image, trimap).planes(image, trimap) if priors is None else priors
             planes = torch.cat([planes, priors], dim=1)
@@ -117,36 +118,34 @@ class DiffMatte(nn.Module):
                 parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
         return self
 
+    def decoder_planes(self, condition: Condition) -> Tensor:
+        """Return the decoder's share of a condition, padded: 2c - 1 beside x_t, or, at once, the encoder's input."""
+        return condition.decoder_input if self.config.iterates else condition.encoder_input
+
     def decode(self, x_in: Tensor, t: Tensor, condition: Condition, features: Tensor) -> Tensor:
         """Return x_0 in [-1, 1] for variance-normalised samples ``x_in`` [B, 1, H, W] at times ``t`` [B].
 
-        ``x_in`` has the picture's own size; padding is added and taken off here.
+        ``x_in`` has the picture's own size; padding is added and taken off here. A decoder that gives alpha at once
+        looks at neither.
         """
         height, width = x_in.shape[-2:]
-        stacked = torch.cat([condition.decoder_input, pad(x_in, condition.size)], dim=1)
-        x_0: Tensor = self.decoder(stacked, t, features, condition.prior_logit)
+        planes = self.decoder_planes(condition)
+        if isinstance(self.decoder, Decoder):
+            stacked = torch.cat([planes, pad(x_in, condition.size)], dim=1)
+            x_0: Tensor = self.decoder(stacked, t, features, condition.prior_logit)
+        else:
+            x_0 = 2 * torch.sigmoid(self.decoder(planes, features).float()) - 1
         return x_0[..., :height, :width]
 
 
-def condition_planes(image: Tensor, trimap: Tensor) -> Tensor:
+def condition_planes(image: Tensor, trimap: Tensor, preprocessing: str = "trained") -> Tensor:
     """Return normalised RGB and the trimap as planes background, unknown, foreground, [B, 6, H, W].
 
     The decoder gets them as 2c - 1, on top of the normalisation.
     """
-    mean, std = (image.new_tensor(v).reshape(1, 3, 1, 1) for v in (PIXEL_MEAN, PIXEL_STD))
+    mean, std = (image.new_tensor(v).reshape(1, 3, 1, 1) for v in PIXELS[preprocessing])
     one_hot = [(trimap == level).to(image.dtype) for level in (0.0, 0.5, 1.0)]
     return torch.cat([(image - mean) / std, *one_hot], dim=1)
-
-
-def padded_size(height: int, width: int) -> tuple[int, int]:
-    """Return the height and width that the network sees of an image, multiples of 32.
-
-    As in the published code, once one side is off, a side that already is a multiple grows by 32
-    too; results depend on it.
-    """
-    if height % SIZE_MULTIPLE == width % SIZE_MULTIPLE == 0:
-        return height, width
-    return (height // SIZE_MULTIPLE + 1) * SIZE_MULTIPLE, (width // SIZE_MULTIPLE + 1) * SIZE_MULTIPLE
 
 
 def prior_logits(alpha: Tensor) -> Tensor:

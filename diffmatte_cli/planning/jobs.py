@@ -46,6 +46,7 @@ class Job:
         dump_dir: the folder for the images of each step, if wanted.
         folder, dump_top: folders that must contain the results and the step folders.
         overwrite: whether existing files may be replaced.
+        links: results that are symlinks, which are followed; none that appears later is.
         unpaired: why there is no trimap, and nothing to do; None if there is one.
     """
 
@@ -62,6 +63,7 @@ class Job:
     folder: Path | None = None
     dump_top: Path | None = None
     overwrite: bool = True
+    links: tuple[Path, ...] = ()
     unpaired: str | None = None
 
     @property
@@ -174,7 +176,7 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
     if skipped:
         names = listed([str(source.image) for source in skipped])
         warn(f"without a trimap, and passed by: {names} ({len(skipped)} of {len(jobs)})")
-    return jobs
+    return [replace(job, links=links) if (links := planner.links(job)) else job for job in jobs]
 
 
 def _unpaired(source: Source) -> UsageError:
@@ -205,7 +207,7 @@ class _Planner:
         """Find the photographs, each with its trimap; raises UsageError if the request makes no sense as a whole."""
         request = self.request
         if request.manifest is not None:
-            sources = read_manifest(self.here.at(request.manifest))
+            sources = read_manifest(self.here.at(request.manifest), self.folder)
         else:
             trimap = None if request.trimap is None else self.here.named(request.trimap)
             sources = paired(gather(self.inputs, recursive=request.recursive, except_in=self.folder), trimap)
@@ -238,7 +240,7 @@ class _Planner:
             None if self.folder is None else self.folder.path,
             request.dump_steps,
             request.overwrite,
-            source.unpaired,
+            unpaired=source.unpaired,
         )
 
     def _output(self, source: Source) -> Path:
@@ -250,6 +252,10 @@ class _Planner:
         if self.output is not None:
             return self.output.path if source.frame is None else frame_path(self.output.path, source.frame)
         return STREAM if source.image.is_stream else Path(named)
+
+    def links(self, job: Job) -> tuple[Path, ...]:
+        """Return the results of a job that are symlinks."""
+        return tuple(path for path in job.images if path != STREAM and self.here.at(path).is_link)
 
     def conflicts(self, sources: Sources, jobs: list[Job]) -> Iterator[Problem]:
         """Yield every conflict of jobs with inputs, with each other, and with existing files."""

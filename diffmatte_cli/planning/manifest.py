@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import UsageError
 from ..settings import Sampling
-from ..storage.paths import Place, below
-from ..storage.remotes import is_url, remote
+from ..storage.paths import Place, below_in_table
+from ..storage.remotes import RemotePath, is_url
 from ..storage.tables import TableRow, read_table
 from .sources import ALPHA, Source, Sources, unusable
 
@@ -21,18 +21,20 @@ COLUMNS = ("image", "trimap", "output", "seed", "steps")
 _NEEDED = COLUMNS[:2]
 
 
-def read_manifest(manifest: Place) -> Sources:
+def read_manifest(manifest: Place, folder: Place | None = None) -> Sources:
     """Read a manifest, ``.csv`` with a header or ``.jsonl`` with one object per line.
 
     ``image`` and ``trimap`` are required and relative to the manifest; ``output`` (relative to the folder of results),
-    ``seed`` and ``steps`` may be missing or empty. Problems name the lines of invalid rows.
+    ``seed`` and ``steps`` may be missing or empty. URLs may be below ``folder``, too, see ``below_in_table``. Problems
+    name the lines of invalid rows.
 
     Raises:
         UsageError: the file cannot be read or is not a manifest.
     """
     sources = Sources()
+    named = [place for place in (_store_of(manifest), folder) if place is not None]
     for line, row in read_table(manifest.path, "manifest", lambda names: _check_head(names, manifest.path)):
-        _add(sources, manifest, line, row)
+        _add(sources, manifest, named, line, row)
     if not (sources.found or sources.problems or sources.unpaired):
         raise UsageError(f"the manifest {manifest} has no rows")
     return sources
@@ -49,13 +51,18 @@ def _check_head(names: Sequence[str], path: Path) -> None:
         )
 
 
-def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> None:
+def _store_of(manifest: Place) -> Place | None:
+    """Return the host or bucket of a manifest in a store, whose relative paths may climb out of its folder."""
+    return manifest.at(RemotePath(*manifest.path.parts[:2])) if manifest.is_remote else None
+
+
+def _add(sources: Sources, manifest: Place, named: Iterable[Place], line: int, row: TableRow | str) -> None:
     try:
         if isinstance(row, str):
             raise UsageError(row)
         if None in row:
             raise UsageError("it has more cells than the first line")
-        source = _source(manifest, {key: value for key, value in row.items() if value not in (None, "")})
+        source = _source(manifest, named, {key: value for key, value in row.items() if value not in (None, "")})
         if source.unpaired is None:
             sources.found.append(source)
         else:
@@ -64,7 +71,7 @@ def _add(sources: Sources, manifest: Place, line: int, row: TableRow | str) -> N
         sources.problems.append(f"line {line} of {manifest}: {error}")
 
 
-def _source(manifest: Place, row: TableRow) -> Source:
+def _source(manifest: Place, named: Iterable[Place], row: TableRow) -> Source:
     if strange := row.keys() - set(COLUMNS):
         raise UsageError(f"unknown column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
     if "image" not in row:
@@ -72,38 +79,38 @@ def _source(manifest: Place, row: TableRow) -> Source:
     for name in COLUMNS[:3]:
         if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is not a path: {row[name]!r}")
-    image = _named(manifest, row["image"])
+    image = _named(manifest, row["image"], named)
     if problem := unusable(image, "photograph"):
         raise UsageError(problem + _hint(image))
-    trimap, unpaired = _trimap(manifest, row.get("trimap"))
+    trimap, unpaired = _trimap(manifest, row.get("trimap"), named)
     if trimap is not None and image.identity == trimap.identity:
         raise UsageError(f"{image} is given as both the photograph and its trimap")
     text = row.get("output", "").strip()
-    output = None if not text else remote(text) if is_url(text) else Path(text)
+    output = None if not text else below_in_table(Path(), text, named) if is_url(text) else Path(text)
     relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
     seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
     Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # checks the ranges
     return Source(image, relative, trimap, output, seed, steps, unpaired=unpaired)
 
 
-def _trimap(manifest: Place, text: str | None) -> tuple[Place | None, str | None]:
+def _trimap(manifest: Place, text: str | None, named: Iterable[Place]) -> tuple[Place | None, str | None]:
     """Return the trimap of a row, None for the photograph's own alpha channel, and why it has none."""
     if text is None:
         return None, "it has no trimap"
     if text.strip() == ALPHA:
         return None, None
-    place = _named(manifest, text)
+    place = _named(manifest, text, named)
     problem = unusable(place, "trimap")
     if problem and place.kind is not None:
         raise UsageError(problem)
     return place, problem and problem + _hint(place)
 
 
-def _named(manifest: Place, text: str) -> Place:
+def _named(manifest: Place, text: str, named: Iterable[Place]) -> Place:
     """Return the place of a path; spaces around it, and \\, are a part of it only where there is such a file."""
-    exact = manifest.at(below(manifest.path.parent, text)).found
+    exact = manifest.at(below_in_table(manifest.path.parent, text, named)).found
     plain = text.strip().replace("\\", "/")
-    return exact if exact.kind is not None or plain in ("", text) else _named(manifest, plain)
+    return exact if exact.kind is not None or plain in ("", text) else _named(manifest, plain, named)
 
 
 def _hint(place: Place) -> str:

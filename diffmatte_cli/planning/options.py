@@ -24,7 +24,8 @@ class MatteOptions:
 
     ``device`` is one or several, separated by commas; ``uncertainty`` is a number of seeds; ``premultiplied``
     defaults to the format's convention; a ``background`` makes a cutout opaque; ``ray_address`` is None for a local
-    cluster. Each job has its own ``Sampling``.
+    cluster; ``layer`` and ``channel`` choose in files of several, see ``imaging.read.decode_image`` and
+    ``imaging.grey.decode_grey``. Each job has its own ``Sampling``.
     """
 
     model: str = "tiny"
@@ -38,6 +39,8 @@ class MatteOptions:
     linear_light: bool = False
     premultiplied: bool | None = None
     input_space: str = INPUT_SPACES[0]
+    layer: str | None = None
+    channel: str | None = None
     exr_space: str = SPACES[0]
     skip_existing: bool = False
     fail_fast: bool = False

@@ -4,20 +4,25 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import Problem, UsageError
+from ..storage.cells import cell
 from ..storage.paths import Place
+from ..storage.pieces import open_file
 from ..storage.remotes import is_remote
 from .targets import Targets
 
-__all__ = ["COLUMNS", "REPORTS", "check_report", "with_report"]
+__all__ = ["COLUMNS", "REPORTS", "check_report", "irreplaceable", "with_report"]
 
 COLUMNS = (
     *("image", "trimap", "output", "alpha_output", "uncertainty_output", "status", "error"),
     *("width", "height", "unknown", "risk", "seconds", "peak_memory", "receipt"),
 )
+_OURS = {"image", "trimap", "output", "status", "error"}  # every report has had these
+_LONGEST_LINE = 2**20
 
 
 def _json_line(row: dict[str, Any], file: TextIO) -> None:
@@ -26,7 +31,7 @@ def _json_line(row: dict[str, Any], file: TextIO) -> None:
 
 def _csv_line(row: dict[str, Any], file: TextIO) -> None:
     receipt = json.dumps(row["receipt"]) if row["receipt"] else ""
-    csv.DictWriter(file, COLUMNS).writerow(row | {"receipt": receipt})
+    csv.DictWriter(file, COLUMNS).writerow({name: cell(value) for name, value in {**row, "receipt": receipt}.items()})
 
 
 # By suffix: the row writer, and the header.
@@ -44,6 +49,24 @@ def check_report(path: Path) -> None:
         raise UsageError(f"the report {path} must end in {' or '.join(REPORTS)}")
 
 
+def irreplaceable(report: Path, *, overwrite: bool) -> UsageError | None:
+    """Say why an existing file cannot be replaced by a report: nothing but a report ever is."""
+    if not overwrite:
+        return UsageError(f"the report {report} already exists, and overwriting is off", "overwrite")
+    if _is_ours(report):
+        return None
+    return UsageError(f"{report} already exists and is not a report of `diffmatte matte`: name another", "report")
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether a file is a report by its first line, or empty, as one is that was killed early."""
+    with suppress(OSError, ValueError, RecursionError, csv.Error), open_file(path) as file:
+        head = file.readline(_LONGEST_LINE).decode("utf-8", "surrogateescape")
+        names = next(csv.reader([head]), []) if path.suffix.lower() == ".csv" else json.loads(head or "{}")
+        return not head or (isinstance(names, dict | list) and set(names) >= _OURS)
+    return False
+
+
 def with_report(report: Place, targets: Targets) -> Iterator[Problem]:
     """Yield the problems of a report's place."""
     parent, folder = report.parent, targets.folder
@@ -55,5 +78,7 @@ def with_report(report: Place, targets: Targets) -> Iterator[Problem]:
         yield f"the report {report} already exists and is not a file"
     elif not to_be_made and not os.access((report if report.kind else parent).path, os.W_OK):
         yield f"the report {report} cannot be written: it, or its folder, is read-only"
-    else:
-        yield from targets.add(report, "the report", inside=parent)
+    elif problems := list(targets.add(report, "the report", inside=parent)):
+        yield from problems
+    elif report.kind is not None and (problem := irreplaceable(report.path, overwrite=targets.overwrite)):
+        yield problem

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +11,7 @@ from types import FrameType
 
 from ..storage.atomic import abandon
 
-__all__ = ["SIGNALS", "Stop", "signals_handled", "stopping_on_signals"]
+__all__ = ["SIGNALS", "Stop", "end_on_signals", "signals_handled", "stopping_on_signals"]
 
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
@@ -46,6 +47,25 @@ def signals_handled(handler: Handler | None) -> Iterator[None]:
             signal.signal(number, old)
 
 
+def end_on_signals() -> None:
+    """End this process by an exception at the first of ``SIGNALS``, so that it tidies up, and at once at the second.
+
+    Those that the caller ignores, as under nohup, stay ignored.
+    """
+    caught: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        if caught:
+            abandon()
+            os._exit(128 + number)
+        caught.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
+
+
 @contextmanager
 def stopping_on_signals() -> Iterator[Stop]:
     """Yield a ``Stop`` that signals set while the block runs; see ``signals_handled``."""
@@ -57,9 +77,9 @@ def stopping_on_signals() -> Iterator[Stop]:
             os._exit(128 + number)
         stop.signal = number
         stop.event.set()
-        # Not through sys.stderr, which the signal may have interrupted.
-        with suppress(OSError):
-            os.write(2, b"\nstopping once files in progress are written; again to stop at once\n")
+        # Not through what sys.stderr buffers, which the signal may have interrupted.
+        with suppress(OSError, ValueError):
+            os.write(sys.stderr.fileno(), b"\nstopping once files in progress are written; again to stop at once\n")
 
     with signals_handled(caught):
         yield stop

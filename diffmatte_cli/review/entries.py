@@ -53,13 +53,24 @@ class Entry:
 
 @dataclass
 class Gathered:
-    """Hold the entries, the reports, the numbers of images and rows that were left out, and what else is odd."""
+    """Hold the entries, the reports, the numbers of images and rows that were left out, and what else is odd.
+
+    ``places`` are those that the user named, where any report may name pictures; ``kept_out`` are elsewhere.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     reports: list[Path] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     strangers: int = 0
     outside: int = 0
+    kept_out: int = 0
     warnings: list[str] = field(default_factory=list)
+
+    def picture(self, row: ReportRow, text: str | None) -> Path | None:
+        """Return the path of a picture that a report names; None if it may not be read."""
+        path = row.picture(text, self.places)
+        self.kept_out += path is None and text is not None
+        return path
 
 
 def find_entries(
@@ -67,8 +78,8 @@ def find_entries(
 ) -> Gathered:
     """Find the results in a folder and below it, and the jobs of reports that failed to make one.
 
-    Without ``reports`` those in the folder itself are read. ``photos`` and ``trimap`` match what no report mentions by
-    name, by the rules of ``sources.paired``.
+    Without ``reports`` those in the folder itself are read, and their pictures if they lie there or in ``photos``.
+    ``photos`` and ``trimap`` match what no report mentions by name, by the rules of ``sources.paired``.
 
     Raises:
         UsageError: the folder, a report or the photographs cannot be used, or there is nothing to show.
@@ -79,13 +90,13 @@ def find_entries(
     if trimap is not None and photos is None:
         raise UsageError("trimaps go with photographs: name their folder, too", "trimap", "photos")
     gathered = Gathered(reports=list(reports) or reports_in(folder))
-    rows = _rows(gathered, top)
+    rows = _rows(gathered, top, trusted=bool(reports))
     sources = _sources(photos, trimap, top, gathered)
     results = _results(gathered, top, rows)
     photographs = find_alike(sources, [_place_of(result, folder) for result, _ in results])
     for name, (result, row) in zip(_names([path for path, _ in results], folder), results, strict=True):
         source = photographs.get(_place_of(result, folder))
-        gathered.entries.append(_entry(name, result, row, source, trimap))
+        gathered.entries.append(_entry(gathered, name, result, row, source, trimap))
     if not gathered.entries:
         marks = " or ".join(f"NAME_{mark}.png" for mark in MARKS)
         raise UsageError(
@@ -94,11 +105,11 @@ def find_entries(
     return gathered
 
 
-def _rows(gathered: Gathered, folder: Place) -> dict[str, ReportRow]:
+def _rows(gathered: Gathered, folder: Place, *, trusted: bool) -> dict[str, ReportRow]:
     """Return the rows of all reports by the real path of their result; a later one stands for an earlier."""
     rows: dict[str, ReportRow] = {}
     for report in gathered.reports:
-        for row in rows_of(report, folder):
+        for row in rows_of(report, folder, trusted=trusted):
             elsewhere = row.output == _STDOUT or is_url(row.output)
             place = folder if elsewhere else folder.at(row.path(row.output))
             if place.target != folder.target and place.is_inside(folder):
@@ -110,12 +121,15 @@ def _rows(gathered: Gathered, folder: Place) -> dict[str, ReportRow]:
 
 def _sources(photos: Path | None, trimap: str | None, folder: Place, gathered: Gathered) -> dict[str, Source]:
     """Return photographs, with their trimaps where there are any, by their place below their folder."""
+    gathered.places = [folder]
     if photos is None:
         return {}
     trimaps = None if trimap in (None, ALPHA) else folder.named(trimap)
     if trimaps is not None and STEM not in trimaps.text and trimaps.kind != "folder":
         raise UsageError(f"the trimap {trimap} must be a folder, a pattern with {STEM}, or {ALPHA}", "trimap")
-    found = gather([folder.named(os.path.join(".", photos)).found], recursive=True, except_in=folder)
+    place = folder.named(str(photos) if is_remote(photos) else os.path.join(".", photos)).found
+    gathered.places += [place] if trimaps is None or STEM in trimaps.text else [place, trimaps]
+    found = gather([place], recursive=True, except_in=folder)
     gathered.warnings += found.warnings
     if found.problems:
         raise PlanError(found.problems)
@@ -146,7 +160,9 @@ def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> l
     return [(path, told[path]) for path in results] + missing
 
 
-def _entry(name: str, result: Path, row: ReportRow | None, source: Source | None, trimap: str | None) -> Entry:
+def _entry(
+    gathered: Gathered, name: str, result: Path, row: ReportRow | None, source: Source | None, trimap: str | None
+) -> Entry:
     """Make an entry; a photograph that the report mentions and that is gone is looked for by its name."""
     beside = _beside(result, _UNCERTAINTY)
     entry = Entry(name, result, uncertainty=beside if os.path.lexists(beside) else None, spelled=str(result))
@@ -154,21 +170,20 @@ def _entry(name: str, result: Path, row: ReportRow | None, source: Source | None
         own_alpha = trimap == ALPHA
         found = None if source.trimap is None else source.trimap.path
         entry = replace(entry, image=source.image.path, trimap=found, own_alpha=own_alpha, spelled=str(source.image))
-    return entry if row is None else _told(entry, row)
+    return entry if row is None else _told(gathered, entry, row)
 
 
-def _told(entry: Entry, row: ReportRow) -> Entry:
+def _told(gathered: Gathered, entry: Entry, row: ReportRow) -> Entry:
     """Return the entry with what its row says."""
-    told = row.path(row.image)
-    image: Path | None = told
-    trimap: Path | None = row.path(row.trimap) if row.trimap else None
-    if row.image == _STDIN or (entry.image and not is_remote(told) and not os.path.lexists(told)):
+    image = gathered.picture(row, None if row.image == _STDIN else row.image)
+    trimap = gathered.picture(row, None if row.trimap in ("", ALPHA, _STDIN) else row.trimap) or entry.trimap
+    if image is None or (entry.image and not is_remote(image) and not os.path.lexists(image)):
         image, trimap = entry.image, entry.trimap or trimap
     return replace(
         entry,
         image=image,
         trimap=None if row.trimap in (ALPHA, _STDIN) else trimap,
-        uncertainty=row.path(row.uncertainty) if row.uncertainty else entry.uncertainty,
+        uncertainty=gathered.picture(row, row.uncertainty) or entry.uncertainty,
         own_alpha=row.trimap == ALPHA,
         spelled=row.image,
         risk=row.risk,

@@ -12,9 +12,11 @@ from PIL import Image
 
 from ..errors import DiffmatteError, ImageError
 from ..imaging.colour import as_shares, converted, quantise
-from ..imaging.oiio import EXR, TIFF
-from ..imaging.read import ColourImage, decode_grey, decode_image, decode_opacity, read_grey, read_image
+from ..imaging.exr import EXR
+from ..imaging.grey import GreyImage, decode_grey, decode_matte, decode_opacity, read_matte
+from ..imaging.read import ColourImage, decode_image
 from ..imaging.receipts import read_receipt, sha256_of
+from ..imaging.tiff import TIFF
 from ..planning.sequences import unmarked
 from ..storage.reading import read_bytes
 from ..trimaps.trimap import UNKNOWN, fit_to_image, parse_trimap
@@ -43,7 +45,9 @@ class EntryImages:
         alpha: float32 [H, W] in [0, 1].
         uncertainty: float32 [H, W] in [0, 1].
         digest: sha256 of the result's file.
+        layer, channel: which of several the photograph and its trimap were, by the result's receipt.
         problems: a sentence for each image that could not be read.
+        notes: sentences on how images were read.
         error: why there is no result to show.
     """
 
@@ -53,7 +57,10 @@ class EntryImages:
     alpha: NDArray[np.float32] | None = None
     uncertainty: NDArray[np.float32] | None = None
     digest: str = ""
+    layer: str | None = None
+    channel: str | None = None
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     error: str | None = None
 
     def attempt(self, read: Callable[..., None], *arguments: Any) -> bool:
@@ -68,43 +75,52 @@ class EntryImages:
     def read_result(self, path: Path) -> None:
         """Read an alpha, or a cutout's alpha and colour."""
         content, receipt = read_bytes(path), read_receipt(path)
+        kind = receipt.result if receipt else unmarked(path.stem, MARKS)[1]
+        if receipt is not None:
+            self.layer, self.channel = receipt.layer, receipt.channel
         grey = decode_opacity(content, path)
         space = (receipt.space if receipt else None) or "auto"
         if grey is not None:
             image, said = decode_image(content, path, space), receipt.premultiplied if receipt else None
             stored_otherwise = said is not None and said == _taken_as_straight(content)
             self.colour = _restored(image, grey.levels, content) if stored_otherwise else image.pixels
+        elif kind == "cutout":  # on a background, or opaque all over and stored without an alpha channel
+            self.colour = decode_image(content, path, space).pixels
+            grey = GreyImage(np.ones(self.colour.shape[:2], np.float32))
         else:
-            grey = decode_grey(content, path)
-            kind = receipt.result if receipt else unmarked(path.stem, MARKS)[1]
-            if kind == "cutout":  # on a background, or opaque all over and stored without an alpha channel
-                self.colour = decode_image(content, path, space).pixels
-                grey.levels[...] = 1
+            grey = decode_matte(content, path)
+        self._note(path, grey)
         self.alpha, self.digest = grey.levels, sha256_of(content)
 
     def read_image(self, path: Path, own_alpha: bool) -> None:
         """Read the photograph, with ``own_alpha`` its alpha channel as the trimap, too."""
-        image = read_image(path)
+        content = read_bytes(path)
+        image = decode_image(content, path, layer=self.layer)
         self._check_size(path, image.pixels.shape)
         self.image = image
         if own_alpha:
-            opacity = decode_opacity(read_bytes(path), path)
+            opacity = decode_opacity(content, path, self.layer, self.channel)
             if opacity is None:
                 raise ImageError(f"{path} has no alpha channel to use as its trimap")
+            self._note(path, opacity)
             self.trimap = parse_trimap(opacity.levels)
 
     def read_trimap(self, path: Path) -> None:
         """Read the trimap, fitted to the photograph if that is known."""
-        grey = read_grey(path)
+        grey = decode_grey(read_bytes(path), path, self.channel)
+        self._note(path, grey)
         levels = grey.levels if self.image is None else fit_to_image(grey, self.image)
         self._check_size(path, levels.shape)
         self.trimap = parse_trimap(levels)
 
     def read_uncertainty(self, path: Path) -> None:
         """Read the uncertainty."""
-        levels = read_grey(path).levels
+        levels = read_matte(path).levels
         self._check_size(path, levels.shape)
         self.uncertainty = levels
+
+    def _note(self, path: Path, grey: GreyImage) -> None:
+        self.notes += [f"{path} {note}" for note in grey.notes]
 
     def _check_size(self, path: Path, shape: tuple[int, ...]) -> None:
         if self.alpha is not None and self.alpha.shape != shape[:2]:

@@ -15,9 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
-from ..console import printable
+from ..console import masked, printable
 from ..errors import UsageError
 from ..storage.atomic import staged_file
+from ..storage.pieces import open_file
 from ..trimaps.trimap import unknown_share
 from .entries import Entry
 from .images import FULL_SIDE, SMALL_SIDE, EncodedImage, EntryImages, Shares, encode, measure, read_images, spot
@@ -60,7 +61,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return file.read(len(_HEAD)) == _HEAD.encode()
     except OSError:
         return False
@@ -87,7 +88,7 @@ def write_page(
             return _PageWriter(target, later, full, began).write(entries, folder)
     with (
         staged_file(target, overwrite=overwrite) as temporary,
-        temporary.open("xb") as file,
+        temporary.open("wb") as file,
         tempfile.TemporaryFile(dir=temporary.parent) as later,
     ):
         return _PageWriter(file, later, full, began).write(entries, folder)
@@ -179,12 +180,12 @@ def _facts(entry: Entry, images: EntryImages, score: float | None, small: list[E
     return {
         "name": printable(entry.name),
         "file": printable(entry.result.name),
-        "spelled": _for_the_shell(entry.spelled),
+        "spelled": _for_the_shell(masked(entry.spelled)),
         "key": _short_hash(os.fsencode(entry.name) + b"\0" + images.digest.encode()),
         "score": None if score is None or images.error else round(score, 6),
         "risk": entry.risk,
         "error": None if images.error is None else printable(images.error),
-        "notes": [printable(problem) for problem in images.problems if problem not in (images.error or "")],
+        "notes": [printable(text) for text in (*images.problems, *images.notes) if text not in (images.error or "")],
         "unknown": None if images.trimap is None else round(unknown_share(images.trimap), 6),
         "width": width,
         "height": height,
@@ -195,8 +196,12 @@ def _facts(entry: Entry, images: EntryImages, score: float | None, small: list[E
 
 
 def _for_the_shell(text: str) -> str:
-    """Escape what would end a line or is not text, and nothing else, so that the path stays the file's."""
-    return "".join(printable(c) if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    """Escape what would end a line or is not text, and nothing else, so that the path stays the file's.
+
+    What begins with a dash is no option, so it begins with the folder.
+    """
+    escaped = "".join(printable(c) if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    return f"./{escaped}" if escaped.startswith("-") else escaped
 
 
 def _short_hash(content: bytes) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 from ..errors import UsageError
 from ..planning.manifest import is_path
-from ..storage.paths import Place, location
-from ..storage.remotes import is_url
+from ..storage.cells import from_cell
+from ..storage.paths import Place
+from ..storage.remotes import is_remote, is_url, parsed
 from ..storage.tables import TABLES, read_table
 
 __all__ = ["ReportRow", "merged", "read_report", "reports_in", "rows_of"]
@@ -29,6 +30,7 @@ class ReportRow:
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
         base: the folder that paths start at.
+        trusted: whether the user named the report, so that its paths may lead anywhere on this machine.
         here: a place whose answers about paths are shared.
     """
 
@@ -41,11 +43,22 @@ class ReportRow:
     error: str | None
     risk: float | None
     base: Path = Path()
+    trusted: bool = False
     here: Place = field(default_factory=lambda: Place(Path()), repr=False, compare=False)
 
     def path(self, text: str) -> Path:
-        """Return the path of a file of the row; raises UsageError for a URL whose package is not installed."""
-        return location(text) if is_url(text) else self.here.at(self.base / text).found.path
+        """Return the path of a file of the row, a URL's unchecked; raises UsageError for a chain of URLs."""
+        return parsed(text) if is_url(text) else self.here.at(self.base / text).found.path
+
+    def picture(self, text: str | None, places: Iterable[Place]) -> Path | None:
+        """Return the path of a picture of the row if it may be read: it is in ``places``, or a trusted row's file."""
+        if text is None:
+            return None
+        with suppress(UsageError):
+            path = self.path(text)
+            if (self.trusted and not is_remote(path)) or any(place.at(path).is_inside(place) for place in places):
+                return path
+        return None
 
 
 def reports_in(folder: Path) -> list[Path]:
@@ -63,7 +76,7 @@ def _is_report(path: Path) -> bool:
     return False
 
 
-def rows_of(report: Path, folder: Place) -> list[ReportRow]:
+def rows_of(report: Path, folder: Place, *, trusted: bool) -> list[ReportRow]:
     """Return a report's rows, with the folder found out that their paths start at: the run's own, which no row tells.
 
     It is the current folder, the report's, or one above the results' ``folder``, such that outputs are in ``folder``.
@@ -81,7 +94,7 @@ def rows_of(report: Path, folder: Place) -> list[ReportRow]:
         return sum(count for name, count in names.items() if folder.at(base / name).kind == "folder")
 
     best = max(bases, key=fit)
-    return [replace(row, base=best, here=folder) for row in rows]
+    return [replace(row, base=best, trusted=trusted, here=folder) for row in rows]
 
 
 def _folders(paths: Iterable[str]) -> Counter[str]:
@@ -95,7 +108,10 @@ def read_report(path: Path) -> Iterator[ReportRow]:
         UsageError: it cannot be read, or is not a report; the message names the line.
     """
     for number, row in read_table(path, "report"):
-        yield _row({} if isinstance(row, str) else row, number, path)
+        values = {} if isinstance(row, str) else row
+        if path.suffix.lower() == ".csv":
+            values = {name: from_cell(value) for name, value in values.items()}
+        yield _row(values, number, path)
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:

@@ -3,7 +3,7 @@
 import os
 import stat
 import unicodedata
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 from . import remotes
-from .remotes import is_remote, is_url, remote
+from .remotes import check_scheme, is_open, is_remote, is_url, parsed
 
-__all__ = ["STREAM", "Place", "alike", "below", "location", "spelled"]
+__all__ = ["STREAM", "Place", "alike", "below", "below_in_table", "location", "spelled"]
 
 # Standard input or output; ``location`` tells a file of this name apart.
 STREAM = Path("-")
@@ -28,14 +28,39 @@ def location(text: str) -> Path:
     if not text:
         raise UsageError("a path is empty: is a shell variable unset?")
     if is_url(text):
-        return remote(text)
+        return _checked(parsed(text))
     path = Path(text)
     return Path(os.path.abspath(path)) if path == STREAM and text != str(STREAM) else path
+
+
+def _checked(path: Path) -> Path:
+    if is_remote(path):
+        check_scheme(path)
+    return path
 
 
 def below(folder: Path, text: str) -> Path:
     """Return the path of an argument relative to ``folder``, unless it is a URL or absolute."""
     return location(text if is_url(text) else os.path.join(folder, text))
+
+
+def below_in_table(folder: Path, text: str, named: "Iterable[Place]") -> Path:
+    """Return the path that a table names, as ``below`` does for an argument.
+
+    A table may be anybody's, so URLs are those of plain stores, or below what the user has ``named``.
+
+    Raises UsageError for all others, before anything is looked up.
+    """
+    joined = text if is_url(text) else os.path.join(folder, text)
+    if not is_url(joined):
+        return location(joined)
+    path = parsed(joined)
+    if is_remote(path) and not is_open(path) and not any(place.at(path).is_inside(place) for place in named):
+        raise UsageError(
+            f"a table may name files, s3, gs, az, http and https URLs, and what is below a URL named as an argument,"
+            f" not {path}"
+        )
+    return _checked(path)
 
 
 def alike(name: str) -> str:
@@ -177,9 +202,19 @@ class Place:
         """The path with every symlink resolved; it need not exist."""
         if self.is_remote:
             return remotes.place(self.path)
-        if self.is_link or self.path.name in ("", ".."):
+        if self._is_turn:
             return os.path.realpath(self.path)
-        return os.path.join(self.parent.target, self.path.name)
+        above = [self.parent]
+        while not above[-1]._is_turn and "target" not in vars(above[-1]):
+            above.append(above[-1].parent)
+        while above:  # from the top down: each knows its parent's, so that no depth is too much
+            folder = above.pop().target
+        return os.path.join(folder, self.path.name)
+
+    @property
+    def _is_turn(self) -> bool:
+        """Whether the resolved path may not be the parent's with the name."""
+        return self.is_link or self.path.name in ("", "..")
 
     def is_inside(self, folder: "Place") -> bool:
         """Tell whether it is in a folder, or is the folder, with every symlink resolved."""

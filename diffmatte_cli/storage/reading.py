@@ -1,6 +1,6 @@
 """Read an image's bytes from a file, a URL or standard input, up to a limit."""
 
-import io
+import os
 import select
 import sys
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from typing import Any, BinaryIO
 from ..errors import ImageError
 from . import remotes
 from .paths import STREAM, spelled
+from .pieces import check_size, in_pieces, open_file
 
-__all__ = ["read_bytes"]
+__all__ = ["MAX_BYTES", "read_bytes"]
 
-CHUNK = 2**20
 PATIENCE = 0.2  # seconds
 MAX_BYTES = 4 * 2**30  # more than the largest image takes at any depth; a pipe may never end
 
@@ -32,29 +32,26 @@ def read_bytes(path: Path, check: Callable[[], None] = lambda: None) -> bytes:
             content = _from_stdin(check)
         elif remotes.is_remote(path):
             content = remotes.read(path, MAX_BYTES)
-        elif path.exists() and not path.is_file():
-            raise ImageError(f"cannot read {name}: it is not a file")
         else:
-            with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+            with open_file(path) as file:
+                check_size(name, os.fstat(file.fileno()).st_size, MAX_BYTES)
+                content = in_pieces(file.read, MAX_BYTES)
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
     if not content:
         raise ImageError(f"cannot read {name}: {'it is empty' if path == STREAM else 'the file is empty'}")
-    if len(content) > MAX_BYTES:
-        raise ImageError(f"cannot read {name}: it is larger than {MAX_BYTES // 2**30} GiB")
+    check_size(name, len(content), MAX_BYTES)
     return content
 
 
 def _from_stdin(check: Callable[[], None]) -> bytes:
     stream: Any = sys.stdin.buffer
-    content = io.BytesIO()
-    while content.tell() <= MAX_BYTES:
+
+    def wait() -> None:
         while not _is_ready(stream):
             check()
-        if not content.write(stream.read1(CHUNK)):
-            break
-    return content.getvalue()
+
+    return in_pieces(stream.read1, MAX_BYTES, wait)
 
 
 def _is_ready(stream: BinaryIO) -> bool:

@@ -13,21 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DiffmatteError, ImageError, OutputError, UsageError
 from ..extras import install
+from .pieces import check_size, in_pieces
 
 if TYPE_CHECKING:
     _LocalPath = Path
 else:
     _LocalPath = type(Path())  # before Python 3.12 only the system's class can be subclassed
 
-__all__ = ["RemotePath", "is_remote", "is_url", "kind", "listing", "place", "putting", "read", "remote"]
+__all__ = ["RemotePath", "check_scheme", "is_open", "is_remote", "is_url", "kind", "listing", "parsed", "place"]
+__all__ += ["putting", "read"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
-CHUNK = 2**20
 LOCAL = ("file", "local")
 # These write an object atomically; others get a temporary file that is renamed.
 ATOMIC = frozenset({"abfs", "abfss", "adl", "az", "gcs", "gs", "hf", "memory", "oci", "oss", "s3", "s3a", "tos"})
 _SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+# What tables may name, see ``is_open``: plain stores of files, which hand a URL on to no other scheme.
+_OPEN = frozenset({"s3", "gs", "abfs", "http", "https"})
+_STREAMED = frozenset({"http", "https"})  # in one request, which can be stopped
+_UNSAFE = frozenset({"reference"})  # whose files are templates: reading them runs what they say
 
 
 class RemotePath(_LocalPath):
@@ -51,10 +56,10 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-def remote(text: str) -> Path:
+def parsed(text: str) -> Path:
     """Return the path of a URL; ``file://`` gives a local path.
 
-    Raises UsageError for a scheme unknown to fsspec, and if its package is missing.
+    Raises UsageError for a chain of URLs, which fsspec would follow from one to the next.
     """
     found = _SCHEME.match(text)
     assert found is not None
@@ -63,15 +68,26 @@ def remote(text: str) -> Path:
         if not rest.startswith("/"):
             raise UsageError(f"{text} names a host: write three slashes, as in file:///folder/cat.png")
         return Path(rest)
-    _check_scheme(scheme)
+    if "::" in text:
+        raise UsageError(f"{text} chains URLs by ::, which is not supported: copy the file to a plain place first")
     bare = rest.startswith("/") and scheme != "memory"  # whose URLs have no host at all
     rest = posixpath.normpath("/" + rest).lstrip("/")
     return RemotePath(scheme + (":" * (1 + bare)), *([rest] if rest else []))
 
 
-def _check_scheme(scheme: str) -> None:
+def is_open(path: Path) -> bool:
+    """Tell whether tables may name a URL of this scheme, whoever wrote them."""
+    scheme = path.parts[0].rstrip(":")
+    return _SAME.get(scheme, scheme) in _OPEN
+
+
+def check_scheme(path: Path) -> None:
+    """Raise UsageError for a scheme that is unknown to fsspec or unsafe, and if its package is missing."""
     from fsspec import get_filesystem_class
 
+    scheme = path.parts[0].rstrip(":")
+    if scheme in _UNSAFE:
+        raise UsageError(f"{scheme}:// can run programs and is not supported: name the files themselves")
     try:
         get_filesystem_class(scheme)
     except ValueError as error:
@@ -101,6 +117,8 @@ def listing(folder: Path) -> list[tuple[str, str]]:
 
     Raises UsageError if the store cannot be queried.
     """
+    if folder.parts[0].rstrip(":") in _STREAMED:  # a page of links, of any length
+        raise UsageError(f"the web lists no folders: name the files in {folder} one by one, or in a manifest")
     with _told(UsageError, f"cannot list the folder {folder}"):
         store, key = _store(folder)
         try:
@@ -112,25 +130,22 @@ def listing(folder: Path) -> list[tuple[str, str]]:
         return sorted((posixpath.basename(name), kind) for name, kind in entries if name != itself)
 
 
-def read(path: Path, most: int | None = None) -> bytes:
-    """Read a whole file, or one byte more than ``most`` of a larger one; raises ImageError."""
+def read(path: Path, most: int) -> bytes:
+    """Read a whole file of at most ``most`` bytes, in pieces, and no more of it than the store said there is.
+
+    Raises:
+        ImageError: the store refuses, or the file is larger than ``most`` or than the store said.
+    """
     with _told(ImageError, f"cannot read {path}"):
         store, key = _store(path)
         size = store.info(key).get("size")
-        if size is None and most is not None:
-            with store.open(key) as file:
-                return _at_most(file, most + 1)
-        end = most + 1 if most is not None and size > most else None
-        content: bytes = store.cat_file(key, end=end)
+        check_size(str(path), size or 0, most)
+        with store.open(key, "rb", **({"block_size": 0} if path.parts[0].rstrip(":") in _STREAMED else {})) as file:
+            content = in_pieces(file.read, most if size is None else size)
+        check_size(str(path), len(content), most)
+        if size is not None and len(content) > size:
+            raise ImageError(f"cannot read {path}: the store sends more than the {size} bytes that it told of")
         return content
-
-
-def _at_most(file: Any, most: int) -> bytes:
-    """Read up to ``most`` bytes of a file whose reads may return fewer than requested."""
-    content = bytearray()
-    while len(content) < most and (part := file.read(min(CHUNK, most - len(content)))):
-        content += part
-    return bytes(content)
 
 
 @contextmanager
@@ -170,6 +185,8 @@ def _store(path: Path) -> tuple[Any, str]:
     """Return fsspec's file system for a path, and the path's name in it."""
     from fsspec.core import url_to_fs
 
+    if "::" in str(path):  # fsspec would go on to another place, which names of files may name, too
+        raise ValueError("names with :: are not supported")
     store, key = url_to_fs(place(path))
     return store, str(key)
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError, UsageError
+from .pieces import open_file
 from .remotes import is_remote, read
 
 __all__ = ["TABLES", "TableRow", "read_table"]
 
 TABLES = (".csv", ".jsonl", ".tsv")
+
+MAX_BYTES = 2**30  # of a table in a store, which is read whole
 
 TableRow = dict[Any, Any]
 
@@ -41,7 +44,7 @@ def read_table(
     if path.suffix.lower() not in TABLES:
         raise UsageError(f"the {role} {path} must end in {' or '.join(TABLES)}")
     try:
-        binary = BytesIO(read(path)) if is_remote(path) else path.open("rb")
+        binary = BytesIO(read(path, MAX_BYTES)) if is_remote(path) else open_file(path)
         encoding = detect_encoding(binary.read(4))  # of UTF-8, -16 and -32
         binary.seek(0)
         # Names that are not UTF-8 are kept, as on the command line.

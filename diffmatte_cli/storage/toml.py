@@ -1,6 +1,7 @@
 """TOML files as frozen records, whose fields say by their annotations what they take. Standard library only."""
 
 import re
+import reprlib
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -10,6 +11,7 @@ from types import UnionType
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import UsageError
+from .pieces import open_file
 
 __all__ = ["Rule", "above", "matching", "one_of", "read_toml", "record_of", "within"]
 
@@ -19,6 +21,10 @@ class _Dataclass(Protocol):
 
 
 Record = TypeVar("Record", bound=_Dataclass)
+MOST_BYTES = 2**22  # thousands of times a usual file's
+# Values are quoted in messages up to a length and a depth.
+QUOTED = reprlib.Repr()
+QUOTED.maxstring = QUOTED.maxother = QUOTED.maxlong = 200
 WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -54,7 +60,13 @@ def above(low: float, high: float = inf) -> Rule:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """Read the tables of a file; ``what`` names it in the UsageError that is raised where this cannot be."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        with open_file(path) as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it has more than {MOST_BYTES >> 20} MiB")
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except RecursionError as error:
+        raise UsageError(f"{what} nests tables or lists too deeply") from error
     except OSError as error:
         raise UsageError(f"cannot read {what}: {error.strerror}") from error
     except ValueError as error:  # not TOML, or not UTF-8
@@ -71,7 +83,7 @@ def record_of(kind: type[Record], table: object, place: str, **given: Any) -> Re
         raise UsageError(f"{place} must be a table of keys and values")
     known = {field.name: field for field in fields(kind) if field.name not in given}
     if unknown := sorted(table.keys() - known.keys()):
-        raise UsageError(f"{place} has an unknown key {unknown[0]!r}: use some of {', '.join(known)}")
+        raise UsageError(f"{place} has an unknown key {QUOTED.repr(unknown[0])}: use some of {', '.join(known)}")
     needed = [name for name, field in known.items() if field.default is field.default_factory is MISSING]
     if missing := [name for name in needed if name not in table]:
         raise UsageError(f"{place} lacks the key {missing[0]!r}")
@@ -89,7 +101,7 @@ def _value(value: object, hint: Any, place: str, key: str) -> object:
         made = tuple(_value(item, get_args(kind)[0], place, key) for item in value)
     if not _is(made, kind) or not all(rule.holds(made) for rule in rules):
         must = rules[0].must if rules else WORDS[kind]
-        raise UsageError(f"{place} has {key} = {value!r}, which must be {must}")
+        raise UsageError(f"{place} has {key} = {QUOTED.repr(value)}, which must be {must}")
     return made
 
 

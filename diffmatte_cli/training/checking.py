@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from ..errors import TrainingError, listed
+from ..errors import ImageError, TrainingError, joined, listed
 from ..imaging.exif import stored_orientation
 from ..imaging.folders import find_alike
+from ..imaging.grey import LOST, read_matte
+from ..imaging.levels import FEW
 from ..imaging.opening import tolerant_pillow
 from ..imaging.orientation import swaps_sides
 from ..storage.atomic import staged_file
-from .synthesis.pictures import find_pictures
+from .synthesis.pictures import find_pictures, opacity_of, read_deep
 from .synthesis.sets import Foreground
 
 __all__ = ["Material", "check_data", "list_materials", "list_validation"]
@@ -28,7 +31,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
 # Findings that the error lists before it counts the rest.
 FINDINGS_TOLD = 5
 # What a file of remembered pictures begins with; another format or version is not read.
-HEADER = {"format": "diffmatte sound pictures", "version": 1}
+HEADER = {"format": "diffmatte sound pictures", "version": 2}
 EVEN = "has one level everywhere, which shows no edge: remove it or replace it"
 UNUSABLE = {
     255: "is opaque everywhere, with no pixel below 255: use it as a background, or remove it",
@@ -141,7 +144,7 @@ def _decoded(path: Path) -> Image.Image:
         if isinstance(error, OSError) and error.strerror:
             raise TrainingError(f"{path} cannot be read ({error.strerror}): restore it or remove it") from error
         raise TrainingError(f"{path} is damaged or cut short ({error}): remove it or replace it") from error
-    if picture.mode == "F":
+    if picture.mode in ("F", "I"):
         raise TrainingError(f"{path} has neither 8 nor 16 bits a channel: save it with one of these")
     return picture
 
@@ -163,7 +166,29 @@ def _levels(path: Path, picture: Image.Image, opacity: str) -> tuple[int, int]:
         levels = np.asarray(picture) >> 8
     else:
         levels = np.asarray(picture.convert("RGB")).max(axis=2)
+    if opacity == "grey":
+        _check_grey(path)
+    if levels.max() <= FEW:
+        _check_white(path, opacity)
     return int(levels.min()), int(levels.max())
+
+
+def _check_grey(path: Path) -> None:
+    """Refuse what is a matte to a reader that interprets it, and not to OpenCV, which takes its luma as it is."""
+    try:
+        notes = [note for note in read_matte(path).notes if note != LOST]
+    except ImageError as error:
+        raise TrainingError(str(error)) from error
+    if notes:
+        raise TrainingError(f"{path} {joined(notes)}, where training needs alpha as grey from 0 to 255: save it so")
+
+
+def _check_white(path: Path, opacity: str) -> None:
+    """Refuse alphas of 0 and 1, and those of 0 to 255 in 16 bits."""
+    opacities = opacity_of(read_deep(path, cv2.IMREAD_GRAYSCALE if opacity == "grey" else cv2.IMREAD_UNCHANGED))
+    if peak := int(opacities.max()):
+        white = np.iinfo(opacities.dtype).max
+        raise TrainingError(f"the alpha of {path} goes up to {peak} of {white} only: save it with {white} as white")
 
 
 def _mark(material: Material) -> str:

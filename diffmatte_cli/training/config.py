@@ -233,7 +233,7 @@ def _change(tables: dict[str, Any], change: str) -> None:
         raise UsageError(f"{change} is not TABLE.KEY=VALUE, as in model.schedule=cosine", "changes")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value.strip()
     tables.setdefault(table, {})[key] = parsed
 
@@ -247,6 +247,7 @@ def _rules(config: TrainConfig) -> Iterator[tuple[bool, str]]:
     else:
         foreign = bool(data.foregrounds or data.alphas)
         yield not foreign, 'foregrounds and alphas are for recipe = "paper": name pictures with alpha as mattes'
+    yield config.model.iterates, f"{config.model.variant} does not iterate, and Algorithm 1 trains what does"
     yield data.validation != "rendered" or bool(data.rendered), 'validation = "rendered" needs rendered'
     divides = not any(batch % config.run.accumulate for batch in data.batches)
     yield divides, "accumulate must divide batch and late_batch"

@@ -19,11 +19,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..errors import TrainingError
-from ..imaging.read import read_grey, read_image
+from ..imaging.grey import read_grey, read_matte
+from ..imaging.read import read_image
 from ..priors.colours import colour_priors
 from ..process.signals import SIGNALS, signals_handled
 from ..process.threads import one_thread
-from ..trimaps.trimap import parse_trimap
+from ..trimaps.trimap import UNKNOWN, parse_trimap
 from .checking import check_data, list_materials, list_validation
 from .config import MADE, DataConfig, TrainConfig
 from .synthesis.composition import Layers, compose
@@ -116,16 +117,19 @@ def left_out_of(config: DataConfig) -> list[str]:
     return [text for text in told if text is not None]
 
 
-def check_materials(config: DataConfig, remembered: Path, progress: bool) -> None:
-    """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``."""
+def check_materials(config: DataConfig, remembered: Path, progress: bool) -> list[str]:
+    """Raise TrainingError if a picture that the configuration names cannot be used; see ``check_data``.
+
+    Returns sentences on how pictures for validation are read, and on those that are left out.
+    """
     materials = read_materials(config)
     foregrounds = materials.foregrounds if isinstance(materials, Sets) else ()
     mattes = materials.mattes if isinstance(materials, Assets) else ()
     shown, held_out = _rendered(config)
     checked = list_materials(materials.backgrounds, foregrounds, mattes + shown + held_out)
-    if config.validation not in ("", *MADE):
-        checked += list_validation(Path(config.validation))
-    check_data(checked, remembered, progress)
+    has_folder = config.validation not in ("", *MADE)
+    check_data(checked + (list_validation(Path(config.validation)) if has_folder else []), remembered, progress)
+    return _read_folder(config)[1] if has_folder else []
 
 
 def batches(
@@ -229,7 +233,8 @@ def read_validation(config: DataConfig) -> list[Pair]:
     """Read up to ``validation_limit`` pictures of a folder with ``image/``, ``trimap/`` and ``alpha/`` by one stem.
 
     For ``drawn`` and ``rendered`` there is no folder: pictures are drawn, or composed of subjects that are held out,
-    like no sample of any run. Returns name, image uint8 [H, W, 3], trimap uint8 [H, W], alpha float32 [H, W] in [0, 1].
+    like no sample of any run. Pictures without an unknown region, which would be scored over nothing, are left out.
+    Returns name, image uint8 [H, W, 3], trimap uint8 [H, W], alpha float32 [H, W] in [0, 1].
     """
     folder, limit = config.validation, config.validation_limit
     if not folder:
@@ -242,18 +247,30 @@ def read_validation(config: DataConfig) -> list[Pair]:
             _made_pair(Assets(materials.backgrounds, (), 1, (path,), 1), path.stem, number)
             for number, path in enumerate(held_out[:limit])
         ]
-    found = sorted((material.files for material in list_validation(Path(folder))), key=lambda files: files[0].stem)
+    return _read_folder(config)[0]
+
+
+def _read_folder(config: DataConfig) -> tuple[list[Pair], list[str]]:
+    """Read the pictures of a folder; return what is to be told of them, too."""
+    folder = Path(config.validation)
+    found = sorted((material.files for material in list_validation(folder)), key=lambda files: files[0].stem)
     if not found:
         raise TrainingError(f"{folder} has no picture that is in image/, trimap/ and alpha/ alike: check the names")
-    return [_read_pair(*files) for files in found[:limit]]
-
-
-def _read_pair(image: Path, trimap: Path, alpha: Path) -> Pair:
-    pixels, classes = read_image(image).pixels, parse_trimap(read_grey(trimap).levels)
-    truth = read_grey(alpha).levels
-    if not pixels.shape[:2] == classes.shape == truth.shape:
-        raise TrainingError(f"{image}, its trimap and its alpha have different sizes: scale them alike")
-    return image.stem, pixels, classes, truth
+    pairs: list[Pair] = []
+    told: list[str] = []
+    for image, trimap, alpha in found[: config.validation_limit]:
+        greys = {trimap: read_grey(trimap), alpha: read_matte(alpha)}
+        told += [f"{path} {note}" for path, grey in greys.items() for note in grey.notes]
+        pixels, classes, truth = read_image(image).pixels, parse_trimap(greys[trimap].levels), greys[alpha].levels
+        if not pixels.shape[:2] == classes.shape == truth.shape:
+            raise TrainingError(f"{image}, its trimap and its alpha have different sizes: scale them alike")
+        if (classes == UNKNOWN).any():
+            pairs.append((image.stem, pixels, classes, truth))
+        else:
+            told.append(f"{trimap} has no unknown region, and its picture is left out of validation")
+    if found[: config.validation_limit] and not pairs:
+        raise TrainingError(f"no trimap of {folder} has an unknown region to validate on: correct them")
+    return pairs, told
 
 
 def _made_pair(assets: Assets, name: str, number: int) -> Pair:

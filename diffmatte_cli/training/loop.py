@@ -27,6 +27,7 @@ from .logs import Log
 from .losses import Scales, scales_of, total_loss
 from .objective import Objective, draw
 from .processes import Processes
+from .resuming import read_state
 from .validation import validate
 
 __all__ = ["CHECKPOINT", "WEIGHTS", "Progress", "Trainer", "learning_rate"]
@@ -110,19 +111,16 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             raise UsageError(f"{self.folder} has no {CHECKPOINT} to resume from", "resume")
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            config = state["config"]
-        except Exception as error:  # torch raises nearly every kind on damaged files
-            raise TrainingError(f"{path} is damaged ({type(error).__name__}): start the run again") from error
-        if changed := _differences(_completed(config, self.config), self.config.plain()):
+        state = read_state(path)
+        if changed := _differences(_completed(state.config, self.config), self.config.plain()):
             raise UsageError(
                 f"{path} was made with another configuration ({', '.join(changed)}): use that one, or another folder"
             )
-        self.model.load_state_dict(state["model"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
+        state.check_fit(path, self.model, self.optimiser, self.config.optimiser.steps)
+        self.model.load_state_dict(state.model)
+        self.average.load_state_dict(state.average)
+        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state.moments})
+        self.step = state.step
 
     def run(self) -> Progress:
         """Train to the last step, or until ``stopping`` says so."""

@@ -1,4 +1,4 @@
-"""Public ImageNet checkpoints: how each kind names its tensors, and what has no counterpart in ours or theirs.
+"""Public checkpoints, of ImageNet or of matting: how each kind names its tensors, and which have no counterpart.
 
 A pattern is a regular expression that is searched in a tensor's name.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..model.diffmatte import PIXEL_MEAN, PIXEL_STD
+from ..model.diffmatte import PIXELS
 from ..model.encoders.efficientnet import STAGES
 from ..model.encoders.swin import WINDOW
 
@@ -121,6 +121,21 @@ _DINO = Layout(
     unused=(*_VIT_UNUSED, (r"^head\.(mlp|last_layer)\.", "projection head")),
 )
 
+# Its encoder is ours, trained for matting already.
+_VITMATTE = Layout(
+    "ViTMatte",
+    "vit",
+    _has("embeddings.position_embeddings", "encoder.layer.0.attention.qkv.weight"),
+    (),
+    renamed=(
+        (r"^embeddings\.position_embeddings$", "pos_embed"),
+        (r"^embeddings\.projection\.", "patch_embed.proj."),
+        (r"^encoder\.layer\.", "blocks."),
+        (r"\.attention\.", ".attn."),
+    ),
+    unused=((r"^decoder\.", "decoder"),),
+)
+
 # The scale of a weight is divided away by spectral norm, as in GCA-Matting's encoder, which begins with a plain
 # network's weights all the same: batch normalisation, whose running statistics adapt, takes out the scale, too.
 _SPECTRAL = (r"(^conv\d|\.conv\d|\.downsample\.1)\.weight$", r"\1.parametrizations.weight.original")
@@ -190,7 +205,7 @@ _SWIN_TIMM = Layout(
 def _renormalised(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let a stem that was trained on (255 x - 127) / 128 take RGB normalised by ImageNet's statistics."""
     kernel, centre = (tensors[name].float() for name in ("stem.0.weight", "stem.1.running_mean"))
-    std, mean = (kernel.new_tensor(value).reshape(1, 3, 1, 1) for value in (PIXEL_STD, PIXEL_MEAN))
+    mean, std = (kernel.new_tensor(value).reshape(1, 3, 1, 1) for value in PIXELS["trained"])
     constant = (kernel * (255 * mean - 127) / 128).sum(dim=(1, 2, 3))
     return tensors | {"stem.0.weight": kernel * 255 * std / 128, "stem.1.running_mean": centre - constant}
 
@@ -222,4 +237,4 @@ _EFFICIENTNET = Layout(
     converted=_renormalised,
 )
 # The more special ones come first.
-LAYOUTS = (_EFFICIENTNET, _MAE, _DINO, _RESNET_D, _RESNET, _SWIN_TIMM, _SWIN)
+LAYOUTS = (_EFFICIENTNET, _VITMATTE, _MAE, _DINO, _RESNET_D, _RESNET, _SWIN_TIMM, _SWIN)

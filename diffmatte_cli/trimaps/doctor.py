@@ -9,8 +9,9 @@ from PIL import Image
 
 from ..errors import ImageError
 from ..imaging.colour import as_shares
+from ..imaging.grey import GreyImage
 from ..imaging.orientation import swaps_sides
-from ..imaging.read import ColourImage, GreyImage
+from ..imaging.read import ColourImage
 from .band import Band
 from .masks import trimap_from_mask
 from .morphology import dilate, erode
@@ -55,6 +56,7 @@ class Diagnosis:
 def examine(image: ColourImage, grey: GreyImage) -> Diagnosis:
     """Examine a photograph and its trimap: size and orientation, levels, classes, and the band's width."""
     levels, findings = _fitted(image, grey)
+    findings = [*(Finding("levels", f"the trimap {note}", mended=True) for note in grey.notes), *findings]
     if levels is None:
         return Diagnosis(tuple(findings))
     trimap = parse_trimap(levels)

@@ -10,7 +10,8 @@ from ..errors import ImageError
 from ..imaging.orientation import orient, swaps_sides
 
 if TYPE_CHECKING:
-    from ..imaging.read import ColourImage, GreyImage
+    from ..imaging.grey import GreyImage
+    from ..imaging.read import ColourImage
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
 __all__ += ["diagnose", "fit_to_image", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]

@@ -18,22 +18,44 @@ from ..errors import DiffmatteError, UsageError, WeightsError
 from ..process.sharing import silence
 from ..version import __version__
 from .records import WeightsRecord
-from .store import ModelSource, WeightsStore, check_copy, client_settings, file_sha256, in_megabytes, resolve_model
+from .store import (
+    Check,
+    ModelSource,
+    WeightsStore,
+    check_copy,
+    client_settings,
+    file_sha256,
+    go_on,
+    in_megabytes,
+    resolve_model,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.file_download import HfFileMetadata
 
+    from .guard import Watch
+
 __all__ = ["fetch", "hub_api", "hub_client", "obtain", "remove_cached"]
 
 Tell = Callable[[str], object]
+# Of a file that nothing pins: several times a public checkpoint's.
+MOST_BYTES = 4 * 2**30
 _DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
 
 
-def obtain(source: ModelSource, store: WeightsStore, *, progress: bool = True, tell: Tell = say_nothing) -> Path:
+def obtain(
+    source: ModelSource,
+    store: WeightsStore,
+    *,
+    progress: bool = True,
+    tell: Tell = say_nothing,
+    check: Check = go_on,
+) -> Path:
     """Return the file of a model, pulled if necessary, and never one whose sha256 is not the recorded one.
 
-    ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer.
+    ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer; ``check``
+    is called again and again meanwhile and may raise to end it.
 
     Raises WeightsError where the file on disk is damaged and cannot be pulled again, or pulling fails.
     """
@@ -45,32 +67,32 @@ def obtain(source: ModelSource, store: WeightsStore, *, progress: bool = True, t
         copy = resolve_model(record.name, store).copy
     if copy is not None:
         try:
-            check_copy(record.name, copy)
+            check_copy(record.name, copy, check)
             return copy.path
         except WeightsError:
             if copy.kind != "cached" or store.is_offline:
                 raise
         again = " again, since what is in the cache is damaged"
     tell(f"pulling {record.name}{again}, {in_megabytes(record.size or 0)}, from {record.repo}")
-    return _pull(record, store, progress)
+    return _pull(record, store, progress, check)
 
 
 def fetch(location: str, store: WeightsStore, *, progress: bool = True) -> Path:
     """Return the file at ``location``, ``hf://OWNER/REPO[@REVISION]/FILE``, pulled unless it is in the cache.
 
     The revision is a branch, tag or commit, by default ``main``; ``progress`` as for ``obtain``. Nothing pins the
-    content: only its size is checked.
+    content: only its size is checked, which may be at most ``MOST_BYTES``.
 
     Raises UsageError for another form, and offline for a file that is not in the cache; WeightsError where pulling
     fails.
     """
-    with hub_client(f"pull {location}", store, progress):
+    with hub_client(f"pull {location}", store, progress) as watch:
         from huggingface_hub import parse_hf_uri, try_to_load_from_cache
         from huggingface_hub.errors import HfUriError
 
         try:
             uri = parse_hf_uri(location)
-            if uri.type != "model" or not uri.path_in_repo:
+            if uri.type != "model" or not uri.path_in_repo or not _stays_inside(uri.revision or "main"):
                 raise HfUriError(location, "not a file of a model")
         except HfUriError as error:
             form = "hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE"
@@ -84,23 +106,33 @@ def fetch(location: str, store: WeightsStore, *, progress: bool = True) -> Path:
                 f"{location} is not in the cache {store.hub_cache} and the network is switched off: start once online,"
                 " or give the path of a file"
             )
-        _offer(repo, filename, revision)
+        watch.most = _offer(repo, filename, revision).size or MOST_BYTES
+        if watch.most > MOST_BYTES:
+            raise UsageError(f"{location} has {watch.most} bytes, more than the {MOST_BYTES} that are taken unpinned")
         return _download(repo, filename, revision, store)
 
 
-def _pull(record: WeightsRecord, store: WeightsStore, progress: bool) -> Path:
+def _stays_inside(revision: str) -> bool:
+    """Tell whether a revision, of which the client makes a path, stays in its folder."""
+    return not {"", ".", ".."} & set(re.split(r"[/\\]", revision))
+
+
+def _pull(record: WeightsRecord, store: WeightsStore, progress: bool, check: Check) -> Path:
     """Fetch a pinned file into the cache and check it; another one there is replaced if the Hub has the right one."""
-    with hub_client(f"pull {record.name} from {record.repo}", store, progress):
+    with hub_client(f"pull {record.name} from {record.repo}", store, progress, check) as watch:
+        from .guard import OfferError
+
+        watch.most = record.size or 0
         _check_offer(record)
         for is_last in (False, True):
             path = _download(str(record.repo), str(record.filename), str(record.revision), store, force=is_last)
-            if (found := file_sha256(path)) == record.sha256:
+            if (found := file_sha256(path, check)) == record.sha256:
                 return path
             # The client replaces only what it has linked to.
             if not (path.is_symlink() and _is_cached(path, store)):
                 path.unlink(missing_ok=True)
         _remove(path, store)
-        raise _OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
+        raise OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
 
 
 def _download(repo: str, filename: str, revision: str, store: WeightsStore, *, force: bool = False) -> Path:
@@ -121,10 +153,6 @@ def _download(repo: str, filename: str, revision: str, store: WeightsStore, *, f
     return Path(path)
 
 
-class _OfferError(Exception):
-    """The Hub offers something else than what was asked for."""
-
-
 def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
     """Ask once what the Hub would send: a wrong file is not fetched, and a dead server not waited for.
 
@@ -132,22 +160,26 @@ def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
     """
     from huggingface_hub import constants, hf_hub_url
 
+    from .guard import OfferError
+
     url = hf_hub_url(repo, filename, revision=revision)
     offer = hub_api().get_hf_file_metadata(url=url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
     is_pinned = re.fullmatch(r"[0-9a-f]{40}", revision) is not None
     if offer.commit_hash is None or offer.etag is None or (is_pinned and offer.commit_hash != revision):
-        raise _OfferError(f"{constants.ENDPOINT} does not answer as a Hub does: check HF_ENDPOINT, proxy and firewall")
+        raise OfferError.no_hub("no commit, or another one, or no ETag")
     return offer
 
 
 def _check_offer(record: WeightsRecord) -> None:
     """Refuse the Hub's file unless it is the pinned one, as far as its header tells."""
+    from .guard import OfferError
+
     offer = _offer(str(record.repo), str(record.filename), str(record.revision))
     if offer.size not in (None, record.size):
-        raise _OfferError(f"it has {offer.size} bytes there but {record.size} in the weights file: check its table")
+        raise OfferError(f"it has {offer.size} bytes there but {record.size} in the weights file: check its table")
     # A large file's tag is its sha256; a small one's says nothing about the content.
     if re.fullmatch(r"[0-9a-f]{64}", str(offer.etag)) and offer.etag != record.sha256:
-        raise _OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
+        raise OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
 
 
 def remove_cached(path: Path, store: WeightsStore) -> None:
@@ -182,18 +214,22 @@ def hub_api() -> "HfApi":
 
 
 @contextmanager
-def hub_client(action: str, store: WeightsStore, progress: bool) -> Iterator[None]:
-    """Use the client without its own output on stderr; turn whatever it raises into one WeightsError.
+def hub_client(action: str, store: WeightsStore, progress: bool, check: Check = go_on) -> "Iterator[Watch]":
+    """Use the client without its own output on stderr, watched; turn whatever it raises into one WeightsError.
 
-    ``action`` completes "cannot ..."; ``progress`` lets the client show its bars on a terminal.
+    ``action`` completes "cannot ..."; ``progress`` lets the client show its bars on a terminal; ``check`` is called
+    again and again and may raise to end it.
     """
     client_settings()
+    from .guard import watched
+
     try:
-        with _muted(progress):
-            yield
+        with _muted(progress), watched(check) as watch:
+            yield watch
     except DiffmatteError:
         raise
     except Exception as error:  # the client has three transports, and errors of many kinds
+        check()  # which may be what ended it
         folder = ("cache_dir",) if isinstance(error, OSError) and error.errno is not None else ()
         raise WeightsError(f"cannot {action}: {_reason(error, store)}", *folder) from error
 
@@ -220,7 +256,9 @@ def _reason(error: BaseException, store: WeightsStore) -> str:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    if isinstance(error, _OfferError):
+    from .guard import OfferError
+
+    if isinstance(error, OfferError):
         return str(error)
     if isinstance(error, HfHubHTTPError):
         return _refusal(error.response.status_code, str(error.server_message or "no reason given"))
@@ -240,7 +278,7 @@ def _reason(error: BaseException, store: WeightsStore) -> str:
     if type(error) is OSError:  # by the client's count of the bytes
         return "what arrived is shorter or longer than announced: run the command again"
     first = (str(error).strip() or "no reason given").splitlines()[0]
-    return f"{type(error).__name__}, {first}: run the command again, or with HF_HUB_DISABLE_XET=1 if it stays"
+    return f"{type(error).__name__}, {first}: run the command again, and check HF_ENDPOINT and the proxy if it stays"
 
 
 def _refusal(status: int, words: str) -> str:
@@ -255,4 +293,4 @@ def _refusal(status: int, words: str) -> str:
         return f"{answer}, too many requests: try again in a few minutes, or set HF_TOKEN"
     if status >= 500:
         return f"{answer}, it is out of order: try again later"
-    return f"{answer} ({words.splitlines()[0]}): check HF_ENDPOINT and the repository's page"
+    return f"{answer} ({' '.join(words.split())[:200]}): check HF_ENDPOINT and the repository's page"

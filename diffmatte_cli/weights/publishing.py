@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import UsageError
+from ..errors import UsageError, WeightsError
 from .hub import hub_api, hub_client
 from .records import WeightsRecord, check_name, is_repository
 from .store import WeightsStore, file_sha256, in_megabytes
@@ -30,8 +30,10 @@ def publish(name: str, file: Path, repo: str, store: WeightsStore, *, progress: 
         api.create_repo(repo, exist_ok=True)
         record = replace(draft, repo=repo, filename=f"{name}.safetensors")
         card = CommitOperationAdd("README.md", model_card(record).encode())
-        operations = [CommitOperationAdd(f"{name}.safetensors", str(file)), card]
-        commit = api.create_commit(repo, operations, commit_message=f"Add {name}")
+        weights = CommitOperationAdd(f"{name}.safetensors", str(file))
+        if (weights.upload_info.sha256.hex(), weights.upload_info.size) != (record.sha256, record.size):
+            raise WeightsError(f"{file} was replaced since the command began: run it again")
+        commit = api.create_commit(repo, [weights, card], commit_message=f"Add {name}")
     return replace(record, revision=commit.oid)
 
 
@@ -39,7 +41,8 @@ def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
     """Describe a weights file before it has a place on the Hub."""
     from ..model.checkpoint import parameter_count, read_model
 
-    model, metadata = read_model(file)
+    sha256 = file_sha256(file)
+    model, metadata = read_model(file, sha256)
     variant = model.config.variant
     if known is not None and known.variant != variant:
         raise UsageError(f"{file} is of the variant {variant}, but {name} is {known.variant}: choose another name")
@@ -59,7 +62,7 @@ def _draft(name: str, file: Path, known: WeightsRecord | None) -> WeightsRecord:
         licence=licence,
         trained_on=trained_on,
         bundled=None,
-        sha256=file_sha256(file),
+        sha256=sha256,
         size=file.stat().st_size,
         parameters=parameter_count(variant, model.config.decoder_width),
     )

@@ -91,7 +91,12 @@ def as_toml(record: WeightsRecord) -> str:
 
 def _toml(value: str | float) -> str:
     # One-line JSON strings and numbers are TOML, too.
-    return json.dumps(value, ensure_ascii=False)
+    return _escaped(json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    """Escape what a terminal would act on."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" if ord(c) < 2**16 else "?" for c in text)
 
 
 def _record(place: str, name: str, table: object) -> WeightsRecord:

@@ -6,19 +6,30 @@ Nothing heavy is imported, so that a wrong name is told and a listing printed at
 
 import hashlib
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from ..errors import UsageError, WeightsError
 from ..model.config import VARIANTS
+from ..storage.pieces import open_file
 from .records import PACKAGE, WeightsRecord, read_records
 
-__all__ = ["Copy", "ModelSource", "WeightsStore", "check_copy", "client_settings", "file_or_variant", "file_sha256"]
-__all__ += ["in_megabytes", "resolve_model", "sha256_of_model"]
+__all__ = ["Check", "Copy", "ModelSource", "WeightsStore", "check_copy", "client_settings", "file_or_variant"]
+__all__ += ["file_sha256", "go_on", "hashed", "in_megabytes", "resolve_model"]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
+_IMPORTED = re.compile(r"[0-9a-f]{64}\.safetensors")
+PIECE = 2**22  # bytes hashed at once
+# Called again and again in what takes long; may raise to end it.
+Check = Callable[[], None]
+
+
+def go_on() -> None:
+    """Let what takes long go on."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +46,14 @@ class ModelSource:
     """Hold a model as the user named it: where its file is, or will be once it is pulled.
 
     Without a ``record`` it is a file of the user's own, of which nothing is known beforehand; with one and no ``copy``
-    it has to be pulled.
+    it has to be pulled. ``sha256`` is what is loaded: with another one, loading fails.
     """
 
     name: str
     path: Path
     record: WeightsRecord | None = None
     copy: Copy | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +108,20 @@ class WeightsStore:
 
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """Return a model's files on disk; the first is the one in use."""
-        copies = [Copy("imported", path, path.stem) for path in _newest_first(self.imports / record.name)]
+        copies = [Copy("imported", path, path.stem) for path in self._imported(record.name)]
         if record.bundled is not None:
             copies.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
         if record.repo is not None and os.path.isfile(path := self.cached_path(record)):
             copies.append(Copy("cached", path, str(record.sha256)))
         return tuple(copies)
+
+    def _imported(self, name: str) -> list[Path]:
+        try:
+            return _newest_first(self.imports / name)
+        except UsageError:
+            if self.cache_dir is not None:
+                raise
+            return []  # nobody without a home has imported anything
 
     def where(self, record: WeightsRecord) -> str:
         """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
@@ -124,6 +144,8 @@ def resolve_model(model: str | Path, store: WeightsStore | None = None) -> Model
         return _source(record, store)
     if os.path.isfile(path):
         return ModelSource(path.stem, path)
+    if os.path.exists(path):
+        raise UsageError(f"{path} is not a file: name a weights file, or one of the models {', '.join(known)}")
     names = ", ".join(known)
     if path.suffix or path.name != str(model):
         raise UsageError(f"there is no weights file {path}: check the path, or use one of the models {names}")
@@ -147,7 +169,7 @@ def file_or_variant(model: str, store: WeightsStore | None = None) -> Path | str
 
 def _source(record: WeightsRecord, store: WeightsStore) -> ModelSource:
     if copies := store.copies(record):
-        return ModelSource(record.name, copies[0].path, record, copies[0])
+        return ModelSource(record.name, copies[0].path, record, copies[0], copies[0].sha256)
     if record.repo is None:
         raise UsageError(
             f"{record.name} cannot be pulled, since only its authors' file exists so far: get it from {record.upstream}"
@@ -158,21 +180,21 @@ def _source(record: WeightsRecord, store: WeightsStore) -> ModelSource:
             f"{record.name} is not in the cache {store.hub_cache} and the network is switched off: run"
             f" `diffmatte weights pull {record.name}` online first, or copy a cache that has it"
         )
-    return ModelSource(record.name, store.cached_path(record), record)
+    return ModelSource(record.name, store.cached_path(record), record, sha256=record.sha256)
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    """Return a folder's weights files; none where the folder is missing or cannot be read."""
+    """Return a folder's imports, named by their sha256; none where the folder is missing or cannot be read."""
     try:
-        paths = [path for path in folder.iterdir() if path.suffix == ".safetensors" and os.path.isfile(path)]
+        paths = [path for path in folder.iterdir() if _IMPORTED.fullmatch(path.name) and os.path.isfile(path)]
         return sorted(paths, key=os.path.getmtime, reverse=True)
     except OSError:
         return []
 
 
-def check_copy(name: str, copy: Copy) -> None:
-    """Raise WeightsError unless a file on disk has the expected sha256."""
-    found = file_sha256(copy.path)
+def check_copy(name: str, copy: Copy, check: Check = go_on) -> None:
+    """Raise WeightsError unless a file on disk has the expected sha256; ``check`` as for ``file_sha256``."""
+    found = file_sha256(copy.path, check)
     if found != copy.sha256:
         cure = {
             "imported": f"import it again with `diffmatte weights import {name} FILE`",
@@ -182,22 +204,25 @@ def check_copy(name: str, copy: Copy) -> None:
         raise WeightsError(f"{copy.path} is damaged, sha256 {found} instead of {copy.sha256}: {cure}")
 
 
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file in hex digits; raises WeightsError if it cannot be read."""
+def file_sha256(path: Path, check: Check = go_on) -> str:
+    """Return the sha256 of a file in hex digits; raises WeightsError if it cannot be read.
+
+    ``check`` is called between pieces and may raise to end it.
+    """
+    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open_file(path) as file:
+            while piece := file.read(PIECE):
+                check()
+                digest.update(piece)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()
 
 
-def sha256_of_model(source: ModelSource) -> str:
-    """Return the sha256 that a model's file has or must have; raises WeightsError if it cannot be read."""
-    if source.copy is not None:
-        return source.copy.sha256
-    if source.record is not None:
-        return str(source.record.sha256)
-    return file_sha256(source.path)
+def hashed(source: ModelSource) -> ModelSource:
+    """Return a model with the sha256 that its file has or must have; raises WeightsError if it cannot be read."""
+    return source if source.sha256 is not None else replace(source, sha256=file_sha256(source.path))
 
 
 def in_megabytes(size: int) -> str:
@@ -218,7 +243,10 @@ def client_settings() -> ModuleType:
 
 
 def _absolute(path: str | Path) -> Path:
-    return Path(path).expanduser().resolve()
+    try:
+        return Path(path).expanduser().resolve()
+    except RuntimeError as error:  # an unknown user, no home, or symlinks in a circle
+        raise UsageError(f"the folder {path} cannot be found ({error}): name another one", "cache_dir") from error
 
 
 @cache

@@ -11,7 +11,8 @@ from PIL import Image
 from diffmatte_cli import load_model
 from diffmatte_cli.composition.background import cutout
 from diffmatte_cli.composition.foreground import estimate_foreground
-from diffmatte_cli.imaging.read import read_grey, read_image
+from diffmatte_cli.imaging.grey import read_grey
+from diffmatte_cli.imaging.read import read_image
 from diffmatte_cli.trimaps.trimap import parse_trimap
 
 HERE = Path(__file__).parent

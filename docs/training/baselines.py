@@ -14,7 +14,8 @@ import torch
 
 from diffmatte_cli.imaging.encoding import Result
 from diffmatte_cli.imaging.folders import images_in
-from diffmatte_cli.imaging.read import read_grey, read_image
+from diffmatte_cli.imaging.grey import read_grey
+from diffmatte_cli.imaging.read import read_image
 from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.priors.colours import colour_priors
 from diffmatte_cli.storage.paths import Place

@@ -12,8 +12,10 @@ from PIL import Image
 from support import fakes
 from typer.testing import Result
 
-from diffmatte_cli.errors import FullError, ResourceError, WeightsError
+from diffmatte_cli.errors import FullError, OutputError, ResourceError, WeightsError
+from diffmatte_cli.imaging.encoding import Result as Written
 from diffmatte_cli.imaging.receipts import Receipt, read_receipt
+from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.planning.rows import COLUMNS
 from diffmatte_cli.settings import Sampling
 
@@ -374,6 +376,133 @@ def test_steps_are_made_again_unless_they_are_all_there() -> None:
     assert "1 done, 4 skipped" in _matte(*arguments, "--steps", "1").stderr
 
 
+@pytest.mark.parametrize("step", ["step_02.png", "trajectory.png"])
+@pytest.mark.parametrize("damage", ["cut short", "swapped", "other pixels", "a folder"])
+def test_steps_that_are_not_as_they_were_are_made_again(step: str, damage: str) -> None:
+    arguments = ("--dump-steps", "steps", "--skip-existing", "--steps", "2")
+    _matte(*arguments)
+    path = Path("steps/b", step)
+    before = path.read_bytes()
+    if damage == "cut short":
+        path.write_bytes(before[:-12])
+    elif damage == "swapped":
+        path.write_bytes(Path("steps/b/step_01.png").read_bytes())
+    elif damage == "other pixels":
+        Image.fromarray(fakes.cat_trimap()).save(path)
+    else:
+        path.unlink()
+        path.mkdir()
+        assert "which contains other files" in _matte(*arguments, code=2).stderr
+        return
+    assert "1 done, 4 skipped" in _matte(*arguments).stderr
+    assert path.read_bytes() == before
+    assert "0 done, 5 skipped" in _matte(*arguments).stderr
+
+
+def test_steps_whose_digests_are_unknown_are_made_again() -> None:
+    # As versions before wrote them: the results alone still count.
+    arguments = ("--dump-steps", "steps", "--skip-existing", "--steps", "2")
+    _matte(*arguments)
+    sheet = Path("steps/b/trajectory.png")
+    receipt = read_receipt(sheet)
+    write_images([Written(sheet, np.asarray(Image.open(sheet)), receipt=receipt)])
+    assert read_receipt(sheet) == receipt
+    assert "0 done, 5 skipped" in _matte("--skip-existing", "--steps", "2").stderr
+    assert "1 done, 4 skipped" in _matte(*arguments).stderr
+
+
+@pytest.mark.parametrize("settings", [["--until-stable", "1"], ["--steps", "12"]])
+def test_steps_are_kept_however_many_there_are(settings: list[str]) -> None:
+    Image.fromarray(np.zeros((fakes.HEIGHT, fakes.WIDTH), np.uint8)).save("trimaps/b.png")  # none at all
+    for line in ("5 done", "0 done, 5 skipped"):
+        assert line in _matte("--dump-steps", "steps", "--skip-existing", *settings).stderr
+    assert sorted(os.listdir("steps/b")) == ["trajectory.png"]
+
+
+def test_an_uncertainty_without_its_risk_is_made_again() -> None:
+    arguments = ("--uncertainty", "2", "--skip-existing", "--report", "r.jsonl")
+    _matte(*arguments)
+    path, before = Path("out/b_uncertainty.png"), _rows("r.jsonl")["photos/b.png"]["risk"]
+    write_images([Written(path, np.asarray(Image.open(path)), receipt=read_receipt(path))])
+    assert "1 done, 4 skipped" in _matte(*arguments).stderr
+    assert _rows("r.jsonl")["photos/b.png"]["risk"] == before
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_a_report_replaces_nothing_but_a_report(suffix: str) -> None:
+    report = Path(f"r{suffix}")
+    strange = ("mine\n", "image,trimap,output\n", '{"image": 1}\n', "[1]\n", "\n", "\0", "[" * 9999, "1", "x" * 2**21)
+    for content in strange:
+        report.write_text(content)
+        words = f"r{suffix} already exists and is not a report of `diffmatte matte`: name another (--report)"
+        for arguments in ((), ("--dry-run",)):
+            assert words in _matte("--report", str(report), *arguments, code=2).stderr
+        assert report.read_text() == content
+    report.write_text("")  # of a run that was killed at once
+    report.chmod(0o600)
+    for _ in range(2):
+        _matte("--report", str(report))
+    assert len(report.read_text().splitlines()) == len(NAMES) + (suffix == ".csv")
+    assert report.stat().st_mode & 0o777 == 0o600
+    before = report.read_bytes()
+    line = fakes.run("matte", "photos", "--trimap", "trimaps", "-o", "new", "--report", str(report), "--no-overwrite")
+    assert f"the report r{suffix} already exists, and overwriting is off (--no-overwrite)" in line.stderr
+    assert (line.exit_code, report.read_bytes()) == (2, before)
+    for name in (f"new{suffix}", f"new/r{suffix}"):
+        done = fakes.run("matte", "photos", "--trimap", "trimaps", "-o", "new", "--report", name, "--no-overwrite")
+        assert done.exit_code == (0 if "/" not in name else 2)  # the second time its results are there
+
+
+def test_a_report_does_not_replace_what_came_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffmatte_cli.batch.report import Report
+
+    Path("r.jsonl").write_text("mine")
+    with pytest.raises(OutputError, match="is not a report"):
+        Report(Path("r.jsonl"))
+    Path("precious").write_text("mine")
+    Path("dir").mkdir()
+    Path("dir/s.jsonl").symlink_to("../precious")
+    with pytest.raises(OutputError, match="is not a report"):
+        Report(Path("dir/s.jsonl"))
+    Path("precious").write_text("")
+    with pytest.raises(OutputError, match="a symlink leads out of dir"):
+        Report(Path("dir/s.jsonl"))
+    assert (Path("r.jsonl").read_text(), Path("precious").read_text()) == ("mine", "")
+
+
+def test_a_link_that_comes_after_the_plan_is_not_written_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("precious.png").write_text("mine")
+    Path("out").mkdir()
+    Path("out/b.png").write_text("of somebody")
+    Path("linked.png").symlink_to("out/c.png")  # before the plan: meant
+
+    def connect() -> None:
+        for link, target in (("lone.png", "precious.png"), ("out/a_alpha.png", "b.png")):
+            if not Path(link).is_symlink():
+                Path(link).symlink_to(target)
+
+    _meanwhile(connect, monkeypatch)
+    for output, code in (("lone.png", 1), ("out/", 1), ("linked.png", 0)):
+        for link in ("lone.png", "out/a_alpha.png"):
+            Path(link).unlink(missing_ok=True)
+        result = fakes.run("matte", "photos/a.png", "--trimap", "trimaps", "-o", output)
+        assert result.exit_code == code, result.stderr
+        assert ("it is a symlink by now" in result.stderr) == bool(code)
+    assert (Path("precious.png").read_text(), Path("out/b.png").read_text()) == ("mine", "of somebody")
+    assert Path("linked.png").is_symlink()
+    assert read_receipt(Path("out/c.png")) is not None
+
+
+def test_results_for_their_owner_alone_stay_so() -> None:
+    _matte("--dump-steps", "steps", "--steps", "1")
+    private = [Path("out/a_alpha.png"), Path("steps/a/step_01.png")]
+    for path in private:
+        path.chmod(0o600)
+    _matte("--dump-steps", "steps", "--steps", "1", "--seed", "1")
+    assert [path.stat().st_mode & 0o777 for path in private] == [0o600, 0o600]
+    assert Path("out/b_alpha.png").stat().st_mode & 0o777 == Path("photos/b.png").stat().st_mode & 0o777
+
+
 def test_fail_fast_begins_no_other_job() -> None:
     for name in NAMES:
         Path(f"photos/{name}.png").write_bytes(b"no picture")
@@ -387,9 +516,15 @@ def test_a_report_that_fails_ends_the_run_and_says_what_is_left(monkeypatch: pyt
     opened = Path.open
 
     def full(path: Path, *rest: Any, **more: Any) -> Any:
-        return opened(Path("/dev/full") if path.name == "r.jsonl" else path, *rest, **more)
+        is_report = path.suffix == ".part" and rest[:1] == ("w",)
+        file = opened(path, *rest, **more)
+        if not is_report:
+            return file
+        file.close()
+        return opened(Path("/dev/full"), *rest, **more)
 
     monkeypatch.setattr(Path, "open", full)
     lines = _matte("--report", "r.jsonl", code=1).stderr.splitlines()
     assert lines[-1] == "error: cannot write the report r.jsonl: No space left on device"
+    assert not Path("r.jsonl").read_text()
     assert any(line.startswith("not processed: photos/") for line in lines)

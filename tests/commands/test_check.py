@@ -12,7 +12,7 @@ from support import fakes
 from support.processes import finish
 from typer.testing import Result
 
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 
 
 def _save(path: str, pixels: np.ndarray, **settings: Any) -> None:
@@ -122,6 +122,33 @@ def test_a_folder_with_something_wrong() -> None:
     result = _run("photos", "--trimap", "trimaps")
     assert (result.exit_code, result.stderr) == (1, "2 checked, 1 with problems\n")
     assert "no-unknown: the trimap has no unknown (grey) region" in result.stdout
+
+
+def test_numbers_of_classes_are_told_and_mended() -> None:
+    _save("trimaps/b.png", fakes.cat_trimap() // 127)
+    (_, row) = _rows("photos", "--trimap", "trimaps", code=1)
+    told = "the trimap holds the levels 0, 1 and 2 of 255 alone, taken as black, grey and white"
+    assert row["findings"] == [{"code": "levels", "text": told, "mended": False}]
+    assert _codes(_rows("photos", "--trimap", "trimaps", "--fix", "mended")) == {
+        "photos/a.png": {},
+        "photos/b.png": {"levels": True},
+    }
+    np.testing.assert_array_equal(_picture("mended/b.png"), fakes.cat_trimap())
+
+
+def test_the_colours_of_a_trimap_are_named() -> None:
+    _save("trimaps/b.png", np.array([[255, 0, 0], [0, 0, 255], [0, 255, 0]], np.uint8)[fakes.cat_trimap() // 127])
+    (row,) = _rows("photos/b.png", "--trimap", "trimaps/b.png", code=1)
+    assert [finding["code"] for finding in row["findings"]] == ["unreadable"]
+    assert "its colours are red, blue and green" in row["findings"][0]["text"]
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_what_is_all_black_or_white_is_no_usable_trimap(level: int) -> None:
+    _save("trimaps/b.png", np.full_like(MASK, level))
+    (row,) = _rows("photos/b.png", "--trimap", "trimaps/b.png", "--fix", "mended", code=1)
+    assert row["fixed"] is None
+    assert not Path("mended").exists()
 
 
 def test_every_finding_has_a_line_of_its_own() -> None:

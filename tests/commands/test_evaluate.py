@@ -96,11 +96,62 @@ def test_long_and_odd_names_survive_the_table() -> None:
     assert name in _run("pred", "gt", "--trimap", "trimap").stdout
 
 
-def test_an_empty_unknown_region_scores_zero() -> None:
+def test_without_any_unknown_region_there_is_no_score() -> None:
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save("known.png")
     result = _run("pred/a_alpha.png", "gt/a.png", "--trimap", "known.png", "--json")
-    assert json.loads(result.stdout)["mean"] == {"sad": 0, "mse": 0, "grad": 0, "conn": 0}
-    assert "warning: known.png has no unknown region" in result.stderr
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "warning: known.png has no unknown region, and is left out of the mean" in result.stderr
+    assert "error: no trimap has an unknown region to score" in result.stderr
+
+
+def test_a_picture_without_an_unknown_region_is_left_out_of_the_mean() -> None:
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save("trimap/b.png")
+    given = ("pred", "gt", "--trimap", "trimap", "--metrics", "sad")
+    result = _run(*given, "--json", "--csv", "scores.csv")
+    found = json.loads(result.stdout)
+    alone = found["pictures"][0]["sad"]
+    assert found == {"mean": {"sad": alone}, "pictures": [{"name": "a", "sad": alone}, {"name": "b", "sad": None}]}
+    assert Path("scores.csv").read_text() == f"name,sad\na,{alone}\nb,\nmean,{alone}\n"
+    assert result.stderr == "warning: trimap/b.png has no unknown region, and is left out of the mean\n"
+    rows = [line.replace("│", " ").split() for line in _run(*given).stdout.splitlines()]
+    assert ["b", "-"] in rows
+    assert ["mean", "of", "1", f"{alone:.3f}"] in rows
+
+
+def test_levels_of_0_and_1_are_masks_and_that_is_told_once() -> None:
+    subject = np.zeros(SHAPE, np.uint8)
+    subject[:5] = 1
+    for name in "ab":
+        Image.fromarray(subject).save(f"gt/{name}.png")
+        Image.fromarray(subject * 255).save(f"pred/{name}_alpha.png")
+    result = _run("pred", "gt", "--region", "image", "--metrics", "sad", "--json")
+    assert json.loads(result.stdout)["mean"] == {"sad": 0}
+    told = "holds the levels 0 and 1 of 255 alone, taken as black and white"
+    assert result.stderr == f"warning: each of gt/a.png, gt/b.png {told}\n"
+    Image.fromarray(1 - subject).save("pred/a_alpha.png")  # as dark as the truth, and all wrong
+    (wrong, _) = json.loads(_run("pred", "gt", "--region", "image", "--metrics", "sad", "--json").stdout)["pictures"]
+    assert wrong["sad"] == subject.size / 1000
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "webp"])
+def test_a_cutout_is_scored_by_its_alpha(ending: str) -> None:
+    alpha = np.asarray(Image.open("pred/a_alpha.png")).copy()
+    alpha[0] = 0
+    Image.fromarray(alpha).save("alone.png")
+    colour = np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)
+    settings = {"lossless": True} if ending == "webp" else {}
+    Image.fromarray(np.dstack([colour, alpha])).save(f"cutout.{ending}", **settings)
+    given = ("gt/a.png", "--trimap", "trimap/a.png", "--json")
+    result = _run(f"cutout.{ending}", *given)
+    assert json.loads(result.stdout)["mean"] == json.loads(_run("alone.png", *given).stdout)["mean"]
+    assert result.stderr == f"warning: cutout.{ending} was read by its alpha channel, not by its colour\n"
+
+
+def test_a_coloured_picture_is_no_matte() -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SHAPE, 3), np.uint8)).save("photo.png")
+    result = _run("photo.png", "gt/a.png", "--trimap", "trimap/a.png")
+    assert result.exit_code == 1
+    assert "error: cannot read photo.png: its colours are " in result.stderr
 
 
 @pytest.mark.parametrize("trimap", [[], ["--trimap", "trimap"]])

@@ -10,7 +10,7 @@ from support import fakes
 
 from diffmatte_cli.batch import engines
 from diffmatte_cli.composition.trajectory import StepDump
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.settings import SAMPLER_NAMES, SCHEDULE_NAMES, Computing, Sampling
 
@@ -128,6 +128,24 @@ def test_16_bits_tiff_and_webp(matter: fakes.FakeMatter) -> None:
         levels = read_grey(Path(name)).levels
         assert not np.allclose(levels * 255, np.rint(levels * 255), atol=1e-3)
     assert fakes.run_matte("-o", "x.webp").exit_code == 0
+
+
+def test_a_trimap_of_classes_or_in_an_alpha_channel_is_told_and_gives_the_same_matte(matter: fakes.FakeMatter) -> None:
+    assert fakes.run_matte("-o", "right.png").exit_code == 0
+    with Image.open("cat.png") as photo:
+        colour = np.asarray(photo.convert("RGB"))
+    trimap, classes = fakes.cat_trimap(), fakes.cat_trimap() // 127
+    flat = np.zeros_like(trimap)
+    numbers = "holds the levels 0, 1 and 2 of 255 alone, taken as black, grey and white"
+    for pixels, told in ((classes, numbers), (np.dstack([flat, trimap]), "was read by its alpha channel")):
+        Image.fromarray(pixels).save("t.png")
+        result = fakes.run("matte", "cat.png", "--trimap", "t.png", "-o", "out.png")
+        assert f"warning: the trimap {told}" in result.stderr
+        np.testing.assert_array_equal(np.asarray(Image.open("out.png")), np.asarray(Image.open("right.png")))
+    Image.fromarray(np.dstack([colour, classes])).save("own.png")
+    result = fakes.run("matte", "own.png", "--trimap", "alpha", "-o", "out.png")
+    assert f"warning: the trimap {numbers}" in result.stderr
+    np.testing.assert_array_equal(np.asarray(Image.open("out.png")), np.asarray(Image.open("right.png")))
 
 
 def test_a_cutout_and_its_alpha(matter: fakes.FakeMatter) -> None:

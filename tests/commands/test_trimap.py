@@ -14,7 +14,7 @@ from support.processes import finish, terminal
 from typer.testing import Result
 
 from diffmatte_cli.errors import FullError
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.trimaps.band import Band
 from diffmatte_cli.trimaps.masks import trimap_from_mask
 
@@ -96,6 +96,21 @@ def test_a_cutout_counts_by_its_alpha() -> None:
     for name in ("cutout.png", "cutout.webp"):
         assert _run(name, "-o", "out.png").exit_code == 0
         np.testing.assert_array_equal(_made(), _expected(MASK))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (MASK // 255, "holds the levels 0 and 1 of 255 alone, taken as black and white"),
+        (MASK.astype(np.uint16), "has levels up to 255 of 65535, and 255 is taken as white"),
+        (np.dstack([MASK, MASK * 0, MASK * 0]), "has two colours alone, black and red, taken as black and white"),
+    ],
+)
+def test_a_mask_in_other_levels_or_colours_is_told(pixels: np.ndarray, told: str) -> None:
+    _save("mask.png", pixels)
+    result = _run("mask.png", "-o", "out.png", "--quiet")
+    assert (result.exit_code, result.stderr) == (0, f"warning: mask.png {told}\n")
+    np.testing.assert_array_equal(_made(), _expected(MASK))
 
 
 def test_an_alpha_channel_that_says_nothing_does_not_count() -> None:
@@ -314,3 +329,26 @@ def test_real_mattes_become_trimaps_that_hold_them(photographs: Path) -> None:
     assert (alpha[trimap == 255] >= 0.95).all()
     assert (alpha[trimap == 0] <= 0.05).all()
     assert 0.01 < (trimap == 128).mean() < 0.4
+
+
+def test_a_link_that_comes_after_the_plan_is_not_followed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffmatte_cli.trimaps import masks
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(f"in_{name}").mkdir()
+        Image.new("L", (40, 30), 255).save(f"in_{name}/{name}.png")
+    Path("precious").write_text("mine")
+    made = masks.trimap_from_mask
+
+    def meanwhile(*arguments: Any) -> Any:
+        if not Path("out/b.png").is_symlink():
+            Path("out").mkdir(exist_ok=True)
+            Path("out/b.png").symlink_to(tmp_path / "precious")
+        return made(*arguments)
+
+    monkeypatch.setattr(masks, "trimap_from_mask", meanwhile)
+    result = fakes.run("trimap", "in_a", "in_b", "-o", "out")
+    assert result.exit_code == 1
+    assert "a symlink leads out of out" in result.stderr
+    assert Path("precious").read_text() == "mine"

@@ -96,7 +96,7 @@ def test_convert(dtype: str) -> None:
 USAGE = {
     "name": (("x.pth", "--model", "giant", "-o", "x.safetensors"), "there is no model named 'giant'"),
     "nothing there": (("none.pth", "--model", "vits", "-o", "x.safetensors"), "checkpoint none.pth does not exist"),
-    "folder": ((".", "--model", "vits", "-o", "x.safetensors"), "checkpoint . does not exist"),
+    "folder": ((".", "--model", "vits", "-o", "x.safetensors"), "checkpoint . is not a file"),
     "ending": (("x.pth", "--model", "vits", "-o", "x.pt"), "must end in .safetensors"),
     "no folder": (("x.pth", "--model", "vits", "-o", "none/x.safetensors"), "folder of the result none/x.safetensors"),
     "itself": (("w.safetensors", "--model", "vits", "-o", "w.safetensors"), "would replace the checkpoint"),
@@ -152,11 +152,15 @@ def test_an_import_is_found_checked_replaced_and_removed(nobodys_home: Path) -> 
     assert result.stdout == f"damaged  tiny imported {smaller}\nok       tiny bundled {BUNDLED}\n"
     assert "import it again with `diffmatte weights import tiny FILE`" in result.stderr
 
-    left = smaller.with_name(".diffmatte-0123.part")
+    left, kept = smaller.with_name(".diffmatte-0123456789abcdef.part"), smaller.with_name(".notes")
     left.touch()  # by an import that was killed
+    kept.touch()  # by somebody else, as are these
+    for foreign in (smaller.with_name("mine.safetensors"), smaller.with_name(".diffmatte-mine.part")):
+        foreign.touch()
     removed = fakes.run("weights", "remove", "tiny")
     assert removed.exit_code == 0
-    assert not left.parent.exists()
+    assert sorted(os.listdir(kept.parent)) == [".diffmatte-mine.part", ".notes", "mine.safetensors"]
+    (kept.parent / "mine.safetensors").unlink()
     assert removed.stderr == f"removed tiny, imported, 0.0 MB: {smaller}\n"
     assert not list(nobodys_home.rglob("*.safetensors"))
     assert good("path", "tiny") == f"{BUNDLED}\n"
@@ -184,10 +188,10 @@ def test_what_cannot_be_read_is_not_called_damaged(nobodys_home: Path, monkeypat
     good("import", "tiny", str(BUNDLED))
     (path,) = nobodys_home.rglob("*.safetensors")
 
-    def refuse(file: object, name: str) -> None:
+    def refuse(_: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("hashlib.file_digest", refuse)
+    monkeypatch.setattr("diffmatte_cli.weights.store.open_file", refuse)
     result = fakes.run("weights", "verify", "tiny")
     assert result.exit_code == 1
     assert f"unread   tiny imported {path}\n" in result.stdout

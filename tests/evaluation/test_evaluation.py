@@ -158,8 +158,10 @@ def test_the_model_is_loaded_as_matte_loads_it(model: fakes.FakeMatter) -> None:
 def test_an_empty_unknown_region_is_told(model: fakes.FakeMatter) -> None:
     Image.fromarray(np.zeros((fakes.HEIGHT, fakes.WIDTH), np.uint8)).save("set/trimap/bat.png")
     result = fakes.run(*GIVEN, "--json")
-    assert json.loads(result.stdout)["pictures"][1] == {"name": "bat", **dict.fromkeys(METRICS, 0.0)}
-    assert "bat.png has no unknown region, so the error of bat is 0" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["pictures"][1] == {"name": "bat", **dict.fromkeys(METRICS)}
+    assert found["mean"]["sad"] == pytest.approx(sum(found["pictures"][place]["sad"] for place in (0, 2)) / 2)
+    assert "bat.png has no unknown region, and is left out of the mean" in result.stderr
 
 
 @pytest.mark.parametrize("part", ["image", "alpha", "trimap"])

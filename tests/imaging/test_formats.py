@@ -10,7 +10,8 @@ from PIL import Image
 
 from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.formats import READABLE, READABLE_SUFFIXES, WRITTEN_SUFFIXES, names_picture
-from diffmatte_cli.imaging.read import read_grey, read_image
+from diffmatte_cli.imaging.grey import read_grey
+from diffmatte_cli.imaging.read import read_image
 from diffmatte_cli.storage.paths import Place
 
 

@@ -14,7 +14,8 @@ from support import fakes
 
 from diffmatte_cli.errors import ImageError
 from diffmatte_cli.imaging.formats import READABLE
-from diffmatte_cli.imaging.read import decode_grey, decode_image, decode_opacity
+from diffmatte_cli.imaging.grey import decode_grey, decode_opacity
+from diffmatte_cli.imaging.read import decode_image
 
 NAME = Path("x.png")
 

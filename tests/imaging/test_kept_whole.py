@@ -163,10 +163,10 @@ def test_a_receipt_is_one_flat_record_that_older_programs_wrote_too() -> None:
     assert record.keys() == {
         *("program", "weights", "image", "trimap", "result", "bits", "seed", "steps", "sampler", "schedule"),
         *("input_scale", "keep_known", "attention_grids", "precision", "until_stable", "path", "input_space", "deep"),
-        *("seeds", "foreground", "background", "linear_light", "premultiplied", "space"),
+        *("layer", "channel", "seeds", "foreground", "background", "linear_light", "premultiplied", "space"),
     }
     assert Receipt.of(record) == RECEIPT
     assert Receipt.of(record | {"path": "plain"}) == replace(RECEIPT, computing=Computing(plain=True))
-    del record["schedule"], record["keep_known"]  # as if they had come later
+    del record["schedule"], record["keep_known"], record["layer"], record["channel"]  # as if they had come later
     assert Receipt.of(record) == RECEIPT
     assert Receipt.of(record) != replace(RECEIPT, sampling=replace(RECEIPT.sampling, schedule="cosine"))

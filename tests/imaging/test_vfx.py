@@ -15,7 +15,8 @@ from diffmatte_cli.errors import FullError, ImageError
 from diffmatte_cli.imaging import oiio as ours
 from diffmatte_cli.imaging.colour import to_linear, to_srgb
 from diffmatte_cli.imaging.encoding import Result
-from diffmatte_cli.imaging.read import decode_image, decode_opacity, read_grey, read_image
+from diffmatte_cli.imaging.grey import decode_opacity, read_grey
+from diffmatte_cli.imaging.read import decode_image, read_image
 from diffmatte_cli.imaging.receipts import Receipt, read_receipt
 from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.settings import Computing, Sampling

@@ -16,7 +16,7 @@ from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.imaging.colour import quantise
 from diffmatte_cli.imaging.encoding import Result
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.storage import atomic as files
 

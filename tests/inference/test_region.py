@@ -6,10 +6,11 @@ from itertools import pairwise, repeat
 import numpy as np
 import pytest
 import torch
+from support.regions import masks
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from diffmatte_cli.inference import region, tiles
+from diffmatte_cli.inference import blocks, region, tiles
 from diffmatte_cli.inference.blocks import Blocks
 from diffmatte_cli.inference.matter import Matter
 from diffmatte_cli.inference.memory import MemoryBudget
@@ -44,20 +45,6 @@ def decoder(config: ModelConfig, width: int = 8) -> Decoder:
     return made
 
 
-def masks(height: int, width: int) -> dict[str, Tensor]:
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    distance = (rows - height / 2).hypot(columns - width / 2)
-    one = torch.zeros(height, width, dtype=torch.bool)
-    one[height // 3, width // 5] = True
-    return {
-        "ring": (distance > 30) & (distance < 36),
-        "all": torch.ones(height, width, dtype=torch.bool),
-        "corner": (rows < 3) & (columns > width - 5),
-        "border": (rows == height - 1) | (columns == 0),
-        "one": one,
-    }
-
-
 @pytest.mark.parametrize("variant", ["tiny", "res34"])
 @pytest.mark.parametrize("side", [4, 16, 32])
 @pytest.mark.parametrize("mask", ["ring", "all", "corner", "border", "one"])
@@ -66,7 +53,7 @@ def test_wanted_pixels_are_those_of_the_plain_decoder(
     variant: str, side: int, mask: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two steps, so that nothing of the first stays behind; and in chunks of a few blocks."""
-    monkeypatch.setitem(region.CHUNK, "cpu", 20_000)
+    monkeypatch.setitem(blocks.CHUNK, "cpu", 20_000)
     config = VARIANTS[variant]
     plain = decoder(config)
     height, width = 96, 160
@@ -199,17 +186,17 @@ def test_blocks_find_their_pixels() -> None:
     """Rows of a store, for a patch across blocks, beyond the border, and where nobody looks."""
     mask = torch.zeros(10, 12, dtype=torch.bool)
     mask[1, 1] = mask[1, 5] = mask[9, 11] = True
-    blocks = Blocks(mask, 4)
-    assert blocks.origin.tolist() == [[0, 0], [0, 4], [8, 8]]
-    assert blocks.edge.tolist() == [0, 1, 2]
-    (rows,) = blocks.layout.around(blocks.origin[:1], 1, -1, 6).reshape(1, 6, 6)
-    outside = blocks.rows - 1
+    made = Blocks(mask, 4)
+    assert made.origin.tolist() == [[0, 0], [0, 4], [8, 8]]
+    assert made.edge.tolist() == [0, 1, 2]
+    (rows,) = made.layout.around(made.origin[:1], 1, -1, 6).reshape(1, 6, 6)
+    outside = made.rows - 1
     assert (rows[0] == outside).all()
     assert rows[1].tolist() == [outside, 0, 1, 2, 3, 16]
     assert (rows[5] == outside).all()
-    (clamped,) = blocks.layout.around(blocks.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
+    (clamped,) = made.layout.around(made.origin[:1], 1, -1, 6, clamp=True).reshape(1, 6, 6)
     assert clamped[0].tolist() == [0, 0, 1, 2, 3, 16]
-    assert blocks.layout.pixels(mask).tolist() == [5, 21, 39]
+    assert made.layout.pixels(mask).tolist() == [5, 21, 39]
 
 
 def test_less_memory_means_smaller_tiles_and_nothing_kept() -> None:

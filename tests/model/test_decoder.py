@@ -4,8 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.decoder import Decoder, time_embedding
-from diffmatte_cli.model.diffmatte import pad, padded_size
+from diffmatte_cli.model.diffmatte import pad
 
 
 @pytest.mark.parametrize(("stride", "feature_side"), [(16, 4), (32, 2)])
@@ -40,7 +41,7 @@ def test_time_embedding_has_cosines_first() -> None:
     ("size", "grown"), [((96, 128), (96, 128)), ((96, 140), (128, 160)), ((1, 1), (32, 32)), ((100, 64), (128, 96))]
 )
 def test_both_sides_grow_once_one_is_off(size: tuple[int, int], grown: tuple[int, int]) -> None:
-    assert padded_size(*size) == grown
+    assert VARIANTS["res34"].padded_size(*size) == grown
     padded = pad(torch.ones(1, 1, *size), grown)
     assert padded.shape[-2:] == grown
     assert padded.sum() == padded[..., : size[0], : size[1]].sum() == size[0] * size[1]
@@ -48,7 +49,8 @@ def test_both_sides_grow_once_one_is_off(size: tuple[int, int], grown: tuple[int
 
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_padded_sides_are_multiples_of_32_and_grow_together(height: int, width: int) -> None:
-    down, right = (padded - side for padded, side in zip(padded_size(height, width), (height, width), strict=True))
+    grown = VARIANTS["res34"].padded_size(height, width)
+    down, right = (padded - side for padded, side in zip(grown, (height, width), strict=True))
     assert (height + down) % 32 == (width + right) % 32 == 0
     assert (down == 0) == (right == 0) == (height % 32 == width % 32 == 0)
     assert 0 <= min(down, right) <= max(down, right) <= 32

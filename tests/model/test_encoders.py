@@ -167,7 +167,7 @@ def test_a_new_encoder_is_one_file_and_one_row(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("width", [16, 24, 32, 48])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [row.variant for row in VARIANTS.values() if row.iterates])
 def test_every_variant_takes_every_decoder_width(variant: str, width: int) -> None:
     config = replace(VARIANTS[variant], decoder_width=width)
     with torch.device("meta"):

@@ -1,5 +1,6 @@
 """Official checkpoints become weights files, strictly and safely."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -24,7 +25,7 @@ from diffmatte_cli.model.checkpoint import parameter_count, read_model, write_mo
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
 from diffmatte_cli.model.official import convert_checkpoint, official_name
-from diffmatte_cli.model.tensors import read_checkpoint
+from diffmatte_cli.model.pickles import read_checkpoint
 from diffmatte_cli.storage.atomic import staged_file
 
 State = dict[str, Tensor]
@@ -273,31 +274,45 @@ def test_tied_tensors_are_written_apart(small: State, tmp_path: Path) -> None:
     assert torch.equal(model.encoder.blocks[1].norm1.weight, small[first])
 
 
-@pytest.mark.parametrize("how", ["replaced", "written over"])
-def test_a_file_that_changes_while_it_is_read_is_not_mixed(
-    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("how", ["replaced", "written over", "written over in its time"])
+def test_what_is_hashed_is_what_is_loaded(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes that are read once, whatever becomes of the file meanwhile."""
     path, other = tmp_path / "w.safetensors", tmp_path / "other.safetensors"
     for seed, target in enumerate((path, other)):
         torch.manual_seed(seed)
         write_model(target, DiffMatte(VARIANTS["tiny"]), {})
-    first, _ = read_model(path)
-    read = checkpoint._read_tensor
+    first, sha256, before = read_model(path)[0], hashlib.sha256(path.read_bytes()).hexdigest(), path.stat()
+    assert read_model(path, sha256)
+    read = checkpoint.read_tensors
 
-    def disturbed(source: Path, key: str) -> Tensor:
-        if other.exists():
-            if how == "written over":
-                path.write_bytes(other.read_bytes())
-            other.replace(path) if how == "replaced" else other.unlink()
-        return read(source, key)
+    def disturbed(*arguments: Any, **settings: Any) -> Any:
+        if how == "replaced":
+            other.replace(path)
+        else:
+            path.write_bytes(other.read_bytes())
+        if how == "written over in its time":
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        return read(*arguments, **settings)
 
-    monkeypatch.setattr(checkpoint, "_read_tensor", disturbed)
+    monkeypatch.setattr(checkpoint, "read_tensors", disturbed)
     if how == "replaced":  # the file that was opened is read to its end
-        again, _ = read_model(path)
+        again, _ = read_model(path, sha256)
         torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
     else:
-        with pytest.raises(WeightsError, match="was changed while it was read: run the command again"):
-            read_model(path)
+        with pytest.raises(WeightsError, match=r"was (changed while it was read|replaced since the command began)"):
+            read_model(path, sha256)
+
+
+@pytest.mark.parametrize("change", ["another file", "one bit"])
+def test_a_file_that_is_not_the_one_of_its_hash_is_refused(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    write_model(path, DiffMatte(VARIANTS["tiny"]), {})
+    content = bytearray(path.read_bytes())
+    sha256 = hashlib.sha256(content).hexdigest()
+    content[-1] ^= 1
+    write_model(path, DiffMatte(VARIANTS["tiny"]), {}) if change == "another file" else path.write_bytes(content)
+    with pytest.raises(WeightsError, match="was replaced since the command began: run it again"):
+        read_model(path, sha256)
 
 
 def test_the_same_weights_are_the_same_bytes_and_anybodys(small: State, tmp_path: Path) -> None:
@@ -322,7 +337,7 @@ def test_likely_mistakes_are_told_apart(small: State, tmp_path: Path) -> None:
         convert_checkpoint(tmp_path / "page.pth", tmp_path / "w.safetensors", "small", {})
 
 
-@pytest.mark.parametrize("content", [b"", b"text that is no checkpoint", b"PK\x03\x04 cut off", b"\x80\x02}q\x00."])
+@pytest.mark.parametrize("content", [b"\x17\0no text", b"PK\x03\x04 cut off", b"\x80\x02}q\x00."])
 def test_files_that_are_no_checkpoints_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(content)

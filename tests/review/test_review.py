@@ -19,7 +19,7 @@ from diffmatte_cli import review
 from diffmatte_cli.composition.background import cutout
 from diffmatte_cli.composition.foreground import estimate_foreground
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.imaging.read import read_grey
+from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.review import cutting, images
 
 
@@ -267,7 +267,8 @@ def test_reports_lie_where_they_were_written() -> None:
         "run/mattes/r.jsonl", row("a", risk=0.5, **{k: f"../{row('a')[k]}" for k in ("image", "trimap", "output")})
     )
     Path("run/mattes/prices.csv").write_text("article,price\nshoe,3\n")
-    assert set(page_of("run/mattes").facts[0]["small"]) == {"photo", "trimap", "cutout"}
+    named = ("--photos", "run/photos", "--trimap", "run/trimaps")
+    assert set(page_of("run/mattes", *named).facts[0]["small"]) == {"photo", "trimap", "cutout"}
 
 
 @pytest.mark.parametrize("report", ["run/r.jsonl", "run/mattes/r.jsonl", "run/mattes/logs/r.jsonl"])
@@ -320,7 +321,8 @@ def test_photographs_in_a_store_are_shown() -> None:
     memory.pipe_file("/in/a.png", Path("white.png").read_bytes())
     memory.pipe_file("/in/a_trimap.png", Path("trimaps/a.png").read_bytes())
     write_report("r.jsonl", row("a", risk=0.5, image="memory://in/a.png", trimap="memory://in/a_trimap.png"))
-    page = page_of("mattes", "--report", "r.jsonl", "--photos", "photos")
+    assert set(page_of("mattes", "--report", "r.jsonl").facts[0]["small"]) == {"cutout"}
+    page = page_of("mattes", "--report", "r.jsonl", "--photos", "memory://in")
     memory.rm("/in", recursive=True)
     assert set(page.facts[0]["small"]) == {"photo", "trimap", "cutout"}
     assert page.levels("small-0-photo").min() > 250
@@ -372,7 +374,7 @@ def test_large_pictures_are_whole_for_the_first_only() -> None:
         save(f"mattes/{name}_alpha.png", pixels)
         save(f"photos/{name}.png", np.zeros((*pixels.shape, 3), np.uint8))
         write_report(f"mattes/{name}.jsonl", row(name, trimap="standard input", risk=share))
-    page = page_of("mattes", "--full", "1")
+    page = page_of("mattes", "--full", "1", "--photos", "photos")
     assert page.names == ["a", "b"]
     assert page.pictures["small-0-cutout"].size == page.pictures["small-1-photo"].size == (640, 21)
     assert {name for name in page.pictures if "full" in name} == {"full-0-cutout", "full-0-photo"}
@@ -438,6 +440,16 @@ def test_missing_and_damaged_files_are_told_and_the_page_is_made() -> None:
     assert [line.split(":")[0] for line in told] == ["error"] * 4
 
 
+def test_how_a_trimap_was_read_is_noted_and_no_error() -> None:
+    make_results("a")
+    with Image.open("trimaps/a.png") as trimap:
+        save("trimaps/a.png", np.asarray(trimap) // 127)
+    write_report("r.jsonl", row("a", risk=0.5))
+    (entry,) = page_of("mattes", "--report", "r.jsonl").facts
+    told = "holds the levels 0, 1 and 2 of 255 alone, taken as black, grey and white"
+    assert [note.endswith(f"trimaps/a.png {told}") for note in entry["notes"]] == [True]
+
+
 def test_a_photograph_of_another_size_is_not_shown() -> None:
     make_results("a")
     save("photos/a.png", np.zeros((50, 50, 3), np.uint8))
@@ -468,8 +480,8 @@ def test_a_photograph_of_another_size_is_not_shown() -> None:
             "the folder of results s3://bucket/mattes is a URL, and review reads local files only",
         ),
         (("mattes", "--report", "s3://bucket/r.jsonl"), "the report s3://bucket/r.jsonl is a URL"),
-        (("mattes", "--photos", "memory://photos"), "the folder of photographs memory://photos is a URL"),
-        (("mattes", "--photos", "photos", "--trimap", "memory://t/{stem}.png"), "memory://t/{stem}.png is a URL"),
+        (("mattes", "--photos", "memory://photos"), "memory://photos does not exist"),
+        (("mattes", "--photos", "reference://photos"), "reference:// can run programs and is not supported"),
         (("mattes", "-o", "memory://page.html"), "the page memory://page.html is a URL"),
         (("mattes", "-o", "photos"), "existing folder"),
         (("mattes", "-o", "nowhere/page.html"), "create it first"),
@@ -546,3 +558,96 @@ def test_the_place_to_look_at_first_is_the_most_uncertain() -> None:
     save("mattes/a_alpha.png", alpha)
     x, y = page_of("mattes").facts[0]["spot"]
     assert (20 <= x * 200 <= 40, 80 <= y * 100 <= 90) == (True, True)
+
+
+PRIVATE = np.full((*ALPHA.shape, 3), 9, np.uint8)
+
+
+def _hostile_rows(text: str) -> None:
+    """Write a report, where somebody else's results lie, whose row names a picture for everything."""
+    make_results("a")
+    write_report("mattes/r.jsonl", row("a", image=text, trimap=text, uncertainty_output=text, risk=0.5))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{here}/secret/x.png", "secret/x.png", "mattes/../secret/x.png", "file://{here}/secret/x.png", "mattes/l.png"],
+)
+def test_a_report_among_results_shows_no_picture_of_elsewhere(text: str, folder: Path) -> None:
+    save("secret/x.png", PRIVATE)
+    save("photos/x.png", PRIVATE)
+    _hostile_rows(text.format(here=folder))
+    Path("mattes/l.png").symlink_to(folder / "secret/x.png")
+    result = fakes.run("review", "mattes")
+    assert result.exit_code == 0
+    assert "3 pictures that reports name are not read" in result.stderr
+    assert "--photos" in result.stderr
+    page = Page(Path("review.html").read_text())
+    assert set(page.facts[0]["small"]) == {"cutout"}
+    assert page.facts[0]["risk"] == 0.5
+    for named in (("--photos", "secret"), ("--report", "mattes/r.jsonl")):
+        assert "photo" in page_of("mattes", *named).facts[0]["small"]
+    # Those that are found by name take their place.
+    page = page_of("mattes", "--photos", "photos", "--trimap", "trimaps")
+    assert page.levels("small-0-photo").std() > 20
+    assert set(page.facts[0]["small"]) == {"photo", "trimap", "cutout"}
+
+
+def test_a_report_among_results_shows_the_pictures_beside_it() -> None:
+    make_results("a")
+    os.rename("photos", "mattes/photos")
+    os.rename("trimaps", "mattes/trimaps")
+    inputs = {"image": "mattes/photos/a.png", "trimap": "mattes/trimaps/a.png"}
+    write_report("mattes/r.jsonl", row("a", risk=0.5, **inputs))
+    assert set(page_of("mattes").facts[0]["small"]) == {"photo", "trimap", "cutout"}
+
+
+@pytest.mark.parametrize("named", [(), ("--report", "mattes/r.jsonl"), ("--photos", "photos")])
+@pytest.mark.parametrize(
+    "url", ["https://host/a.png", "s3://b/a.png", "reference://a.png", "reference://a.png::data:,", "memory://in/a.png"]
+)
+def test_no_report_has_anything_fetched(url: str, named: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(*_: object, **__: object) -> None:
+        raise AssertionError("a store is asked")
+
+    for name in ("fsspec.get_filesystem_class", "fsspec.core.url_to_fs"):
+        monkeypatch.setattr(name, ask)
+    _hostile_rows(url)
+    page = page_of("mattes", *named)
+    assert ("photo" in page.facts[0]["small"]) == ("--photos" in named)
+    assert not page.facts[0]["notes"]
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "pipe"])
+def test_what_is_no_file_is_told_and_the_rest_goes_on(device: str) -> None:
+    make_results("a")
+    os.mkfifo("pipe")
+    write_report("r.jsonl", row("a", image=device, risk=0.5))
+    page = page_of("mattes", "--report", "r.jsonl", code=1)
+    assert page.facts[0]["notes"] == [f"cannot read {device}: it is not a file"]
+    assert set(page.facts[0]["small"]) == {"trimap", "cutout"}
+
+
+def test_no_line_of_the_list_is_an_option() -> None:
+    names = ["--report=accounts.csv", "-o", "-", "plain"]
+    make_results(*names)
+    write_report("r.jsonl", *(row(name, image=name, risk=0.5) for name in names))
+    page = page_of("mattes", "--report", "r.jsonl", "--photos", "photos")
+    assert sorted(entry["spelled"] for entry in page.facts) == ["./-", "./--report=accounts.csv", "./-o", "plain"]
+
+
+def test_names_are_shown_without_what_would_turn_or_hide_them() -> None:
+    name = "a\u202egnp\x1b[2J"
+    make_results(name)
+    write_report("r.jsonl", row(name, image="https://me:secret@host/?token=secret", risk=0.5))
+    result = fakes.run("review", "mattes", "--report", "r.jsonl")
+    text = Path("review.html").read_text()
+    assert "secret" not in text + result.stderr
+    assert Page(text).names == ["a\\u202egnp\\x1b[2J"]
+
+
+def test_a_linked_result_is_shown() -> None:
+    make_results("a")
+    save("elsewhere/x.png", ALPHA)
+    Path("mattes/b_alpha.png").symlink_to(Path("elsewhere/x.png").absolute())
+    assert sorted(page_of("mattes").names) == ["a", "b"]

@@ -3,6 +3,7 @@
 import importlib
 import io
 import json
+import os
 import posixpath
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.receipts import read_receipt
 from diffmatte_cli.planning.jobs import Request, plan
 from diffmatte_cli.storage.paths import Place, below, location
-from diffmatte_cli.storage.remotes import is_remote, putting, read
+from diffmatte_cli.storage.remotes import is_remote, is_url, parsed, putting, read
 
 NAMES = ("a", "b", "c")
 FOLDER = ("matte", "memory://in/photos", "--trimap", "memory://in/trimaps", "-o")
@@ -169,7 +170,8 @@ def test_a_manifest_elsewhere(matter: fakes.FakeMatter, stores: MemoryFileSystem
     stores.pipe_file("/in/m.csv", "\n".join([*rows, "photos/a.png,none.png,,", "a,b,c"]).encode())
     lines = _matte("matte", "--manifest", "memory://in/m.csv", "-o", "memory://other", code=2).stderr
     assert "line 4 of memory://in/m.csv: the trimap memory://in/none.png does not exist" in lines
-    assert "the result memory://out/y/two.png of memory://in/photos/b.png would be outside the folder" in lines
+    assert "line 3 of memory://in/m.csv: a table may name files" in lines
+    assert "not memory://out/y/two.png" in lines
     words = "cannot read the manifest memory://in/n.csv: cannot read memory://in/n.csv: there is no such file"
     assert words in _refusal("matte", "--manifest", "memory://in/n.csv", "-o", "out")
 
@@ -262,14 +264,14 @@ def test_what_cannot_be(arguments: tuple[str, ...], words: str, monkeypatch: pyt
 def test_a_store_that_fails_while_working(
     matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch, stores: MemoryFileSystem
 ) -> None:
-    whole = MemoryFileSystem.cat_file
+    whole = MemoryFileSystem._open
 
-    def cat_file(store: MemoryFileSystem, path: str, **settings: Any) -> bytes:
+    def failing(store: MemoryFileSystem, path: str, *rest: Any, **settings: Any) -> Any:
         if path.endswith("photos/b.png"):
             raise ConnectionError("Could not connect to the endpoint.\nTry again.")
-        return bytes(whole(store, path, **settings))
+        return whole(store, path, *rest, **settings)
 
-    monkeypatch.setattr(MemoryFileSystem, "cat_file", cat_file)
+    monkeypatch.setattr(MemoryFileSystem, "_open", failing)
     result = _matte(*FOLDER, "memory://out", code=1)
     assert "error: cannot read memory://in/photos/b.png: Could not connect to the endpoint\n" in result.stderr
     assert _found(stores, "out") == ["a_alpha.png", "c_alpha.png"]
@@ -314,7 +316,8 @@ def test_neither_of_two_results_is_put_where_one_cannot_be_made(
 def test_no_more_is_read_than_wanted(stores: MemoryFileSystem) -> None:
     stores.pipe_file("/x", b"12345")
     assert read(location("memory://x"), 5) == b"12345"
-    assert read(location("memory://x"), 2) == b"123"
+    with pytest.raises(ImageError, match="memory://x: it is larger than"):
+        read(location("memory://x"), 2)
     with pytest.raises(ImageError, match="there is no such file"):
         read(location("memory://y"), 2)
     assert [Place(location(f"memory://{name}")).kind for name in ("x", "in", "y")] == ["file", "folder", None]
@@ -345,7 +348,121 @@ def test_no_more_is_read_than_asked_for_where_a_store_tells_no_size(monkeypatch:
     monkeypatch.setattr(Disk, "info", lambda *_: {"type": "file"})
     monkeypatch.setattr(Disk, "open", lambda *_: Trickle(b"1234567890"))
     monkeypatch.setattr(Disk, "cat_file", whole)
-    assert read(location("sftp://host/x"), 6) == b"1234567"
     assert read(location("sftp://host/x"), 10) == b"1234567890"
-    assert min(asked) >= 1
     assert max(asked) == 11
+    asked.clear()
+    with pytest.raises(ImageError, match="sftp://host/x: it is larger than"):
+        read(location("sftp://host/x"), 6)
+    assert asked == [7, 4, 1]
+
+
+def test_no_more_is_read_than_a_store_said_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = []
+
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1, /) -> bytes:
+            pieces.append(size)
+            return bytes(size)
+
+    monkeypatch.setattr(Disk, "info", lambda *_: {"type": "file", "size": 10})
+    monkeypatch.setattr(Disk, "open", lambda *_: Endless())
+    with pytest.raises(ImageError, match="sftp://host/x: the store sends more than the 10 bytes that it told of"):
+        read(location("sftp://host/x"), 2**40)
+    assert pieces == [11]
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_what_the_web_sends_is_streamed(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ranges of a file would be read whole, whatever a server sends for them.
+    opened = []
+
+    class Web(Disk):
+        protocol = scheme
+
+        def info(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return {"type": "file", "size": 3}
+
+        def open(self, *_: Any, **settings: Any) -> Any:
+            opened.append(settings)
+            return io.BytesIO(b"abc")
+
+    monkeypatch.setitem(importlib.import_module("fsspec.registry")._registry, scheme, Web)
+    assert read(location(f"{scheme}://host/x"), 5) == b"abc"
+    assert opened == [{"block_size": 0}]
+
+
+@pytest.mark.parametrize("kept", ["photos/a.png", "memory://in/photos/a.png", "file://{here}/photos/a.png"])
+def test_a_manifest_names_files_and_what_is_below_a_named_place(
+    kept: str, matter: fakes.FakeMatter, stores: MemoryFileSystem
+) -> None:
+    row = f"{kept.format(here=Path.cwd())},trimaps/a.png,\n"
+    Path("m.csv").write_text(f"image,trimap,output\n{row}")
+    if is_url(kept) and not kept.startswith("file"):
+        assert "a table may name files" in _refusal("matte", "--manifest", "m.csv", "-o", "out")
+        _matte("matte", "--manifest", "m.csv", "-o", "memory://in")
+    else:
+        _matte("matte", "--manifest", "m.csv", "-o", "out")
+        _matte("check", "--manifest", "m.csv")
+
+
+def test_a_table_in_a_store_has_a_bound(stores: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diffmatte_cli.storage.tables.MAX_BYTES", 10)
+    stores.pipe_file("/in/m.csv", b"image,trimap\na.png,b.png\n")
+    assert "memory://in/m.csv: it is larger than" in _refusal("matte", "--manifest", "memory://in/m.csv", "-o", "out")
+
+
+def test_the_web_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsspec.core.url_to_fs", None)
+    with pytest.raises(UsageError, match="the web lists no folders"):
+        Place(parsed("https://host/photos")).contents  # noqa: B018
+
+
+HOPS = [
+    *("reference://a.png::data:application/json,%7B%7D", "reference://a.png", "simplecache://x", "filecache://x.png"),
+    *("zip://a.png::/tmp/x.zip", "tar://a.png", "dir://x", "github://o:r@main/a.png", "git://x", "hf://o/r/a.png"),
+    *("memory://in/a.png::reference", "s3://bucket/a.png::reference://b.png", "https://host/a.png::data:,"),
+    *("sftp://host/x.png", "smb://host/x.png", "generic://x", "nowhere://x"),
+]
+
+
+@pytest.mark.parametrize("url", HOPS)
+@pytest.mark.parametrize("column", ["image", "trimap", "output"])
+@pytest.mark.parametrize("command", [("matte", "-o", "out"), ("matte", "-o", "out", "--dry-run"), ("check",)])
+def test_no_row_leads_to_another_scheme(
+    url: str, column: str, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_class(name: str) -> Any:
+        raise AssertionError(f"{name} is imported")
+
+    monkeypatch.setattr("fsspec.get_filesystem_class", no_class)
+    monkeypatch.setattr("fsspec.core.url_to_fs", no_class)
+    row = {"image": "photos/a.png", "trimap": "trimaps/a.png", "output": "a.png", column: url}
+    Path("m.jsonl").write_text(json.dumps(row))
+    line = _refusal(command[0], "--manifest", "m.jsonl", *command[1:])
+    assert line.startswith("error: line 1 of m.jsonl: ")
+    assert "a table may name files" in line or "chains URLs" in line
+
+
+@pytest.mark.parametrize("row", ["../a.png", "../../secret/a.png"])
+def test_a_manifest_in_a_store_stays_in_it(row: str, stores: MemoryFileSystem) -> None:
+    stores.pipe_file("/in/lists/m.jsonl", json.dumps({"image": row, "trimap": "../trimaps/a.png"}).encode())
+    line = _refusal("matte", "--manifest", "memory://in/lists/m.jsonl", "-o", "out")
+    expected = "the photograph memory://in/a.png does not exist" if row == "../a.png" else "not memory://secret/a.png"
+    assert expected in line
+
+
+@pytest.mark.parametrize("url", ["reference://a.png", "reference://a.png::memory://x", "zip://a.png::memory://x"])
+def test_no_argument_is_a_program_or_a_chain(url: str) -> None:
+    line = _refusal("matte", url, "--trimap", "trimaps/a.png")
+    assert "not supported" in line
+
+
+def test_names_of_files_begin_no_chain(matter: fakes.FakeMatter, stores: MemoryFileSystem) -> None:
+    os.rename("photos/a.png", "photos/a::reference::data:,x.png")
+    line = _refusal("matte", "photos", "--trimap", "memory://in/trimaps/{stem}.png", "-o", "out")
+    assert "chains URLs by ::" in line
+    stores.pipe_file("/in/photos/a::reference.png", stores.cat("/in/photos/a.png"))
+    stores.pipe_file("/in/trimaps/a::reference.png", stores.cat("/in/trimaps/a.png"))
+    result = _matte(*FOLDER, "out", code=1)
+    assert "error: cannot read memory://in/photos/a::reference.png: " in result.stderr
+    assert "3 done, 1 failed" in result.stderr

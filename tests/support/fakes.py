@@ -106,7 +106,8 @@ def fake_resolve_model(model: str, store: WeightsStore) -> ModelSource:
     if model not in ("tiny", "other"):
         raise UsageError(f"there is no model named {model!r}")
     path = Path(f"{model}.safetensors")
-    return ModelSource(model, path, copy=Copy("imported", path, model.ljust(64, "0")))
+    digest = model.ljust(64, "0")
+    return ModelSource(model, path, copy=Copy("imported", path, digest), sha256=digest)
 
 
 def cat_trimap() -> np.ndarray:

@@ -19,6 +19,7 @@ from typing import Any
 from .processes import PATIENCE
 
 REPO = "lab/mattes"
+MOST_POURED = 2**28  # so that a client that never leaves fails its test
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -27,7 +28,9 @@ class Fault:
     """What goes wrong: on the Hub itself, or on the ``store`` of large files.
 
     ``cuts`` are the bytes that the next answers of the store stop after, ``resets`` how many of them end the
-    connection without a word; ``stall`` is head or body.
+    connection without a word; ``stall`` is head or body. ``said`` are headers that replace the right ones, once
+    ``honest`` questions have been answered truly; ``pours`` is head (the Hub's own answers) or body, which then do not
+    end before the client leaves.
     """
 
     status: int = 0
@@ -41,6 +44,9 @@ class Fault:
     etag: str = ""
     size: int = 0
     plain: bool = False
+    said: dict[str, str] = field(default_factory=dict)
+    honest: int = 0
+    pours: str = ""
 
 
 @dataclass
@@ -63,6 +69,7 @@ class Hub:
     hold_until: int = 0  # questions about a file before the store begins to send
     url: str = ""
     store_url: str = ""
+    poured: int = 0  # bytes of answers without an end
     released: threading.Event = field(default_factory=threading.Event)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -95,6 +102,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def pour(self, status: int, **headers: str) -> None:
+        """Answer without an end."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.close_connection = True
+        while self.server.hub.poured < MOST_POURED:
+            self.server.hub.poured += self.wfile.write(bytes(2**16))
 
     def body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -129,11 +146,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(404)
 
     def resolve(self, hub: Hub) -> None:
-        fault = hub.fault
+        fault, hub.fault.honest = hub.fault if hub.fault.honest <= 0 else Fault(), hub.fault.honest - 1
         if fault.stall == "head":
             hub.released.wait(PATIENCE)
         if fault.status:
-            self.answer(fault.status, X_Error_Code=fault.code, **fault.headers)
+            answer = self.pour if fault.pours == "head" and self.command == "GET" else self.answer
+            answer(fault.status, X_Error_Code=fault.code, **fault.headers)
             return
         repo, _, rest = self.path.lstrip("/").partition("/resolve/")
         revision, _, name = rest.partition("/")
@@ -145,13 +163,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200)
         else:
             sha256 = hashlib.sha256(content).hexdigest()
-            self.answer(
-                302,
-                Location=f"{hub.store_url}/{sha256}",
-                X_Repo_Commit=revision,
-                X_Linked_Etag=f'"{fault.etag or sha256}"',
-                X_Linked_Size=str(hub.fault.size or len(content)),
-            )
+            right = {
+                "Location": f"{hub.store_url}/{sha256}",
+                "X_Repo_Commit": revision,
+                "X_Linked_Etag": f'"{fault.etag or sha256}"',
+                "X_Linked_Size": str(fault.size or len(content)),
+            }
+            self.answer(302, **{name: value for name, value in (right | fault.said).items() if value})
 
     def store(self, hub: Hub) -> None:
         """Answer as the host of large files."""
@@ -162,6 +180,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if hub.fault.store_status:
             self.answer(hub.fault.store_status)
+            return
+        if hub.fault.pours == "body":
+            self.pour(200, **hub.fault.headers)
             return
         hub.hold()
         name, whole = next((k[2], c) for k, c in hub.files.items() if hashlib.sha256(c).hexdigest() == sha256)
@@ -185,7 +206,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def publish(self, hub: Hub) -> None:
         body = self.body()
-        if "Authorization" not in self.headers:
+        if hub.fault.pours == "head":
+            self.pour(200)
+        elif "Authorization" not in self.headers:
             self.answer(401)
         elif self.path == "/api/repos/create":
             asked = json.loads(body)

@@ -34,11 +34,11 @@ def batch_norm(name: str, channels: int) -> Shapes:
     return norm(name, channels) | running | {f"{name}.num_batches_tracked": ()}
 
 
-def transformer_block(name: str, channels: int) -> Shapes:
+def transformer_block(name: str, channels: int, attention: str = "attn") -> Shapes:
     return (
         norm(f"{name}.norm1", channels)
-        | linear(f"{name}.attn.qkv", channels, 3 * channels)
-        | linear(f"{name}.attn.proj", channels, channels)
+        | linear(f"{name}.{attention}.qkv", channels, 3 * channels)
+        | linear(f"{name}.{attention}.proj", channels, channels)
         | norm(f"{name}.norm2", channels)
         | linear(f"{name}.mlp.fc1", channels, 4 * channels)
         | linear(f"{name}.mlp.fc2", 4 * channels, channels)
@@ -56,6 +56,28 @@ def vit(channels: int, depth: int = 12) -> Shapes:
     for number in range(depth):
         shapes |= transformer_block(f"blocks.{number}", channels)
     return shapes | norm("norm", channels)
+
+
+def vitmatte(channels: int, depth: int = 12) -> Shapes:
+    """The Hub's names, with a part of the decoder."""
+    backbone: Shapes = {
+        "embeddings.position_embeddings": (1, 197, channels),
+        "embeddings.projection.weight": (channels, 4, 16, 16),
+        "embeddings.projection.bias": (channels,),
+    }
+    for number in range(depth):
+        name, side, half = f"encoder.layer.{number}", 32 if number % 3 == 2 else 14, channels // 2
+        backbone |= transformer_block(name, channels, "attention")
+        backbone |= {f"{name}.attention.rel_pos_{axis}": (2 * side - 1, 64) for axis in "hw"}
+        if side == 32:
+            for place, shape in enumerate(((half, channels, 1, 1), (half, half, 3, 3), (channels, half, 1, 1)), 1):
+                backbone |= {f"{name}.residual.conv{place}.weight": shape}
+                backbone |= norm(f"{name}.residual.norm{place}", shape[0])
+    decoder = {"fusion_blocks.3.conv.conv.weight": (32, 68, 3, 3)} | linear("matting_head.matting_convs.3", 16, 1)
+    decoder |= {"convstream.convs.0.conv.weight": (48, 4, 3, 3)}
+    return {f"backbone.{name}": shape for name, shape in backbone.items()} | {
+        f"decoder.{name}": shape for name, shape in decoder.items()
+    }
 
 
 def mae_decoder(channels: int) -> Shapes:

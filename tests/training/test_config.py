@@ -118,6 +118,11 @@ def test_rendered_validation_needs_rendered_pictures(config_file: Path) -> None:
     assert read_config(config_file, ["data.validation=rendered", "data.rendered=r"]).data.rendered == "r"
 
 
+def test_what_does_not_iterate_is_not_trained(config_file: Path) -> None:
+    with pytest.raises(UsageError, match="vitmatte-s does not iterate, and Algorithm 1 trains what does"):
+        read_config(config_file, ["model.variant=vitmatte-s"])
+
+
 def test_the_papers_recipe_has_no_rendered_pictures(config_file: Path) -> None:
     paper = ["data.recipe=paper", "data.foregrounds=fg", "data.mattes="]
     assert read_config(config_file, paper).data.recipe == "paper"

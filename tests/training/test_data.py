@@ -339,6 +339,26 @@ def rendered(tmp_path: Path, assets: Assets) -> DataConfig:
     )
 
 
+def test_validation_pictures_are_read_as_evaluate_reads_them_and_that_is_told(tmp_path: Path) -> None:
+    trimap = np.zeros((30, 40), np.uint8)
+    trimap[10:], trimap[20:] = 128, 255
+    for name, drawn in (("a", trimap), ("b", trimap // 127), ("c", trimap * 0)):
+        for part, pixels in (("image", np.dstack([trimap] * 3)), ("trimap", drawn), ("alpha", trimap)):
+            (tmp_path / part).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / part / f"{name}.png")
+    config = DataConfig(validation=str(tmp_path))
+    assert [name for name, *_ in read_validation(config)] == ["a", "b"]
+    np.testing.assert_array_equal(read_validation(config)[1][2], trimap)
+    assert check_materials(config, tmp_path / "checked.json", progress=False) == [
+        f"{tmp_path}/trimap/b.png holds the levels 0, 1 and 2 of 255 alone, taken as black, grey and white",
+        f"{tmp_path}/trimap/c.png has no unknown region, and its picture is left out of validation",
+    ]
+    for name in "ab":
+        Image.fromarray(trimap * 0).save(tmp_path / "trimap" / f"{name}.png")
+    with pytest.raises(TrainingError, match="has an unknown region to validate on"):
+        read_validation(config)
+
+
 @pytest.mark.parametrize("kind", ["drawn", "rendered"])
 def test_validation_pictures_that_are_made_are_the_same_every_time(kind: str, rendered: DataConfig) -> None:
     first, again = (read_validation(replace(rendered, validation=kind, validation_limit=2)) for _ in range(2))

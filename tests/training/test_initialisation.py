@@ -27,6 +27,7 @@ from support.pretrained import (
     resnet34,
     swin,
     vit,
+    vitmatte,
     with_sines,
 )
 from support.skipping import skip_without
@@ -35,7 +36,8 @@ from torch.nn import functional as F
 
 from diffmatte_cli.errors import UsageError, WeightsError
 from diffmatte_cli.model.config import VARIANTS
-from diffmatte_cli.model.diffmatte import PIXEL_MEAN, PIXEL_STD, DiffMatte
+from diffmatte_cli.model.diffmatte import PIXELS, DiffMatte
+from diffmatte_cli.model.vitmatte import our_name
 from diffmatte_cli.training.initialisation import EncoderReport, initialise_encoder
 from diffmatte_cli.training.pretrained import NETWORKS
 from diffmatte_cli.weights.hub import fetch
@@ -119,6 +121,8 @@ CASES = {
         {"class token": 1, "classifier": 4},
         lambda state: {"model": state},
     ),
+    "vitmatte": Case("vits", vitmatte(384), "ViTMatte", 207, {}, {}, {"decoder": 4}, suffix=".safetensors"),
+    "vitmatte, as a pickle": Case("vitb", vitmatte(768), "ViTMatte", 207, {}, {}, {"decoder": 4}, suffix=".bin"),
     "torchvision": Case(
         "res34",
         resnet34(deep=False),
@@ -232,6 +236,7 @@ RENAMED = {
         if number > 0 or "expand" not in ours
     }
     | {f"stem.1.{part}": f"_bn0.{part}" for part in ("weight", "bias", "running_var")},
+    "ViTMatte": {our_name(key).removeprefix("encoder."): key for key in vitmatte(384) if key.startswith("backbone.")},
 }
 
 
@@ -254,7 +259,7 @@ def test_more_planes_are_zero_and_more_rows_fresh(begun: tuple[Any, ...]) -> Non
         theirs = state[first.get(case.layout, key)]
         if note.endswith("planes"):
             # Of the sizes of pixels that it was trained on: 128 levels of 255, not ImageNet's deviation.
-            scale = 255 * torch.tensor(PIXEL_STD).reshape(1, 3, 1, 1) / 128 if case.variant == "lite" else 1
+            scale = 255 * torch.tensor(PIXELS["trained"][1]).reshape(1, 3, 1, 1) / 128 if case.variant == "lite" else 1
             torch.testing.assert_close(after[key][:, :3], theirs * scale, rtol=1e-6, atol=0)
             assert after[key].shape[1] == VARIANTS[case.variant].encoder_channels
             assert not after[key][:, 3:].any()
@@ -281,7 +286,7 @@ def lite0_features(state: State, image: Tensor) -> Iterator[Tensor]:
         parts = (state[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
         return F.batch_norm(x, *parts, eps=1e-3)
 
-    mean = image.new_tensor(PIXEL_MEAN).reshape(1, 3, 1, 1)
+    mean = image.new_tensor(PIXELS["trained"][0]).reshape(1, 3, 1, 1)
     pixels = (255 * (F.pad(image - mean, (1, 1, 1, 1)) + mean) - 127) / 128
     x = F.relu6(normed(convolved(pixels, "_conv_stem", 2), "_bn0"))
     yield x
@@ -299,7 +304,7 @@ def test_the_first_layer_sees_what_the_pretrained_one_saw(begun: tuple[Any, ...]
     """Whatever the trimap is, as of normalised RGB alone; spectral norm divides that by one number."""
     case, state, _, model, _ = begun
     image, trimap = torch.rand(1, 3, 64, 64), torch.randint(3, (1, 1, 64, 64)) / 2
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (PIXELS["trained"][0], PIXELS["trained"][1]))
     rgb, seen = (image - mean) / std, model.condition(image, trimap).encoder_input
     encoder, scale = model.encoder.eval(), torch.tensor(1.0)
     if case.variant == "lite":
@@ -316,9 +321,10 @@ def test_the_first_layer_sees_what_the_pretrained_one_saw(begun: tuple[Any, ...]
         rgb, seen = (rgb, seen) if has_stem else (seen_later, seen_later)
         scale = torch.linalg.matrix_norm(state[f"{name}.weight"].flatten(1), 2)
     else:
-        name, bias, padding = "patch_embed.proj", state["patch_embed.proj.bias"], 0
-        stride = 16 if VARIANTS[case.variant].encoder == "vit" else 4
-        first = encoder.get_submodule(name)
+        name, padding, stride = "patch_embed.proj", 0, 16 if VARIANTS[case.variant].encoder == "vit" else 4
+        if case.layout == "ViTMatte":  # trained on the trimap, too
+            name, rgb = "backbone.embeddings.projection", seen
+        first, bias = encoder.get_submodule("patch_embed.proj"), state[f"{name}.bias"]
     with torch.no_grad():
         expected = F.conv2d(rgb, state[f"{name}.weight"], bias, stride, padding) / scale
         torch.testing.assert_close(first(seen), expected, rtol=1e-4, atol=1e-5)
@@ -521,7 +527,8 @@ FAILURES: dict[str, tuple[Callable[[State], Any], str]] = {
     "no state dict": (lambda s: {"epoch": 3}, "holds no state dict of a network: choose another checkpoint"),
     "another network": (
         lambda s: {"features.0.weight": torch.ones(3)},
-        "is of no known layout: choose a checkpoint of a small ViT, which small begins with, in the layout MAE or DINO",
+        "is of no known layout: choose a checkpoint of a small ViT, which small begins with, in the layout ViTMatte or"
+        " MAE or DINO",
     ),
 }
 
@@ -548,7 +555,8 @@ OTHERS: dict[str, tuple[str, Shapes, str]] = {
     "swin for vits": (
         "vits",
         swin(),
-        "is of the layout Swin-T: choose a checkpoint of ViT-S/16, which vits begins with, in the layout MAE or DINO",
+        "is of the layout Swin-T: choose a checkpoint of ViT-S/16, which vits begins with, in the layout ViTMatte or"
+        " MAE or DINO",
     ),
 }
 
@@ -563,7 +571,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     model = fresh_model("small")
     for name, content, message in (
         ("a.pth", b"<html>", "is a web page"),
-        ("b.pth", b"nothing", "is not a"),
+        ("b.pth", b"nothing", "is a text, not a checkpoint"),
         ("c.safetensors", b"\x20\0\0\0\0\0\0\0{", "is not a readable safetensors file"),
     ):
         (tmp_path / name).write_bytes(content)

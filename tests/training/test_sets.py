@@ -400,7 +400,24 @@ FINDINGS: dict[str, tuple[Made, str]] = {
     "opaque rgba": (lambda f: list_materials(foregrounds=[Foreground(rgba(f, 255, 255))]), "is opaque everywhere"),
     "opaque matte": (lambda f: list_materials(mattes=[rgba(f, 255, 255)]), "front.png is opaque everywhere"),
     "black density": (lambda f: list_materials(mattes=[save(f / "d.png", ramp(0, 0))]), "d.png is transparent"),
-    "black deep density": (lambda f: list_materials(mattes=[deep(f, 0, 200)]), "deep.png is transparent"),
+    "black deep density": (lambda f: list_materials(mattes=[deep(f, 0, 0)]), "deep.png is transparent"),
+    "shallow density": (lambda f: list_materials(mattes=[deep(f, 0, 200)]), "deep.png goes up to 200 of 65535 only"),
+    "alpha of 0 and 1": (
+        lambda f: list_materials(foregrounds=[Foreground(rgba(f, 0, 1))]),
+        "the alpha of {}/front.png goes up to 1 of 255 only: save it with 255 as white",
+    ),
+    "grey of 0 and 1": (
+        lambda f: list_materials(foregrounds=[pair(f, ramp(0, 1))]),
+        "a.png holds the levels 0 and 1 of 255 alone, taken as black and white, where training needs alpha as grey",
+    ),
+    "cutouts for alphas": (
+        lambda f: list_materials(foregrounds=[Foreground(noise(f, "x.png"), rgba(f, 0, 255))]),
+        "front.png was read by its alpha channel, not by its colour, where training needs alpha as grey",
+    ),
+    "coloured alpha": (
+        lambda f: list_materials(foregrounds=[Foreground(noise(f, "x.png"), noise(f, "y.png"))]),
+        "y.png: its colours are",
+    ),
     "validation": (
         lambda f: [
             Material(
@@ -520,8 +537,8 @@ def test_what_is_sound_for_one_purpose_is_checked_for_another(tmp_path: Path, de
         b"[1, 2]",
         b"[" * 100_000,
         b'{"sound": 3}',
-        b'{"format": "diffmatte sound pictures", "version": 2, "sound": [MARK]}',
-        b'{"format": "of another program", "version": 1, "sound": [MARK]}',
+        b'{"format": "diffmatte sound pictures", "version": 1, "sound": [MARK]}',
+        b'{"format": "of another program", "version": 2, "sound": [MARK]}',
     ],
     ids=lambda content: content[:48].decode(errors="replace"),
 )

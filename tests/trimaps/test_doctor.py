@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFilter
 
+from diffmatte_cli.imaging.grey import GreyImage
 from diffmatte_cli.imaging.orientation import orient
-from diffmatte_cli.imaging.read import ColourImage, GreyImage
+from diffmatte_cli.imaging.read import ColourImage
 from diffmatte_cli.trimaps.doctor import Diagnosis, examine
 
 HEIGHT, WIDTH = 240, 320

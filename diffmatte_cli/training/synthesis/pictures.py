@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import TrainingError
 from ...imaging.folders import images_in, told_unread
@@ -14,16 +16,8 @@ from ...imaging.formats import suffixes_of
 from ...storage.paths import Place
 from .noise import Bytes, Floats, log_uniform
 
-__all__ = [
-    "Assets",
-    "cut_patch",
-    "cut_square",
-    "find_pictures",
-    "left_out",
-    "opacity_of",
-    "place_cutout",
-    "read_pixels",
-]
+__all__ = ["Assets", "cut_patch", "cut_square", "find_pictures", "left_out", "opacity_of", "place_cutout"]
+__all__ += ["read_deep", "read_pixels"]
 
 # What OpenCV and the check before the first step both read.
 SUFFIXES = suffixes_of(("JPEG", "MPO", "PNG", "WEBP", "TIFF"))
@@ -129,19 +123,25 @@ def _read_cutout(path: Path) -> Bytes:
     return _limited(np.concatenate([premultiplied, alpha], axis=2).astype(np.uint8), LONGEST_CUTOUT)
 
 
-def opacity_of(pixels: Bytes) -> Bytes:
+def opacity_of(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return the alpha channel [H, W] of a picture with or without channels, or else its brightest channel."""
     if pixels.ndim == 2:
         return pixels
-    return pixels[..., 3] if pixels.shape[2] == 4 else np.asarray(pixels.max(axis=2), np.uint8)
+    return pixels[..., 3] if pixels.shape[2] == 4 else np.asarray(pixels.max(axis=2))
 
 
 def read_pixels(path: Path, flags: int) -> Bytes:
     """Read a picture through OpenCV, colours as BGR, 16 bits cut to 8; what cannot be read is an error."""
+    pixels = read_deep(path, flags)
+    return np.asarray(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8)
+
+
+def read_deep(path: Path, flags: int) -> NDArray[Any]:
+    """Read a picture as ``read_pixels`` does, but with all its bits, uint8 or uint16."""
     pixels = cv2.imread(str(path), flags | cv2.IMREAD_ANYDEPTH)
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise TrainingError(f"{path} cannot be read as a picture of 8 or 16 bits: remove it or replace it")
-    return np.asarray(pixels >> 8 if pixels.dtype == np.uint16 else pixels, np.uint8)
+    return np.asarray(pixels)
 
 
 def _limited(pixels: Bytes, longest: int) -> Bytes:

@@ -164,7 +164,7 @@ def test_a_signal_ends_the_run_in_order(cluster: dict[str, str], tmp_path: Path)
     steps = {str(number): 1 for number in range(COUNT)} | dict.fromkeys(HELD, 10_000)
     rows = (f"shelf:/{tmp_path}/photos/{name}.png,trimaps/{name}.png,{count}\n" for name, count in steps.items())
     Path("m.csv").write_text("image,trimap,steps\n" + "".join(rows))
-    command = (*MATTE, "--manifest", "m.csv", *COMMON, "out", "--engine", "ray")
+    command = (*MATTE, "--manifest", f"shelf:/{tmp_path}/m.csv", *COMMON, "out", "--engine", "ray")
     with start(*command, env=cluster, stderr=PIPE) as process:
         wait_for(lambda: _contents("out"), process)
         process.send_signal(signal.SIGTERM)

@@ -9,6 +9,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from PIL import Image
 from support import fakes
 from support.processes import PATIENCE
 
@@ -151,7 +152,7 @@ def test_nothing_is_begun_after_the_stop(make_worker: Callable[..., Worker], job
 
 
 def test_warnings_and_messages_come_along(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
-    Path("trimaps/a.png").write_bytes(Path("photos/a.png").read_bytes())
+    Image.new("L", Image.open("photos/a.png").size, 128).save("trimaps/a.png")
     ((_, notes),) = _ended(make_worker(Coordinator()), jobs[0])
     assert any(text.startswith("photos/a.png: ") and is_warning for text, is_warning in notes)
 

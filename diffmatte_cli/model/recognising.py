@@ -1,0 +1,49 @@
+"""Say what a file is that was given as weights and is something else. Standard library only."""
+
+import re
+
+__all__ = ["START", "mistaken_for"]
+
+# Bytes from a file's beginning that tell what it is.
+START = 1024
+_ARCHIVES = rb"\x1f\x8b|BZh\d|\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|Rar!\x1a|\x28\xb5\x2f\xfd|[^\0]{1,100}\0[\s\S]{156,}ustar"
+_PICTURES = rb"\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|RIFF....WEBP|\x76\x2f\x31\x01"
+# What a file begins with, what that is, and what to do. The first that fits counts.
+_KINDS = (
+    (rb"$", "empty", "get it again"),
+    (
+        rb"version https://git-lfs",
+        "a pointer of Git LFS, not the file itself",
+        "run `git lfs pull` where it was cloned, or download the file itself",
+    ),
+    (
+        rb"(?i)\s*<(?!\?xml)|\s*<\?xml[\s\S]*<(?:!doctype )?html",
+        "a web page, not {wanted}",
+        "open its link in a browser and save the file",
+    ),
+    (rb"\s*<\?xml", "an XML text, such as a server's error message, not {wanted}", "get the file itself"),
+    (rb"\s*[{\[][^\0]{8}", "a JSON text, such as a server's error message, not {wanted}", "get the file itself"),
+    (_ARCHIVES, "an archive", "unpack it first"),
+    (_PICTURES, "a picture, not {wanted}", "check the path"),
+    (rb"\x89HDF", "an HDF5 file, as Keras writes them, not {wanted}", "get the weights for PyTorch"),
+    (rb"GGUF", "a GGUF file of a language model, not {wanted}", "check the path"),
+)
+
+
+def mistaken_for(start: bytes, wanted: str) -> str | None:
+    """Return what a file is that begins with ``start``, and what to do; None if it may be what is ``wanted``."""
+    if start[4:9] == b"\0\0\0\0{":  # a length, whose first bytes may be anything, and a table: safetensors
+        return None
+    text = start.removeprefix(b"\xef\xbb\xbf")
+    for pattern, what, cure in _KINDS:
+        if re.match(pattern, text):
+            return f"is {what.format(wanted=wanted)}: {cure}"
+    if _is_text(text):
+        return f"is a text, not {wanted}: get the file itself"
+    return None
+
+
+def _is_text(start: bytes) -> bool:
+    # A character may be cut at the end.
+    found = start.decode("utf-8", "ignore")
+    return len(found.encode()) > len(start) - 4 and all(c.isprintable() or c.isspace() for c in found)
