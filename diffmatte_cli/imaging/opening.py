@@ -130,7 +130,7 @@ def _turn_whites(image: Image.Image) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"the image is damaged or cut short ({str(error) or type(error).__name__})"
+    return f"the image is damaged or cut short ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 @contextmanager

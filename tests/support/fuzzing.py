@@ -27,10 +27,11 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from diffmatte_cli.errors import DiffmatteError
+from diffmatte_cli.errors import DiffmatteError, ImageError
 from diffmatte_cli.extras import is_installed
 from diffmatte_cli.imaging.encoding import Result
-from diffmatte_cli.imaging.read import decode_grey, decode_image, decode_opacity
+from diffmatte_cli.imaging.grey import decode_grey, decode_matte, decode_opacity
+from diffmatte_cli.imaging.read import decode_image
 from diffmatte_cli.imaging.receipts import read_notes, read_receipt
 from diffmatte_cli.imaging.write import write_images
 from diffmatte_cli.model.checkpoint import read_model, write_model
@@ -91,7 +92,7 @@ def _exr(*names: str) -> Make:
 
 def _read_picture(path: Path) -> None:
     content, refusals = path.read_bytes(), []
-    for decode in (decode_image, decode_grey, decode_opacity):
+    for decode in (decode_image, decode_grey, decode_matte, decode_opacity):
         try:
             decode(content, path)
         except DiffmatteError as error:
@@ -273,7 +274,8 @@ def run(kind: Kind, seeds: Iterable[int], folder: Path) -> list[str]:
     path = folder / kind.name
     kind.make(path)
     sound, found, slowest = path.read_bytes(), [], 0.0
-    kind.read(path)
+    with suppress(ImageError):  # a photograph is no trimap
+        kind.read(path)
     for seed in seeds:
         path.write_bytes(damaged(sound, random.Random(f"{kind.name} {seed}"), kind.text))
         name = f"{kind.name} --seed {seed}"

@@ -152,7 +152,9 @@ def test_nothing_is_begun_after_the_stop(make_worker: Callable[..., Worker], job
 
 
 def test_warnings_and_messages_come_along(make_worker: Callable[..., Worker], jobs: list[Job]) -> None:
-    Image.new("L", Image.open("photos/a.png").size, 128).save("trimaps/a.png")
+    with Image.open("trimaps/a.png") as trimap:
+        size = trimap.size
+    Image.new("L", size, 128).save("trimaps/a.png")
     ((_, notes),) = _ended(make_worker(Coordinator()), jobs[0])
     assert any(text.startswith("photos/a.png: ") and is_warning for text, is_warning in notes)
 
