@@ -13,6 +13,7 @@ from ..evaluation.options import HEADINGS, ScoreOptions
 from ..evaluation.pairs import Pair
 from ..evaluation.scores import Evaluation, Scores, Trial, as_csv, as_json
 from ..extras import require
+from ..imaging.formats import names_picture
 from ..planning.targets import Targets
 from ..storage.paths import STREAM, Place
 
@@ -85,7 +86,7 @@ class ScoreWriter:
                 continue
             targets.folder = folder = here.at(path)
             results = [here.at(path) for path in paths]
-            if folder.kind not in (None, "folder"):
+            if folder.kind not in (None, "folder") or (folder.kind is None and names_picture(folder.path)):
                 problems.append(f"{option} {folder} is not a folder: name one")
             elif any(map(targets.holds_inputs, (folder, *(result.parent for result in results)))):
                 problems.append(f"{option} {folder} also contains inputs: name another folder")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import Problem, UsageError
+from ..imaging.formats import names_picture
 from ..storage.paths import Place
 from .targets import LONGEST_NAME, Targets
 
@@ -41,6 +42,8 @@ def top_problem(top: Place) -> str | None:
         return f"the parent of the folder of steps {top} does not exist: create it first"
     if top.kind not in (None, "folder"):
         return f"the folder of steps {top} is a file: name a folder"
+    if top.kind is None and names_picture(top.path):
+        return f"the folder of steps {top} is named like a single image: name a folder"
     if not os.access((top if top.kind else top.parent).path, os.W_OK | os.X_OK):
         return f"the folder of steps {top} cannot be written to: it, or its parent, is read-only"
     return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..imaging.formats import WRITERS, check_format, names_picture, writer_for
 from ..storage.paths import STREAM, Place
-from .sequences import is_pattern
+from .sequences import is_pattern, known_frames
 
 __all__ = ["check_folder", "format_of", "results_folder"]
 
@@ -19,7 +19,8 @@ def results_folder(output: Place | None, inputs: Sequence[Place], *, several: bo
     several = several or len(inputs) > 1 or any(place.names_folder for place in inputs)
     named_folder = output is not None and output.names_folder
     into_frames = output is not None and is_pattern(output) and names_picture(output.path)
-    if not (several or named_folder) and (into_frames or not any(map(is_pattern, inputs))):
+    of_frames = any(is_pattern(place) and known_frames(place) for place in inputs)
+    if not (several or named_folder) and (into_frames or not of_frames):
         return None
     if output is None:
         raise UsageError("several photographs need a folder for their results: name one", "output")

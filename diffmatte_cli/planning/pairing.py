@@ -15,7 +15,7 @@ from ..errors import Problem, UsageError, listed
 from ..imaging.folders import by_stem, images_in
 from ..storage.paths import Place, alike, below
 from .leftovers import named_like_results, results_among, without
-from .sequences import frame_path, frames, is_pattern, ranges
+from .sequences import frame_path, is_pattern, known_frames, ranges
 from .sources import ALPHA, Source, Sources, unusable
 
 __all__ = ["PHOTO_SUFFIXES", "STEM", "TRIMAP_SUFFIXES", "paired"]
@@ -52,7 +52,7 @@ def paired(sources: Sources, trimap: Place | None) -> Sources:
     if STEM in trimap.text:
         return _looked_up(sources, lambda source: _by_pattern(trimap, source))
     named, listing = trimap.found, cache(_by_stem)
-    if is_pattern(named) and (any(source.frame is not None for source in sources.found) or _there(named)):
+    if is_pattern(named) and (any(source.frame is not None for source in sources.found) or known_frames(named)):
         return _in_sequence(sources, named)
     if named.kind == "folder":
         return _looked_up(sources, lambda source: _in_folder(named, source, listing))
@@ -137,7 +137,7 @@ def _by_pattern(pattern: Place, source: Source) -> Place:
 
 
 def _in_sequence(sources: Sources, pattern: Place) -> Sources:
-    known, held = _there(pattern), list[int]()
+    known, held = known_frames(pattern), list[int]()
     numbers = list(known)
 
     def find(source: Source) -> Place:
@@ -154,14 +154,6 @@ def _in_sequence(sources: Sources, pattern: Place) -> Sources:
         runs = listed(ranges(held, (source.frame for source in sources.found if source.frame is not None)), 8)
         matched.warnings.append(f"frames without a trimap of their own take the last one before them: {runs}")
     return matched
-
-
-def _there(pattern: Place) -> dict[int, Place]:
-    """Return the existing frames of a pattern; none if there are none."""
-    try:
-        return frames(pattern)
-    except UsageError:
-        return {}
 
 
 def _usable(trimap: Place, source: Source) -> Place:

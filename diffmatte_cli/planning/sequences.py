@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from ..errors import UsageError
 from ..imaging.folders import find_alike, images_in
 from ..storage.paths import STREAM, Place, alike
 
-__all__ = ["beside", "frame_path", "frames", "gaps", "is_pattern", "marked", "ranges", "remarked", "unmarked"]
+__all__ = ["beside", "frame_path", "frames", "gaps", "is_pattern", "known_frames", "marked", "ranges"]
+__all__ += ["remarked", "unmarked"]
 
 # %04d, %d, or one # per digit; the width is a minimum. More digits than a file's name could hold are letters.
 _SLOT = re.compile(r"%0?([0-9]{0,2})d|(#{1,99})")
@@ -56,6 +58,13 @@ def frames(pattern: Place) -> dict[int, Place]:
     if not found:
         raise UsageError(f"no frames match {pattern}, and no file has that very name")
     return found
+
+
+def known_frames(pattern: Place) -> dict[int, Place]:
+    """Return the existing frames as ``frames`` does, but none where it raises."""
+    with suppress(UsageError):
+        return frames(pattern)
+    return {}
 
 
 def gaps(numbers: Iterable[int]) -> list[str]:

@@ -131,6 +131,39 @@ def test_backgrounds_of_any_size(shape: tuple[int, int]) -> None:
     assert set(np.unique(background_of("checker").plane(photo, alpha).values)) <= {np.float32(0.6), np.float32(0.8)}
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_background_that_is_transparent_somewhere_is_refused(mode: str, matter: fakes.FakeMatter) -> None:
+    sheet = Image.new("RGBA", (9, 5), (255, 0, 255, 255))
+    sheet.convert("LA" if mode == "LA" else "RGBA").save("sheet.png")
+    assert background_of("sheet.png").image is not None  # opaque all over
+    sheet.putpixel((3, 3), (255, 0, 255, 0))
+    if mode == "P":
+        palette = sheet.convert("RGB").quantize(2)
+        palette.save("sheet.png", transparency=int(np.asarray(palette)[0, 0]))
+    else:
+        sheet.convert(mode).save("sheet.png")
+    with pytest.raises(ImageError, match=r"the background sheet\.png is transparent in places"):
+        background_of("sheet.png")
+    assert "without its alpha channel" in _matte("--background", "sheet.png", "-o", "x.png", code=1).stderr
+    assert not Path("x.png").exists()
+
+
+def test_a_background_that_is_no_file_is_told_as_one() -> None:
+    Path("rooms").mkdir()
+    Path("red").mkdir()
+    Path("gone").symlink_to("nowhere")
+    for text, words in (
+        ("rooms", "the background rooms is not a file: name an image file"),
+        ("gone", "the background gone is a broken symlink"),
+        ("rooms/a", "the background rooms/a does not exist"),
+        ("room.jfif", "does not exist"),
+        ("s3", "must be a colour"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            background_of(text)
+    assert background_of("red").colour == (255, 0, 0)
+
+
 def test_what_is_no_background_is_refused(matter: fakes.FakeMatter) -> None:
     with pytest.raises(UsageError, match=r"the background nowhere\.png does not exist"):
         background_of("nowhere.png")

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import fsspec
 import numpy as np
@@ -132,6 +133,25 @@ def test_without_a_report_results_are_paired_by_name() -> None:
     assert sorted(page.names) == ["a", "pets/b"]
     assert all(set(entry["small"]) == {"photo", "trimap", "cutout"} for entry in page.facts)
     assert page.about["order"] == "share half transparent (of the unknown region)"
+
+
+def test_results_photographs_and_reports_in_other_spellings(matter: fakes.FakeMatter) -> None:
+    composed, apart = (normalize(form, "Zoë") for form in ("NFC", "NFD"))
+    make_results(composed, "cat")
+    Path(f"mattes/{composed}_alpha.png").rename(f"mattes/{apart}_ALPHA.png")
+    Path("photos/cat.png").rename("photos/CAT.PNG")
+    Path("photos/Thumbs.db").touch()
+    Path("photos/cat.xmp").touch()
+    page = page_of("mattes", "--photos", "photos", "--trimap", "trimaps")
+    assert sorted(page.names) == sorted([apart, "cat"])
+    assert all(set(entry["small"]) == {"photo", "trimap", "cutout"} for entry in page.facts)
+    rows = (f"photos/{composed}.png;trimaps/{composed}.png;mattes/{composed}_alpha.png;done;1,5\n",
+            "photos/cat.png;trimaps/cat.png;mattes/cat_alpha.png;done;2\n")  # fmt: skip
+    Path("r.csv").write_bytes(f"Image;Trimap;Output;Status;Risk\n{''.join(rows)}".encode("utf-16"))
+    page = page_of("mattes", "--report", "r.csv")
+    assert sorted(page.names) == sorted([apart, "cat"])
+    assert all(set(entry["small"]) == {"photo", "trimap", "cutout"} for entry in page.facts)
+    assert sorted(entry["risk"] for entry in page.facts) == [1.5, 2]
 
 
 def test_results_alone_are_white_and_what_would_bring_more_is_said() -> None:

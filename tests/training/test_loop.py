@@ -27,6 +27,7 @@ from diffmatte_cli.errors import OutputError, TrainingError, UsageError
 from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.training import loop
 from diffmatte_cli.training.config import read_config
+from diffmatte_cli.training.logs import Log
 from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer
 from diffmatte_cli.training.objective import ALIGNMENTS
 from diffmatte_cli.training.synthesis.composition import compose
@@ -153,6 +154,13 @@ def test_logs_are_those_of_the_run_alone(config_file: Path, tmp_path: Path) -> N
     assert [row["step"] for row in _rows(run / "losses.csv")] == list("123456")
     assert [row["step"] for row in _rows(run / "validation.csv")] == ["0", "0", "3", "3", "6", "6"]
     assert b"\r" not in (run / "losses.csv").read_bytes()
+
+
+def test_logs_that_a_spreadsheet_has_saved_are_kept(tmp_path: Path) -> None:
+    saved = "Step;seconds;mse\r\n1;0,5;1,5E-02\r\n2;1;0,01\r\n3;2;0,1\r\n"
+    (tmp_path / "losses.csv").write_bytes(saved.encode("utf-16"))
+    Log(tmp_path, 2, False)
+    assert (tmp_path / "losses.csv").read_text() == "step,seconds,mse\n1,0.5,1.5E-02\n2,1,0.01\n"
 
 
 def test_a_full_disk_is_told(config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from diffmatte_cli.training.synthesis import recipe
 from diffmatte_cli.training.synthesis.composition import Layers
 from diffmatte_cli.training.synthesis.finishing import finish, stack
 from diffmatte_cli.training.synthesis.noise import Bytes, smooth_noise
+from diffmatte_cli.training.synthesis.pictures import left_out
 from diffmatte_cli.training.synthesis.recipe import compose_paper, pick_foreground
 from diffmatte_cli.training.synthesis.sets import Foreground, Sets, read_foreground, read_sets
 from diffmatte_cli.training.synthesis.trimaps import erode_known
@@ -93,6 +95,27 @@ def test_partners_that_do_not_match_are_told(tmp_path: Path, fronts: list[str], 
             save(tmp_path / part / (name if name.endswith("jpg") else f"{name}.png"), disc(9, 9))
     with pytest.raises(TrainingError, match=told):
         read_sets(tmp_path / "fg", tmp_path / "alpha", tmp_path / "coco")
+
+
+def test_sets_match_other_spellings_and_leave_out_what_is_no_picture(tmp_path: Path) -> None:
+    composed, apart = (normalize(form, "Zoë") for form in ("NFC", "NFD"))
+    for name in (f"fg/{composed}.JFIF", f"alpha/{apart}.png", "fg/cat.jpg", "alpha/CAT.PNG", "bg/a.jpe"):
+        _touch(tmp_path / name)
+    for name in ("bg/@eaDir/a.jpg/thumb.jpg", "bg/._a.jpg", "bg/Thumbs.db", "bg/.trash/b.jpg"):
+        _touch(tmp_path / name)
+    sets = read_sets(tmp_path / "fg", tmp_path / "alpha", tmp_path / "bg")
+    alphas = {front.colours.name: front.alpha.name for front in sets.foregrounds if front.alpha}
+    assert alphas == {f"{composed}.JFIF": f"{apart}.png", "cat.jpg": "CAT.PNG"}
+    assert sets.backgrounds == (tmp_path / "bg/a.jpe",)
+    assert left_out(tmp_path / "bg") is None
+    _touch(tmp_path / "bg/b.heic")
+    told = f"in {tmp_path / 'bg'} 1 file is of no readable kind, and left out: .heic"
+    assert left_out(tmp_path / "bg") == told
+
+
+def _touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
 
 
 def test_sets_match_by_stem_in_a_stable_order(tmp_path: Path) -> None:
