@@ -22,38 +22,42 @@ __all__ = ["review"]
 # At most so many unreadable images are listed; the page names all.
 _MOST_TOLD = 20
 
+ReportsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        help="A report of the run, .jsonl or .csv, with photographs, trimaps, risks and failures; can be"
+        " repeated. Default: those in DIR, whose pictures are read in DIR and --photos alone.",
+        show_default=False,
+    ),
+]
+PhotosOption = Annotated[
+    str | None,
+    typer.Option(
+        "--photos",
+        metavar="DIR",
+        help="Folder or URL of photographs: those that reports name there are read, others matched by name.",
+    ),
+]
+TrimapsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--trimap",
+        metavar="TRIMAP",
+        help="With --photos: their trimaps, a folder, a pattern with {stem}, or alpha, as for matte.",
+    ),
+]
+
 
 def review(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="The folder of results, with its subfolders.")],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="The page; - for standard output.")
     ] = "review.html",
-    report: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--report",
-            metavar="FILE",
-            help="A report of the run, .jsonl or .csv, with photographs, trimaps, risks and failures; can be"
-            " repeated. Default: those in DIR, whose pictures are read in DIR and --photos alone.",
-            show_default=False,
-        ),
-    ] = None,
-    photos: Annotated[
-        str | None,
-        typer.Option(
-            "--photos",
-            metavar="DIR",
-            help="Folder or URL of photographs: those that reports name there are read, others matched by name.",
-        ),
-    ] = None,
-    trimap: Annotated[
-        str | None,
-        typer.Option(
-            "--trimap",
-            metavar="TRIMAP",
-            help="With --photos: their trimaps, a folder, a pattern with {stem}, or alpha, as for matte.",
-        ),
-    ] = None,
+    report: ReportsOption = None,
+    photos: PhotosOption = None,
+    trimap: TrimapsOption = None,
     full: Annotated[
         int, typer.Option("--full", metavar="N", help="How many of the worst results to include at full size.")
     ] = 24,

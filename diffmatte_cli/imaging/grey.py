@@ -179,7 +179,7 @@ def _channel_of(image: Image.Image, path: Path, channel: str) -> Image.Image:
     bands = {name.lower(): name for name in image.getbands()}
     if channel.lower() not in bands:
         name, shown = spelled(path, "standard input"), ", ".join(bands.values())
-        raise ImageError(f"cannot read {name}: it has no channel {channel}: it has {shown}")
+        raise ImageError(f"cannot read {name}: it has no channel {channel}: it has {shown}", "channel")
     return image.getchannel(bands[channel.lower()])
 
 

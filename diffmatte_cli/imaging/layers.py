@@ -22,7 +22,11 @@ _SHOWN = 8  # names in a message
 
 
 class NoLayerError(Exception):
-    """A file of several pictures without the one that is meant; the text says which there are."""
+    """A file without the picture that is wanted; the text says why, ``settings`` which settings choose another."""
+
+    def __init__(self, text: str, *settings: str) -> None:
+        super().__init__(text)
+        self.settings = settings
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def photograph_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
         layer = layers[_place([layer.name for layer in layers], wanted, "layer")]
         if channels := layer.colour or layer.grey:
             return layer.part, channels, None
-        raise NoLayerError(f"its layer {layer.name} has no channels R, G and B, nor Y")
+        raise NoLayerError(f"its layer {layer.name} has no channels R, G and B, nor Y", "layer")
     pictures = [layer for layer in layers if layer.colour and not layer.is_data]
     if not pictures:
         return _lone(parts)
@@ -129,7 +133,7 @@ def data_of(parts: Sequence[Part], wanted: str | None = None) -> Choice:
         return best.part, best.colour, None
     if len(names) == 1 and (_is_mask(names[0]) or not _DATA.search(_words(names[0]))):
         return 0, {"Y": 0}, None
-    raise NoLayerError(f"which channel of {listed(names, _SHOWN)} is meant cannot be told: name it")
+    raise NoLayerError(f"which channel of {listed(names, _SHOWN)} is meant cannot be told: name it", "channel")
 
 
 def _is_mask(name: str) -> bool:
@@ -181,4 +185,4 @@ def _place(names: Sequence[str], wanted: str, kind: str) -> int:
     if len(found) == 1:
         return found[0]
     shown = listed([name or "one without a name" for name in names], _SHOWN)
-    raise NoLayerError(f"it has {'no' if not found else 'more than one'} {kind} {wanted}: it has {shown}")
+    raise NoLayerError(f"it has {'no' if not found else 'more than one'} {kind} {wanted}: it has {shown}", kind)

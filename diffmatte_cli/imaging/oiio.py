@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..process.memory import check_room
 from .colour import as_shares
 from .exr import EXR, DamagedError, check_header
-from .layers import NoLayerError, Part, data_of, photograph_of
+from .layers import Part, data_of, photograph_of
 from .tiff import TIFF
 
 __all__ = ["USUAL", "Deep", "Header", "Planes", "encode", "read", "read_all"]
@@ -94,18 +94,15 @@ def read(
     whether colour is stored premultiplied; None to believe the file.
 
     Raises:
-        DamagedError: the content is none of these, damaged, cut short, has more than ``most_pixels``, or holds nothing
-            that could be meant.
+        DamagedError: the content is none of these, damaged, cut short, or has more than ``most_pixels``.
         ResourceError: it needs more memory than is free.
+        NoLayerError: it has no picture, or not the one of that name.
         OSError: there is no room for a temporary file.
         ImportError: the extra is missing.
     """
     with _opened(content) as source:
         parts = _parts(source, content, page)
-        try:
-            part, layer, note = data_of(parts, name) if data else photograph_of(parts, name)
-        except NoLayerError as error:
-            raise DamagedError(str(error)) from error
+        part, layer, note = data_of(parts, name) if data else photograph_of(parts, name)
         source.seek_subimage(page + part, 0)
         spec = source.spec()
         first, last = min(layer.values()), max(layer.values())

@@ -79,7 +79,7 @@ def opened(content: bytes, path: Path, layer: str | None = None) -> Iterator[tup
     except (ImageError, ResourceError, MemoryError):
         raise
     except NoLayerError as error:
-        raise ImageError(f"cannot read {name}: {error}") from error
+        raise ImageError(f"cannot read {name}: {error}", *error.settings) from error
     except UnidentifiedImageError as error:
         known = ", ".join(READABLE)
         raise ImageError(f"cannot read {name}: it is not an image, or is damaged, or none of {known}") from error

@@ -194,7 +194,9 @@ def decode_deep(
             channels = {name: plane if name == "A" else inverted(plane) for name, plane in deep.channels.items()}
             deep = replace(deep, channels=channels)
         return deep if layer or count < 2 else replace(deep, note=pages_told(page.place, count))
-    except (DamagedError, NoLayerError) as error:
+    except NoLayerError as error:
+        raise ImageError(f"cannot read {name}: {error}", *error.settings) from error
+    except DamagedError as error:
         raise ImageError(f"cannot read {name}: {error}") from error
     except ResourceError as error:
         raise ResourceError(f"cannot read {name}: {error}") from error

@@ -112,7 +112,7 @@ def place_of(layer: str, count: int, kind: str) -> int:
     if layer.isdecimal() and 1 <= int(layer) <= count:
         return int(layer) - 1
     have = f"it has {count} {kind}s" if count > 1 else f"it has one {kind}"
-    raise NoLayerError(f"it has no layer {layer}: {have}, chosen by number, from 1")
+    raise NoLayerError(f"it has no layer {layer}: {have}, chosen by number, from 1", "layer")
 
 
 def inverted(values: NDArray[Any]) -> NDArray[Any]:

@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import ImageError
+from ..imaging.levels import FEW
 from ..model.diffmatte import Condition, DiffMatte, prior_logits
 from ..priors.colours import Priors, Window, colour_priors
 from ..trimaps.trimap import UNKNOWN, parse_trimap
 
-__all__ = ["Canvas", "classes_of"]
+__all__ = ["Canvas", "check_pair", "classes_of"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,18 @@ class Canvas:
 def classes_of(trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the classes 0, 128 and 255 of a trimap of any levels, uint8 [H, W]."""
     return parse_trimap((trimap / 255).astype(np.float32))
+
+
+def check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
+    """Raise ImageError unless ``image`` is uint8 [H, W, 3], and ``trimap`` uint8 [H, W] with levels up to 255."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(f"a photograph must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
+    if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
+        raise ImageError(
+            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, with levels from 0 to 255, "
+            f"not {trimap.dtype} {list(trimap.shape)}"
+        )
+    if trimap.size == 0:
+        raise ImageError("the photograph has no pixels")
+    if 0 < (peak := int(trimap.max())) <= FEW:
+        raise ImageError(f"the trimap's levels go up to {peak}: pass 0, 128 and 255, black to white")

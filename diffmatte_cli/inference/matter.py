@@ -14,14 +14,13 @@ from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
 from ..errors import ImageError, UsageError, WeightsError
-from ..imaging.levels import FEW
 from ..model.checkpoint import Metadata, read_model
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
 from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
 from ..weights.hub import obtain
 from ..weights.store import ModelSource, WeightsStore, resolve_model
-from .canvas import Canvas, classes_of
+from .canvas import Canvas, check_pair, classes_of
 from .capture import folded_decoder
 from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import settled_alpha
@@ -90,7 +89,7 @@ class Matter:
         Raises ImageError if shapes or types do not match, or the trimap's levels go up to 3 at most, as numbers of
         classes do; ResourceError if memory does not suffice.
         """
-        _check_pair(image, trimap)
+        check_pair(image, trimap)
         budget = self._budget(*trimap.shape)
         need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else budget.encoding - BASE
         with guard_memory(need, self.device, *trimap.shape):
@@ -292,19 +291,5 @@ def _classes(image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | No
         return image.canvas.levels[0, 0].cpu().numpy()
     if trimap is None:
         raise ImageError("a photograph needs its trimap: pass both, or the result of encode()")
-    _check_pair(image, trimap)
+    check_pair(image, trimap)
     return classes_of(trimap)
-
-
-def _check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(f"a photograph must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
-    if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
-        raise ImageError(
-            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, with levels from 0 to 255, "
-            f"not {trimap.dtype} {list(trimap.shape)}"
-        )
-    if trimap.size == 0:
-        raise ImageError("the photograph has no pixels")
-    if 0 < (peak := int(trimap.max())) <= FEW:
-        raise ImageError(f"the trimap's levels go up to {peak}: pass 0, 128 and 255, black to white")

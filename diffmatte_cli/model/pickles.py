@@ -67,7 +67,7 @@ def read_checkpoint(path: Path) -> Any:
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        found = re.search(r"GLOBAL ([\w.]{1,80})", str(error))
         what = f"wants to run Python code ({found[1]})" if found else "is not a checkpoint of tensors alone"
         raise WeightsError(f"{path} {what}, so it was not loaded: get a file of tensors from its authors") from error
     except Exception as error:  # torch raises nearly every kind on damaged files

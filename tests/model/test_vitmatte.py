@@ -1,5 +1,6 @@
 """ViTMatte's numbers: those of the library that published its weights, live and as a recording."""
 
+from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -8,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from support import ROOT
+from support.pretrained import vitmatte_name
 from support.published import published_weights
 from support.skipping import skip_without
 from torch import Tensor
 
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
-from diffmatte_cli.model.vitmatte import hub_name, is_vitmatte, our_name
 
 NAMES = ("vitmatte-s", "vitmatte-b")
 NEEDS_LIBRARY = skip_without(find_spec("transformers"), "needs the extra conformance (transformers)")
@@ -55,7 +56,7 @@ def library_network(variant: str) -> Any:
             fusion_hidden_sizes=[256, 128, 64, 32],
         )
     ).eval()
-    made.load_state_dict({hub_name(key): value for key, value in network(variant).state_dict().items()})
+    made.load_state_dict({vitmatte_name(key): value for key, value in network(variant).state_dict().items()})
     return made
 
 
@@ -129,8 +130,27 @@ def test_parameters_are_as_published(variant: str, millions: float) -> None:
     assert sum(tensor.numel() for tensor in model.parameters()) / 1e6 == pytest.approx(millions, abs=1e-9)
 
 
-def test_names_go_both_ways() -> None:
-    keys = network("vitmatte-s").state_dict().keys()
-    assert [our_name(hub_name(key)) for key in keys] == list(keys)
-    assert is_vitmatte([hub_name(key) for key in keys])
-    assert not is_vitmatte(keys)
+def test_the_usual_input_is_the_one_of_training() -> None:
+    """ImageNet's statistics, the trimap as it is, and a side that fits grows by 32 when the other one is off."""
+    image, trimap = torch.rand(1, 3, 64, 70), torch.randint(3, (1, 1, 64, 70)) / 2
+    with torch.device("meta"):
+        model = DiffMatte(VARIANTS["vitmatte-s"])
+    seen = model.condition(image, trimap).encoder_input
+    assert seen.shape == (1, 4, 96, 96)
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    torch.testing.assert_close(seen[0, :3, :64, :70], (image[0] - mean) / std)
+    torch.testing.assert_close(seen[0, 3:, :64, :70], trimap[0])
+    assert not seen[..., 64:, :].any()
+    assert not seen[..., 70:].any()
+
+
+def test_the_hubs_processor_is_a_choice() -> None:
+    """Mean and deviation of one half, and each side padded alone."""
+    image, trimap = torch.rand(1, 3, 64, 70), torch.randint(3, (1, 1, 64, 70)) / 2
+    with torch.device("meta"):
+        model = DiffMatte(replace(VARIANTS["vitmatte-s"], preprocessing="hub"))
+    seen = model.condition(image, trimap).encoder_input
+    assert seen.shape == (1, 4, 64, 96)
+    torch.testing.assert_close(seen[0, :3, :, :70], 2 * image[0] - 1)
+    torch.testing.assert_close(seen[0, 3:, :, :70], trimap[0])
+    assert not seen[..., 70:].any()

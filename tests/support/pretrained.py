@@ -80,6 +80,18 @@ def vitmatte(channels: int, depth: int = 12) -> Shapes:
     }
 
 
+def vitmatte_name(key: str) -> str:
+    """What the Hub's files call a tensor of our network."""
+    for ours, theirs in (
+        ("encoder.pos_embed", "backbone.embeddings.position_embeddings"),
+        ("encoder.patch_embed.proj.", "backbone.embeddings.projection."),
+        ("encoder.blocks.", "backbone.encoder.layer."),
+        (".attn.", ".attention."),
+    ):
+        key = key.replace(ours, theirs)
+    return key
+
+
 def mae_decoder(channels: int) -> Shapes:
     return (
         {"mask_token": (1, 1, 16), "decoder_pos_embed": (1, 197, 16)}

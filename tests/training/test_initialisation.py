@@ -28,6 +28,7 @@ from support.pretrained import (
     swin,
     vit,
     vitmatte,
+    vitmatte_name,
     with_sines,
 )
 from support.skipping import skip_without
@@ -37,7 +38,6 @@ from torch.nn import functional as F
 from diffmatte_cli.errors import UsageError, WeightsError
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import PIXELS, DiffMatte
-from diffmatte_cli.model.vitmatte import our_name
 from diffmatte_cli.training.initialisation import EncoderReport, initialise_encoder
 from diffmatte_cli.training.pretrained import NETWORKS
 from diffmatte_cli.weights.hub import fetch
@@ -198,6 +198,13 @@ def test_every_tensor_is_accounted_for(begun: tuple[Any, ...]) -> None:
 
 # Where the blocks of EfficientNet-Lite0 stand here: stage and number.
 PLACES = [f"{stage}.{number}" for stage, count in enumerate((1, 2, 2, 3, 3, 4)) for number in range(count)]
+
+
+def encoder_keys(variant: str) -> list[str]:
+    with torch.device("meta"):
+        return list(DiffMatte(VARIANTS[variant]).encoder.state_dict())
+
+
 # Ours and theirs, of every kind of tensor whose name differs.
 RENAMED = {
     "ResNet-34": {
@@ -236,7 +243,7 @@ RENAMED = {
         if number > 0 or "expand" not in ours
     }
     | {f"stem.1.{part}": f"_bn0.{part}" for part in ("weight", "bias", "running_var")},
-    "ViTMatte": {our_name(key).removeprefix("encoder."): key for key in vitmatte(384) if key.startswith("backbone.")},
+    "ViTMatte": {key: vitmatte_name(f"encoder.{key}") for key in encoder_keys("vits")},
 }
 
 
