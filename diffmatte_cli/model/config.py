@@ -70,8 +70,7 @@ _VIT = ModelConfig("", "vit", 384, 16, {"heads": 6, "image_size": 512}, global_a
 _WIDE = replace(_VIT, feature_channels=768, encoder_options={"heads": 12, "image_size": 512})
 # The published variants' values are those of the released configurations: their checkpoints fit no others.
 _ROWS = (
-    ModelConfig("tiny", "tiny", 192, 16, priors=True, decoder_width=16),
-    ModelConfig("lite", "efficientnet", 192, 16, priors=True, decoder_width=16),
+    ModelConfig("tiny", "efficientnet", 192, 16, priors=True, decoder_width=16),
     ModelConfig("res34", "resnet", 512, 32),
     ModelConfig("swint", "swin", 768, 32),
     replace(_VIT, variant="vits"),

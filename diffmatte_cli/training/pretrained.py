@@ -18,7 +18,7 @@ __all__ = ["LAYOUTS", "NETWORKS", "Layout", "Widening", "reason"]
 Reasons = tuple[tuple[str, str], ...]
 # What each variant's encoder begins with.
 NETWORKS = {
-    "lite": "EfficientNet-Lite0",
+    "tiny": "EfficientNet-Lite0",
     "res34": "ResNet-34",
     "swint": "Swin-T",
     "vits": "ViT-S/16",

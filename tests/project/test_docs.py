@@ -54,8 +54,8 @@ def test_tests_that_are_named_are_there() -> None:
 def test_the_readme_opens_with_its_two_lines() -> None:
     lines = [line.strip() for line in text_of("README.md").splitlines() if line.strip().startswith("pip install -c")]
     assert lines == [
-        "pip install -c constraints.txt . && diffmatte matte docs/examples/fluff.jpg"
-        " --trimap docs/examples/fluff_trimap.png --steps 10",
+        "pip install -c constraints.txt . && diffmatte matte docs/examples/astronaut.jpg"
+        " --trimap docs/examples/astronaut_trimap.png --cutout",
         "pip install -c constraints.txt '.[test]' && pytest",
     ]
 

@@ -60,7 +60,7 @@ def test_a_vit_learns_the_slower_the_nearer_to_the_picture(variant: str) -> None
     assert {scale for scale, _ in rows.values()} == {0.5**power for power in range(14)}
 
 
-@pytest.mark.parametrize("variant", ["lite", "vits"])
+@pytest.mark.parametrize("variant", ["tiny", "vits"])
 def test_an_encoder_learns_at_a_rate_of_its_own(variant: str) -> None:
     layer_decay = 0.5 if variant == "vits" else 1.0
     plain, scaled, frozen = (grouped(variant, layer_decay, rate) for rate in (1.0, 0.25, 0.0))

@@ -156,7 +156,7 @@ CASES = {
         "swint", swin(timm=True), "Swin-T (timm)", 156, SWIN_WIDENED, {}, {"last norm": 2, "classifier": 2}
     ),
     "efficientnet-lite0": Case(
-        "lite",
+        "tiny",
         lite0(),
         "EfficientNet-Lite0",
         224,
@@ -250,7 +250,7 @@ RENAMED = {
 def test_loaded_tensors_are_the_files_and_fresh_ones_as_they_were(begun: tuple[Any, ...]) -> None:
     case, state, before, model, report = begun
     after, names = model.encoder.state_dict(), RENAMED.get(case.layout, {})
-    compared = names if case.variant in ("res34", "lite") else report.loaded
+    compared = names if case.variant in ("res34", "tiny") else report.loaded
     for key in compared:
         assert key in report.loaded
         assert torch.equal(after[key], state[names.get(key, key)]), key
@@ -266,7 +266,7 @@ def test_more_planes_are_zero_and_more_rows_fresh(begun: tuple[Any, ...]) -> Non
         theirs = state[first.get(case.layout, key)]
         if note.endswith("planes"):
             # Of the sizes of pixels that it was trained on: 128 levels of 255, not ImageNet's deviation.
-            scale = 255 * torch.tensor(PIXELS["trained"][1]).reshape(1, 3, 1, 1) / 128 if case.variant == "lite" else 1
+            scale = 255 * torch.tensor(PIXELS["trained"][1]).reshape(1, 3, 1, 1) / 128 if case.variant == "tiny" else 1
             torch.testing.assert_close(after[key][:, :3], theirs * scale, rtol=1e-6, atol=0)
             assert after[key].shape[1] == VARIANTS[case.variant].encoder_channels
             assert not after[key][:, 3:].any()
@@ -314,7 +314,7 @@ def test_the_first_layer_sees_what_the_pretrained_one_saw(begun: tuple[Any, ...]
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (PIXELS["trained"][0], PIXELS["trained"][1]))
     rgb, seen = (image - mean) / std, model.condition(image, trimap).encoder_input
     encoder, scale = model.encoder.eval(), torch.tensor(1.0)
-    if case.variant == "lite":
+    if case.variant == "tiny":
         # Pixels came in another range there, and batch normalisation takes up the difference.
         with torch.no_grad():
             expected = next(lite0_features(state, image))
@@ -374,7 +374,7 @@ def test_every_block_gives_what_the_pretrained_one_gives(source: str, tmp_path: 
     """At 1/8, 1/16 and 1/32, in double precision, as by the file's own tensors; and the trimap changes nothing."""
     if source == "file":
         source = saved(lively(filled(lite0())), tmp_path / "lite0.pth")
-    model = fresh_model("lite").eval()
+    model = fresh_model("tiny").eval()
     report = initialise_encoder(model, source)
     state = torch.load(report.file, weights_only=True)
     encoder, image = model.encoder.double(), F.interpolate(torch.rand(1, 3, 24, 16), scale_factor=4, mode="bicubic")
@@ -444,8 +444,8 @@ WRONG_STEMS: dict[str, tuple[Callable[[State], State], str]] = {
 @pytest.mark.parametrize("wrong", WRONG_STEMS)
 def test_a_stem_that_cannot_be_converted_is_named(wrong: str, tmp_path: Path) -> None:
     spoil, message = WRONG_STEMS[wrong]
-    told = refused(spoil(filled(lite0())), tmp_path, "lite")
-    assert told.startswith(f"does not fit EfficientNet-Lite0, which lite begins with: {message}")
+    told = refused(spoil(filled(lite0())), tmp_path, "tiny")
+    assert told.startswith(f"does not fit EfficientNet-Lite0, which tiny begins with: {message}")
 
 
 def test_the_summary_counts_by_reason() -> None:
@@ -591,8 +591,9 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
         initialise_encoder(model, str(tmp_path / "nowhere.pth"))
 
 
-def test_a_variant_without_public_checkpoints(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"tiny has an encoder of its own.*choose one of lite, res34, swint, vits"):
+def test_a_variant_without_public_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(NETWORKS, "tiny")
+    with pytest.raises(UsageError, match=r"tiny has an encoder of its own.*choose one of res34, swint, vits"):
         initialise_encoder(fresh_model("tiny"), "hf://lab/mattes/x.pth")
 
 

@@ -276,7 +276,7 @@ def test_the_bundled_model_to_come_trains(data: Path, tmp_path: Path, monkeypatc
         shutil.copy(data / "mattes" / "fur.png", Path("data/train/rendered") / name)
     changes = ["data.crop=64", "data.batch=2", "data.workers=0", "optimiser.epochs=1", "optimiser.epoch_steps=2"]
     changes += ["run.log_every=1", "run.validation_steps=[1]"]
-    command = ["train", str(TRAINING / "lite.toml"), "-o", "run", "--device", "cpu"]
+    command = ["train", str(TRAINING / "tiny.toml"), "-o", "run", "--device", "cpu"]
     result = CliRunner().invoke(app, [*command, *(f"--set={change}" for change in changes)])
     assert result.exit_code == 0, result.output
     assert "(EfficientNet-Lite0): 224 tensors loaded" in result.stderr
@@ -285,7 +285,7 @@ def test_the_bundled_model_to_come_trains(data: Path, tmp_path: Path, monkeypatc
         f"preview_{step:07d}_held_out.png" for step in (0, 2)
     ]
     matter = load_model("run/weights.safetensors")
-    assert matter.model.config.variant == "lite"
+    assert matter.model.config.variant == "tiny"
     assert "EfficientNet-Lite0" in matter.metadata["trained_on"]
 
 
@@ -367,7 +367,7 @@ def test_batch_norm_can_be_frozen(config_file: Path, tmp_path: Path) -> None:
         assert torch.equal(trainer.model.encoder.stem[1].running_mean, before) == frozen
 
 
-@pytest.mark.parametrize("variant", ["lite", "res34", "swint"])
+@pytest.mark.parametrize("variant", ["tiny", "res34", "swint"])
 def test_a_frozen_encoder_does_not_move(variant: str, config_file: Path, tmp_path: Path) -> None:
     """Neither parameters nor the statistics of normalisation, in the averaged weights either; the decoder learns."""
     config_file.write_text(config_file.read_text().replace('"tiny"', f'"{variant}"'))
@@ -398,7 +398,7 @@ def test_an_encoders_rate_is_a_share_of_the_rate(config_file: Path, tmp_path: Pa
         assert moved[name] == pytest.approx(rate, rel=0.01), name
 
 
-@pytest.mark.parametrize("variant", ["lite", "res34", "swint", "vits"])
+@pytest.mark.parametrize("variant", ["tiny", "res34", "swint", "vits"])
 def test_every_encoder_trains(variant: str, config_file: Path, tmp_path: Path) -> None:
     """Loss, averaged weights, validation with folded weights, and a file that loads."""
     text = config_file.read_text().replace('"tiny"', f'"{variant}"').replace("epochs = 6", "epochs = 3")

@@ -111,6 +111,7 @@ def test_two_processes_are_one_with_twice_the_batch(
     Accelerate's launcher names a precision of its own, which the configuration overrules.
     """
     shared = ["--set", "data.batch=4", "--set", "run.frozen_batch_norm=true", "--set", "run.validation_steps=[1]"]
+    shared += ["--set", "optimiser.epochs=3", "--set", "self_align.start=1"]
     one, two = tmp_path / "one", tmp_path / "two"
     _finish(_command(config_file, one, *shared))
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")

@@ -22,7 +22,7 @@ def test_the_first_run_pulls_and_the_second_needs_no_server(place: Place) -> Non
     first = place.run(*MATTE, "--model", "ours")
     assert first.returncode == 0, first.stderr
     pulled, summary = first.stderr.splitlines()
-    assert pulled == f"pulling ours, 9.5 MB, from {REPO}"
+    assert pulled == f"pulling ours, 9.1 MB, from {REPO}"
     assert "ours on cpu, 1 step" in summary
     first_bytes = Path("cat_alpha.png").read_bytes()
 
@@ -206,7 +206,7 @@ def test_a_damaged_file_in_the_cache(place: Place, env: dict[str, str]) -> None:
 
     done = place.run("weights", "pull", "ours", env=env)
     assert done.returncode == 0
-    assert done.stderr.startswith("pulling ours again, since what is in the cache is damaged, 9.5 MB, from")
+    assert done.stderr.startswith("pulling ours again, since what is in the cache is damaged, 9.1 MB, from")
     assert path.read_bytes() == WEIGHTS
 
 
@@ -293,7 +293,7 @@ def test_removing_gives_the_room_back_and_keeps_the_neighbour(broken: bool, plac
     if broken:  # the client then lists nothing of the repository
         Path(path).with_name("gone").symlink_to("nowhere")
     done = place.run("weights", "remove", "ours")
-    assert done.stderr == f"removed ours, cached, 9.5 MB: {path}\n"
+    assert done.stderr == f"removed ours, cached, 9.1 MB: {path}\n"
     assert SHA256 not in str(place.left())
     assert not os.path.lexists(path)
     assert place.run("weights", "verify", "large").returncode == 0

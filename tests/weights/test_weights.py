@@ -62,7 +62,7 @@ def test_every_record_of_the_package_is_whole(name: str) -> None:
 
 def test_every_variant_has_a_record() -> None:
     """But for the one whose weights are in the making, and those whose published files are not read yet."""
-    assert {record.variant for record in RECORDS.values()} == VARIANTS.keys() - {"lite", "vitmatte-s", "vitmatte-b"}
+    assert {record.variant for record in RECORDS.values()} == VARIANTS.keys() - {"vitmatte-s", "vitmatte-b"}
 
 
 def test_figures_are_the_papers() -> None:
@@ -93,7 +93,7 @@ def test_a_table_reads_as_it_was_written() -> None:
 WRONG: dict[str, tuple[dict[str, object], str]] = {
     "unknown key": ({"sha": "x"}, "unknown key 'sha': use some of variant, licence"),
     "no variant": ({"variant": None}, "lacks the key 'variant'"),
-    "unknown variant": ({"variant": "giant"}, "variant = 'giant', which must be one of tiny, lite, res34"),
+    "unknown variant": ({"variant": "giant"}, "variant = 'giant', which must be one of tiny, res34"),
     "type": ({"licence": 3}, "licence = 3, which must be one line of text"),
     "empty": ({"trained_on": " "}, "must be one line of text"),
     "short hash": ({"sha256": "abc"}, "sha256 = 'abc', which must be 64 hex digits"),
