@@ -60,13 +60,30 @@ def test_the_readme_opens_with_its_two_lines() -> None:
     ]
 
 
-def test_the_readmes_first_line_gives_a_true_matte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line is run as it stands there, and its alpha compared with the scene's own."""
-    (line,) = re.findall(r"&& diffmatte (matte .*)", text_of("README.md"))
+def run_line(pattern: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Run the line of the README that ``pattern`` finds as it stands there, from ``folder``."""
+    (line,) = re.findall(pattern, text_of("README.md"))
     command = [str(ROOT / word) if word.startswith("docs/") else word for word in shlex.split(line)]
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder)
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
+
+
+def test_the_readmes_first_line_cuts_a_photograph_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Face and flag are as the trimap says; the rim of the hair is neither all there nor all gone."""
+    run_line(r"&& diffmatte (matte .*)", monkeypatch, tmp_path)
+    cutout = np.asarray(Image.open(tmp_path / "astronaut_cutout.png"))
+    assert cutout.shape == (512, 512, 4)
+    assert (cutout[80:150, 190:260, 3] == 255).all()
+    assert (cutout[:200, :100, 3] == 0).all()
+    rim = cutout[10:30, 200:260, 3]
+    assert (rim > 200).any()
+    assert (rim < 50).any()
+
+
+def test_the_drawn_example_gives_a_true_matte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the line that the README times, its alpha compared with the scene's own."""
+    run_line(r"`time diffmatte (matte .*)`", monkeypatch, tmp_path)
     examples = ROOT / "docs" / "examples"
     alpha, truth, trimap = (
         np.asarray(Image.open(path)) / 255
