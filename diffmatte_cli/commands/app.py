@@ -15,6 +15,7 @@ from ..console import fail, say, trace
 from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, lacks_temporary
 from ..process.signals import end_on_signals
 from ..process.stderr import mute_libraries
+from ..process.threads import wait_without_spinning
 from ..version import __version__
 from .bench import bench
 from .check import check
@@ -191,4 +192,5 @@ def main() -> None:
     if "--verbose" not in sys.argv:
         mute_libraries()
     end_on_signals()
+    wait_without_spinning()
     app(prog_name="diffmatte")
