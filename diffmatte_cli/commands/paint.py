@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..extras import require
 from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
-from ..storage.paths import location
+from ..storage.paths import STREAM, location
 from ..weights.store import WeightsStore
 from . import options as opt
 from .records import taking_records
@@ -81,6 +81,8 @@ def paint(
         raise UsageError("a trimap and a mask conflict: give one of them", "trimap", "mask")
     if photo is None and (trimap is not None or mask is not None):
         raise UsageError("a trimap or a mask belongs to a photograph: name it, too")
+    if STREAM in (photo, trimap, mask):
+        raise UsageError("painting reads files, and no standard input: name one")
     require("web", "painting in the browser")
     options = MatteOptions(model, store, device, computing, verbose=verbose)
     store.records()  # refuses a weights file that is wrong

@@ -6,7 +6,9 @@ import mimetypes
 import os
 import re
 import secrets
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -27,7 +29,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ..console import printable
-from ..errors import DiffmatteError, UsageError
+from ..errors import DiffmatteError, UsageError, described
 from .guides import KINDS, Guide
 from .session import Session, TakenError, Wish
 
@@ -77,48 +79,40 @@ class Pages:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._uploads = 0
+        self._kept = session.folder / "none"  # the folder of the photograph that the page has sent
 
     async def state(self, _: Request) -> Response:
         """Answer with all that the page shows at its start."""
         return JSONResponse(await run_in_threadpool(self.session.state))
 
-    async def shown(self, request: Request) -> Response:
+    async def shown(self, _: Request, kind: str) -> Response:
         """Answer with the open photograph or its trimap; the number in the address is the browser's business."""
-        kind, opened = request.path_params["kind"], self.session.picture
-        if opened is None or kind not in ("photo", "trimap"):
+        if self.session.picture is None:
             raise HTTPException(404)
-        image = await run_in_threadpool(opened.shown, kind)
+        image = await run_in_threadpool(self.session.picture.shown, kind)
         return Response(image.content, media_type=image.media_type)
 
-    async def open(self, request: Request) -> Response:
+    async def open(self, request: Request, kind: str) -> Response:
         """Open a photograph that the page sends, or begin the open one's trimap by a trimap or a mask."""
-        kind = request.path_params["kind"]
-        path = await self._kept(request)
-        if kind in KINDS:
-            await run_in_threadpool(self.session.guide, Guide(kind, path))
-        else:
-            await run_in_threadpool(self.session.open, path)
+        folder = Path(tempfile.mkdtemp(dir=self.session.folder))
+        try:
+            path = folder / safe_name(request.query_params.get("name", ""))
+            with path.open("wb") as file:
+                async for part in _bounded(request, MOST_OF_A_FILE):
+                    file.write(part)
+            if kind in KINDS:
+                await run_in_threadpool(self.session.guide, Guide(kind, path))
+            else:
+                await run_in_threadpool(self.session.open, path)
+                folder, self._kept = self._kept, folder  # read again for every matte; the one before is not
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         return await self.state(request)
-
-    async def _kept(self, request: Request) -> Path:
-        """Keep a file that the page sends, under its name made safe, in a folder of its own."""
-        self._uploads += 1
-        folder = self.session.folder / f"from-page-{self._uploads}"
-        folder.mkdir()
-        path = folder / safe_name(request.query_params.get("name", ""))
-        with path.open("wb") as file:
-            async for part in _bounded(request, MOST_OF_A_FILE):
-                file.write(part)
-        return path
 
     async def matte(self, request: Request) -> Response:
         """Answer with a line of JSON for each step, as it is computed; whoever hangs up ends the computation."""
-        wish = await self._wish(await _json(request))
+        wish = await run_in_threadpool(self.session.wish, await _json(request))
         return StreamingResponse(self._events(wish), media_type="application/x-ndjson")
-
-    async def _wish(self, values: Any) -> Wish:
-        return await run_in_threadpool(self.session.wish, values)
 
     async def _events(self, wish: Wish) -> AsyncIterator[str]:
         loop, stop = asyncio.get_running_loop(), threading.Event()
@@ -138,10 +132,18 @@ class Pages:
     async def save(self, request: Request) -> Response:
         """Save what is painted, and with ``results`` what was computed of it; answer with the files' names."""
         values = await _json(request)
-        wish = await self._wish(values)
+        wish = await run_in_threadpool(self.session.wish, values)
         results, overwrite = bool(values.get("results")), bool(values.get("overwrite"))
         paths = await run_in_threadpool(partial(self.session.save, wish, results=results, overwrite=overwrite))
         return JSONResponse({"saved": [printable(os.fspath(path)) for path in paths]})
+
+    async def failed(self, _: Request, error: Exception) -> Response:
+        """Answer with what went wrong, in one sentence."""
+        if isinstance(error, HTTPException):
+            return JSONResponse({"error": error.detail}, error.status_code)
+        text = re.sub(rf"{re.escape(os.fspath(self.session.folder))}/[^/]*/", "", described(error))
+        names, code = (error.names, 409) if isinstance(error, TakenError) else (None, 400)
+        return JSONResponse({"error": printable(text), "taken": names}, code)
 
 
 def safe_name(name: str) -> str:
@@ -169,16 +171,6 @@ async def _json(request: Request) -> Any:
         raise UsageError("the page's request cannot be read: reload it") from error
 
 
-async def _told(_: Request, error: Exception) -> Response:
-    names = error.names if isinstance(error, TakenError) else None
-    return JSONResponse({"error": printable(str(error)), "taken": names}, 409 if names else 400)
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
-
-
 def application(session: Session, token: str, page: Path, style: Path) -> Starlette:
     """Return the whole of what is served, all of it below ``/token/``.
 
@@ -192,8 +184,8 @@ def application(session: Session, token: str, page: Path, style: Path) -> Starle
 
     routes = [
         Route("/state", pages.state),
-        Route("/{kind}/{number:int}", pages.shown),
-        Route("/open/{kind}", pages.open, methods=["POST"]),
+        *(Route(f"/{kind}/{{number:int}}", partial(pages.shown, kind=kind)) for kind in ("photo", "trimap")),
+        *(Route(f"/open/{kind}", partial(pages.open, kind=kind), methods=["POST"]) for kind in ("photo", *KINDS)),
         Route("/matte", pages.matte, methods=["POST"]),
         Route("/save", pages.save, methods=["POST"]),
         Route("/base.css", base),
@@ -201,8 +193,8 @@ def application(session: Session, token: str, page: Path, style: Path) -> Starle
     ]
     return Starlette(
         routes=[Mount(f"/{token}", routes=routes)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False), Middleware(Guarded)],
-        exception_handlers={DiffmatteError: _told, HTTPException: _refused},
+        middleware=[Middleware(Guarded), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
+        exception_handlers=dict.fromkeys((DiffmatteError, HTTPException, OSError), pages.failed),
     )
 
 
@@ -229,6 +221,7 @@ def serve(session: Session, port: int, announce: Callable[[str], None], stop: th
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="critical",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,

@@ -1,6 +1,5 @@
 """What the page works on: one photograph at a time, its trimap, the matte last computed, and what is saved."""
 
-import base64
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..batch.engines import Engine, engines
 from ..batch.pipeline import Stopped
@@ -23,19 +21,15 @@ from ..imaging.read import ColourImage, read_image
 from ..imaging.write import write_images
 from ..planning.jobs import Job, Request, plan
 from ..planning.options import MatteOptions
-from ..planning.sequences import beside
-from ..review.images import EncodedImage, EntryImages, encode
 from ..settings import Sampling
-from ..storage.paths import Place
+from ..storage.paths import Place, spelled
 from ..trimaps.trimap import unknown_share
 from ..weights.store import hashed, resolve_model
 from .guides import Guide, trimap_of_guide
+from .picture import SHOWN_SIDE, STEP_SIDE, Picture, cutout, reduced
 from .strokes import Stroke, painted, strokes_of
 
-__all__ = ["Picture", "Session", "TakenError", "Wish"]
-
-SHOWN_SIDE = 4096  # pixels of the longer side of what the page shows at most
-STEP_SIDE = 1280  # of the steps, which are replaced within a second or two
+__all__ = ["Session", "TakenError", "Wish"]
 
 Event = dict[str, Any]
 
@@ -46,40 +40,6 @@ class TakenError(DiffmatteError):
     def __init__(self, names: list[str]) -> None:
         super().__init__(f"{', '.join(names)} exists already")
         self.names = names
-
-
-@dataclass
-class Picture:
-    """Hold the photograph that is open.
-
-    Attributes:
-        number: which one it is, from 1; a trimap or mask opened for it makes it another.
-        image: as it is decoded, at 8 bits.
-        trimap: uint8 [H, W] in {0, 128, 255}, before any stroke.
-        guide: what the trimap was made of.
-        job: the results to save; its trimap is a file of the session's own.
-        notes: what is to be known of how files were read.
-        saved: what has been saved of it.
-    """
-
-    number: int
-    image: ColourImage
-    trimap: NDArray[np.uint8]
-    guide: str
-    job: Job
-    notes: tuple[str, ...] = ()
-    saved: set[Path] = field(default_factory=set)
-
-    @property
-    def trimap_output(self) -> Path:
-        """Where the trimap is saved."""
-        return beside(self.job.output, "trimap", None)
-
-    def shown(self, kind: str) -> EncodedImage:
-        """Return the photograph or the trimap as the page shows it, not larger than ``SHOWN_SIDE``."""
-        images = EntryImages(image=self.image) if kind == "photo" else EntryImages(trimap=self.trimap)
-        (image,) = encode(images, SHOWN_SIDE)
-        return image
 
 
 @dataclass(frozen=True)
@@ -111,6 +71,7 @@ class Session:
     _engine: tuple[str, str, Engine] | None = None
     _count: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
+    _queueing: threading.Lock = field(default_factory=threading.Lock)
     _working: threading.Lock = field(default_factory=threading.Lock)
     _saving: threading.Lock = field(default_factory=threading.Lock)
 
@@ -140,30 +101,33 @@ class Session:
         return state
 
     def open(self, photo: Path, guide: Guide | None = None) -> None:
-        """Open a photograph, whatever else is going on; raises what reading and planning do."""
+        """Open a photograph, whatever else is going on; raises what planning and reading do."""
         with self._turn(threading.Event()):
-            image = replace(read_image(photo), deep=None)
-            self._begin(photo, image, guide)
+            job = self._planned(photo)
+            self._begin(job, replace(read_image(photo), deep=None), guide)
 
     def guide(self, guide: Guide) -> None:
-        """Begin the trimap of the open photograph anew, by a trimap or a mask; raises as ``open``."""
+        """Begin the trimap of the open photograph anew, by a trimap or a mask; raises ImageError."""
         with self._turn(threading.Event()):
             opened = self._opened()
-            self._begin(opened.job.image, opened.image, guide)
+            self._begin(opened.job, opened.image, guide)
 
-    def _begin(self, photo: Path, image: ColourImage, guide: Guide | None) -> None:
-        trimap, notes = trimap_of_guide(guide, image)
-        own = self.folder / f"{self._count + 1}" / "trimap.png"
-        write_images([Result(own, trimap)])
+    def _planned(self, photo: Path) -> Job:
+        """Name what is saved of a photograph; no image has been opened yet."""
+        own = self.folder / "trimap.png"
+        own.touch()
         where = None if self.output is None else self.output.rstrip("/") + "/"
-        request = Request((str(photo),), str(own), where, sampling=self.sampling, cutout=True, with_alpha=True)
+        request = Request((spelled(photo, "-"),), str(own), where, sampling=self.sampling, cutout=True, with_alpha=True)
         jobs = plan(request)
         if len(jobs) != 1:
             raise UsageError("one photograph is painted at a time: name one file")
+        return jobs[0]
+
+    def _begin(self, job: Job, image: ColourImage, guide: Guide | None) -> None:
+        trimap, notes = trimap_of_guide(guide, image)
         self._count += 1
-        self.picture = Picture(
-            self._count, image, trimap, "nothing" if guide is None else guide.kind, jobs[0], (*image.notes, *notes)
-        )
+        kind = "nothing" if guide is None else guide.kind
+        self.picture = Picture(self._count, image, trimap, kind, job, (*image.notes, *notes))
         self.strokes, self._finished = (), None
 
     def _opened(self) -> Picture:
@@ -188,10 +152,11 @@ class Session:
 
     @contextmanager
     def _turn(self, stop: threading.Event) -> Iterator[None]:
-        """Stop what is being computed and wait for its end; what begins after this one stops the block by ``stop``."""
-        self._stop.set()
-        with self._working:
+        """Stop what is being computed, or waits to be, and wait for its end; the next turn sets this one's ``stop``."""
+        with self._queueing:
+            self._stop.set()
             self._stop = stop
+        with self._working:
             yield
 
     def stop(self) -> None:
@@ -211,7 +176,7 @@ class Session:
                 return
             self._finished = wish, work
             done = f"{unknown_share(work.trimap):.1%} unknown, {work.engine}, {work.seconds:.1f} s"
-            tell({"done": done, "image": _cutout(work.photo, work.alpha, SHOWN_SIDE)})
+            tell({"done": done, "image": cutout(work.photo, work.alpha, SHOWN_SIDE)})
 
     def _computed(self, wish: Wish, tell: Callable[[Event], None], stop: threading.Event) -> Work:
         opened = self._opened()
@@ -222,10 +187,10 @@ class Session:
         tell({"say": "loading the model"})
         sha256, engine = self._loaded(wish.model, stop)
 
-        small = _reduced(opened.image, STEP_SIDE)
+        small = reduced(opened.image, STEP_SIDE)
 
         def watch(number: int, alpha: NDArray[np.float32]) -> None:
-            tell({"step": number, "of": wish.sampling.steps, "image": _cutout(small, alpha, STEP_SIDE)})
+            tell({"step": number, "of": wish.sampling.steps, "image": cutout(small, alpha, STEP_SIDE)})
 
         stages = Stages(
             replace(self.options, model=wish.model, cutout=True),
@@ -283,15 +248,3 @@ class Session:
         taken = [path for path in targets if path not in opened.saved and here.at(path).kind is not None]
         if taken:
             raise TakenError([printable(str(path)) for path in taken])
-
-
-def _reduced(image: ColourImage, longest: int) -> ColourImage:
-    small = Image.fromarray(image.pixels)
-    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    return replace(image, pixels=np.asarray(small))
-
-
-def _cutout(image: ColourImage, alpha: NDArray[np.float32], longest: int) -> str:
-    """Return the subject as the page shows it, an image in base64."""
-    *_, cutout = encode(EntryImages(image=image, alpha=alpha), longest)
-    return base64.b64encode(cutout.content).decode()

@@ -54,7 +54,7 @@ def _stroke(level: Any, radius: Any, numbers: Sequence[Any]) -> Stroke:
     if level not in (BACKGROUND, UNKNOWN, FOREGROUND) or not is_sound or not numbers:
         raise ValueError
     across, down = values[:-1:2], values[1:-1:2]
-    return Stroke(level, None if radius is None else values[-1], tuple(zip(across, down, strict=True)))
+    return Stroke(int(level), None if radius is None else values[-1], tuple(zip(across, down, strict=True)))
 
 
 def painted(trimap: NDArray[np.uint8], strokes: Iterable[Stroke]) -> NDArray[np.uint8]:

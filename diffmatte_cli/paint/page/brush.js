@@ -57,6 +57,7 @@ function beginStroke(event) {
   stroke = { level, radius: view.radius, points };
   trimap.add(stroke);
   if (stroke.radius !== null) trimap.lay(stroke);
+  else view.outline = points;
   lastPoint = points.slice(-2);
 }
 
@@ -73,9 +74,11 @@ function goOn(event) {
   }
 }
 
-function endStroke() {
-  if (stroke.radius === null) trimap.lay(stroke);
-  stroke = null;
+// Ends the stroke; one that was a mistake goes.
+function endStroke(isKept = true) {
+  if (!isKept) trimap.drop();
+  else if (stroke.radius === null) trimap.lay(stroke);
+  [stroke, view.outline] = [null, null];
   changed();
 }
 
@@ -86,8 +89,7 @@ function onDown(event) {
   canvas.setPointerCapture(event.pointerId);
   down.set(event.pointerId, event);
   if (down.size > 1) {
-    if (stroke) trimap.drop(); // it was the first of two fingers
-    stroke = null;
+    if (stroke) endStroke(false); // it was the first of two fingers
   } else if ((event.button === 0 || event.button === 5) && !brush.moves) {
     beginStroke(event);
   }
@@ -116,11 +118,7 @@ function moveFrom(before, event) {
 
 function onUp(event) {
   if (!down.delete(event.pointerId)) return;
-  if (stroke && event.type === "pointercancel") {
-    trimap.drop();
-    stroke = null;
-  }
-  if (stroke) endStroke();
+  if (stroke) endStroke(event.type === "pointerup");
   draw();
 }
 

@@ -62,7 +62,7 @@ async function showPicture(state) {
   picture = state.picture;
   mattedWish = "";
   if (picture) {
-    const { number, name, width, height, strokes, notes } = picture;
+    const { number, name, width, height, strokes, notes, files } = picture;
     const [photo, base] = await Promise.all([server.bitmap("photo", number), server.bitmap("trimap", number)]);
     trimap.begin(base, width, strokes);
     base.close();
@@ -72,6 +72,7 @@ async function showPicture(state) {
     $("title").textContent = document.title = name;
     const reduced = photo.width < width ? `, shown as ${photo.width} × ${photo.height}` : "";
     $("order").textContent = `${width} × ${height}${reduced}`;
+    $("save").title = files.join("\n");
     notes.forEach((text) => note(text));
   }
   showState();

@@ -12,7 +12,7 @@ export const VIEWS = [
   { id: "paint", label: "Trimap" },
 ];
 const STEPS = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32];
-const TINT = 0.5;
+const TINT = 0.42;
 export const canvas = $("canvas");
 const context = canvas.getContext("2d");
 export const view = {
@@ -20,6 +20,7 @@ export const view = {
   ...{ width: 1, height: 1, photo: null, result: null, since: 0 }, // strokes that the result knows nothing of
   ...{ zoom: 1, x: 0, y: 0, fitted: true, frame: 0 },
   ...{ pointer: null, radius: 10 }, // where a brush of which size is, in the photograph's pixels
+  outline: null, // points of what the lasso has gone round so far
 };
 
 export const viewOf = (id) => VIEWS.find((one) => one.id === id);
@@ -166,21 +167,23 @@ function checkerboard() {
   return pattern;
 }
 
-// A ring around what the brush would paint, or a cross for the lasso; black and white show on anything.
+// A ring around what the brush would paint; for the lasso a cross, and the way that it has gone.
 function renderBrush() {
   if (!view.pointer) return;
   const { x, y } = view.pointer;
-  for (const [colour, width] of [["#000", 3], ["#fff", 1]]) {
-    context.beginPath();
-    if (view.radius === null) {
-      const reach = 8 / view.zoom;
-      context.moveTo(x - reach, y);
-      context.lineTo(x + reach, y);
-      context.moveTo(x, y - reach);
-      context.lineTo(x, y + reach);
-    } else {
-      context.arc(x, y, view.radius, 0, 2 * Math.PI);
+  context.beginPath();
+  if (view.radius === null) {
+    const reach = 8 / view.zoom;
+    for (const [across, down] of [[reach, 0], [0, reach]]) {
+      context.moveTo(x - across, y - down);
+      context.lineTo(x + across, y + down);
     }
+    const points = view.outline || [];
+    for (let i = 0; i < points.length; i += 2) context[i ? "lineTo" : "moveTo"](points[i], points[i + 1]);
+  } else {
+    context.arc(x, y, view.radius, 0, 2 * Math.PI);
+  }
+  for (const [colour, width] of [["#000", 3], ["#fff", 1]]) { // which show on anything
     [context.strokeStyle, context.lineWidth] = [colour, (width * (devicePixelRatio || 1)) / view.zoom];
     context.stroke();
   }
