@@ -159,7 +159,8 @@ async function happened(event, asked, count, mine) {
 }
 
 async function save(results) {
-  if (!picture || (results && !isFresh())) return say("matte it first");
+  if (!picture || running || (results && !isFresh())) return say(running ? "wait for the end, or stop" : "matte it first");
+  say("saving");
   const [asked, count] = [wish(), trimap.all().length];
   await attempt(async () => {
     let answer;
