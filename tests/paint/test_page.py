@@ -144,11 +144,11 @@ def test_a_stroke_changes_the_matte_and_what_is_saved_is_the_command_lines(page:
     page.browser.press("l", "b")
     page.drag((170, 150), (215, 150))
     page.matte()
-    assert (page.seen((185, 147, 200, 153)) == (255, 0, 255)).all()
+    assert (page.seen((165, 144, 190, 156)) == (255, 0, 255)).all()
     for key, colour in (("2", 0), ("3", 255), ("5", 0)):
         page.browser.press(key)
         assert (page.seen(corner) == colour).all()
-    assert (page.seen((185, 120, 195, 130)) == 255).all()  # alpha, inside
+    assert (page.seen((185, 102, 195, 112)) == 255).all()  # alpha, inside
 
     page.browser.press("1")
     page.click("#save")
