@@ -83,6 +83,8 @@ def paint(
         raise UsageError("a trimap or a mask belongs to a photograph: name it, too")
     if STREAM in (photo, trimap, mask):
         raise UsageError("painting reads files, and no standard input: name one")
+    if output is not None and location(output) == STREAM:
+        raise UsageError("what is saved needs a folder, and - is standard output: name one", "output")
     require("web", "painting in the browser")
     options = MatteOptions(model, store, device, computing, verbose=verbose)
     store.records()  # refuses a weights file that is wrong

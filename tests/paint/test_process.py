@@ -103,6 +103,8 @@ def test_a_port_that_is_taken_is_told(cat_folder: Path) -> None:
         (("cat.png", "--trimap", "a.png", "--mask", "b.png"), "conflict: give one of them (--trimap, --mask)"),
         (("--mask", "b.png"), "belongs to a photograph: name it, too"),
         (("-",), "no standard input"),
+        (("cat.png", "-o", "-"), "needs a folder"),
+        (("cat.png", "-o", ""), "a path is empty"),
         (("cat.png", "--steps", "0"), "steps must be a whole number from 1"),
     ],
 )
