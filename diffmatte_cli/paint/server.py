@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -119,7 +119,8 @@ class Pages:
         events: asyncio.Queue[Any] = asyncio.Queue()
 
         def tell(event: Any) -> None:
-            loop.call_soon_threadsafe(events.put_nowait, event)
+            with suppress(RuntimeError):  # the server has ended
+                loop.call_soon_threadsafe(events.put_nowait, event)
 
         work = loop.run_in_executor(None, self.session.matte, wish, tell, stop)
         work.add_done_callback(lambda _: events.put_nowait(None))
@@ -194,7 +195,7 @@ def application(session: Session, token: str, page: Path, style: Path) -> Starle
     return Starlette(
         routes=[Mount(f"/{token}", routes=routes)],
         middleware=[Middleware(Guarded), Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)],
-        exception_handlers=dict.fromkeys((DiffmatteError, HTTPException, OSError), pages.failed),
+        exception_handlers=dict.fromkeys((DiffmatteError, HTTPException, OSError, Exception), pages.failed),
     )
 
 

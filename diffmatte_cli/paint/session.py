@@ -130,10 +130,14 @@ class Session:
         self.picture = Picture(self._count, image, trimap, kind, job, (*image.notes, *notes))
         self.strokes, self._finished = (), None
 
-    def _opened(self) -> Picture:
-        if self.picture is None:
+    def _opened(self, number: int | None = None) -> Picture:
+        """Return what is open; raises UsageError if that is nothing, or not what has this ``number``."""
+        opened = self.picture
+        if opened is None:
             raise UsageError("no photograph is open yet: open one")
-        return self.picture
+        if number not in (None, opened.number):
+            raise UsageError("another photograph or trimap was opened since: reload the page")
+        return opened
 
     def wish(self, values: Any) -> Wish:
         """Read what the page wants; raises UsageError for what makes no sense, or is of a photograph open before."""
@@ -142,8 +146,7 @@ class Session:
             steps, seed = int(values["steps"]), int(values["seed"])
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError("steps and seed must be whole numbers") from error
-        if number != self._opened().number:
-            raise UsageError("another photograph or trimap was opened since: reload the page")
+        self._opened(number)
         if model != self.options.model and model not in self.options.store.records():
             raise UsageError(f"there is no model named {model!r}: choose one of the page's")
         strokes = strokes_of(values["strokes"])
@@ -179,9 +182,9 @@ class Session:
             tell({"done": done, "image": cutout(work.photo, work.alpha, SHOWN_SIDE)})
 
     def _computed(self, wish: Wish, tell: Callable[[Event], None], stop: threading.Event) -> Work:
-        opened = self._opened()
-        if stop.is_set() or opened.number != wish.picture:
+        if stop.is_set():
             raise Stopped
+        opened = self._opened(wish.picture)
         assert opened.job.trimap is not None
         write_images([Result(opened.job.trimap, painted(opened.trimap, wish.strokes))])
         tell({"say": "loading the model"})
@@ -228,7 +231,7 @@ class Session:
         for a matte of another trimap or other settings than the wish's.
         """
         with self._saving:
-            opened, finished = self._opened(), self._finished
+            opened, finished = self._opened(wish.picture), self._finished
             if results and (finished is None or finished[0] != wish):
                 raise UsageError("the matte is not of what is painted and set now: matte it first")
             targets = [opened.trimap_output, *(opened.job.images if results else ())]
