@@ -29,8 +29,8 @@ class Guide:
 def trimap_of_guide(guide: Guide | None, image: ColourImage) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Return the trimap, uint8 [H, W] in {0, 128, 255}, to paint a photograph's on, and what to know of it.
 
-    A mask of another size is scaled to the photograph's. Without a guide all is background, so that the rough of the
-    subject is what is left to paint.
+    A mask of another size is scaled to the photograph's. Without a guide all is background, so that a loop
+    round the subject and one round its inside make a trimap.
 
     Raises ImageError for a file that cannot be read, or a trimap of another size.
     """

@@ -123,12 +123,13 @@ def page(tab: Browser, folder: Path) -> Iterator[Page]:
 
 
 def paint_subject(page: Page) -> None:
-    """Cover the subject's edge with unknown, and fill its inside."""
+    """Draw round the subject, and round its inside."""
     assert "All is background so far" in page.text("#hint")
-    page.browser.press("]", "]", "]", "]")
-    page.drag(*ring(192, 152, 98))
-    page.browser.press("f", "l")
+    page.drag(*ring(192, 152, 115))
+    assert "draw round the inside" in page.text("#hint")
+    page.browser.press("f")
     page.drag(*ring(192, 152, 85))
+    assert page.text("#hint") == ""
     assert page.ask("trimap", "the.all().length") == 2
 
 

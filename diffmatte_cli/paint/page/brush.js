@@ -16,8 +16,8 @@ export function choose(id) {
   showBrush();
 }
 
-export function toggleLasso() {
-  brush.lasso = !brush.lasso;
+export function setLasso(isOn) {
+  brush.lasso = isOn;
   showBrush();
 }
 
@@ -136,7 +136,7 @@ export function makeBrush(onChange) {
     button.addEventListener("click", () => choose(id));
     $("brushes").append(button);
   }
-  $("lasso").addEventListener("click", toggleLasso);
+  $("lasso").addEventListener("click", () => setLasso(!brush.lasso));
   $("size").addEventListener("input", () => setSize(largest() ** ($("size").value / 100)));
   canvas.addEventListener("pointerdown", onDown);
   canvas.addEventListener("pointermove", onMove);

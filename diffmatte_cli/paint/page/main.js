@@ -1,5 +1,5 @@
 // Opening, matting, saving; keys; the start.
-import { brush, choose, makeBrush, resize, setMoving, setSize, toggleLasso } from "./brush.js";
+import { brush, choose, makeBrush, resize, setLasso, setMoving, setSize } from "./brush.js";
 import { $, forgetNotes, made, note, say } from "./dom.js";
 import * as server from "./server.js";
 import * as trimap from "./trimap.js";
@@ -24,9 +24,8 @@ const HELP = [
 ];
 const HINTS = {
   none: "Open a photograph, or drop one here.",
-  nothing:
-    "All is background so far. Cover the subject, a little beyond its edge, with Unknown; then paint its inside, where" +
-    " nothing shines through, with Foreground. Lasso fills what you draw round.",
+  nothing: "All is background so far. Draw round the subject, hair and all, with the lasso: that becomes Unknown.",
+  inside: "Now choose Foreground (F), and draw round the inside, where nothing shines through. Then press Matte.",
   mask: "Unknown lies along the mask's edge. Widen it where there is hair, then press Matte.",
 };
 let picture = null; // the open photograph, as the server tells
@@ -44,6 +43,12 @@ const wish = () => ({
 const isFresh = () => Boolean(picture) && mattedWish === JSON.stringify(wish());
 const isUnsaved = () => trimap.all().length !== savedStrokes;
 
+function hintOf(guide) {
+  const strokes = trimap.all();
+  if (view.result || strokes.some(({ level }) => level === 255)) return "";
+  return strokes.length === 0 ? guide : guide === "nothing" ? "inside" : "";
+}
+
 function showState() {
   $("matte").textContent = running ? "Stop" : "Matte";
   $("matte").disabled = !picture;
@@ -51,9 +56,8 @@ function showState() {
   for (const id of ["save-trimap", "open-trimap", "open-mask"]) $(id).disabled = !picture;
   $("undo").disabled = !trimap.canUndo();
   $("redo").disabled = !trimap.canRedo();
-  const hint = picture ? HINTS[trimap.all().length || view.result ? "" : picture.guide] : HINTS.none;
-  $("hint").hidden = !hint;
-  $("hint").textContent = hint || "";
+  $("hint").textContent = HINTS[picture ? hintOf(picture.guide) : "none"] || "";
+  $("hint").hidden = !$("hint").textContent;
 }
 
 async function showPicture(state) {
@@ -69,6 +73,7 @@ async function showPicture(state) {
     savedStrokes = 0;
     setPhoto(photo, width, height);
     setSize(Math.max(width, height) / 25);
+    setLasso(picture.guide === "nothing" && !strokes.length);
     $("title").textContent = document.title = name;
     const reduced = photo.width < width ? `, shown as ${photo.width} × ${photo.height}` : "";
     $("order").textContent = `${width} × ${height}${reduced}`;
@@ -197,7 +202,7 @@ const KEYS = {
   Escape: stop,
   "[": () => resize(-1),
   "]": () => resize(1),
-  l: toggleLasso,
+  l: () => setLasso(!brush.lasso),
   t: toggleTint,
   o: () => chooseFile("photo"),
   "+": () => zoomStep(1),
