@@ -6,7 +6,9 @@ import signal
 import socket
 import threading
 import time
-from http.client import HTTPConnection
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from subprocess import PIPE
 from urllib.parse import urlsplit
@@ -24,12 +26,16 @@ needs_web = skip_without(is_installed("web"), "needs the extra web (Starlette, u
 ENDLESS = json.dumps({"picture": 1, "strokes": [], "model": "tiny", "steps": "10000", "seed": "0"})
 
 
-def asked(address: str, action: str, content: str | None = None) -> HTTPConnection:
-    """Send a request; the connection's ``getresponse`` gives the answer."""
+@contextmanager
+def matting(address: str) -> Iterator[HTTPResponse]:
+    """Ask for a matte that takes for ever; yield the answer after its first step, and hang up."""
     parts = urlsplit(address)
-    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)
-    connection.request("GET" if content is None else "POST", parts.path + action, content)
-    return connection
+    with closing(HTTPConnection(str(parts.hostname), parts.port, timeout=PATIENCE)) as connection:
+        connection.request("POST", parts.path + "matte", ENDLESS)
+        with connection.getresponse() as answer:
+            while "step" not in json.loads(answer.readline()):
+                pass
+            yield answer
 
 
 @needs_web
@@ -44,13 +50,8 @@ def test_whoever_hangs_up_leaves_no_work_running(session: Session, monkeypatch: 
     server.start()
     try:
         assert announced.wait(PATIENCE)
-        connection = asked(addresses[0], "matte", ENDLESS)
-        answer = connection.getresponse()
-        while "step" not in json.loads(answer.readline()):
-            pass
-        assert session._working.locked()
-        answer.close()
-        connection.close()
+        with matting(addresses[0]):
+            assert session._working.locked()
         until = time.monotonic() + PATIENCE
         while session._working.locked():
             assert time.monotonic() < until, "it goes on for nobody"
@@ -66,15 +67,13 @@ def test_a_signal_ends_the_server_and_what_it_computes(cat_folder: Path, number:
     command = (*PROGRAM, "0.05", "paint", "cat.png", "--trimap", "cat_trimap.png")
     with start(*command, stderr=PIPE, env={"TMPDIR": str(cat_folder)}) as process:
         (address,) = re.findall(r"open (http://127\.0\.0\.1:\d+/\S{32}/) in", read_until("Ctrl-C ends", process))
-        answer = asked(address, "matte", ENDLESS).getresponse()
-        while "step" not in json.loads(answer.readline()):
-            pass
-        assert len(list(cat_folder.glob("diffmatte-*"))) == 1
-        process.send_signal(number)
+        with matting(address) as answer:
+            assert len(list(cat_folder.glob("diffmatte-*"))) == 1
+            process.send_signal(number)
+            assert json.loads(answer.read().splitlines()[-1]) == {"stopped": True}
         said = read_rest(process)
     assert process.returncode == 0, said
     assert "Traceback" not in said
-    assert json.loads(answer.read().splitlines()[-1]) == {"stopped": True}
     assert sorted(path.name for path in cat_folder.iterdir()) == ["cat.png", "cat_trimap.png"]
 
 

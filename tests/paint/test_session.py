@@ -1,5 +1,6 @@
 """What is open, computed and saved, without the page."""
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -170,8 +171,12 @@ def test_what_cannot_be_opened_leaves_the_one_before(
     assert "done" in events(session)[-1]
 
 
-def test_a_result_never_replaces_the_photograph(session: Session) -> None:
+def test_the_photograph_stays_as_it_is(session: Session) -> None:
     Path("out").mkdir()
-    Image.open(CAT).save("out/cat_cutout.png")
-    with pytest.raises(PlanError):
-        session.open(Path("out/cat_cutout.png"))
+    photo = Path("out/cat.png")
+    shutil.copy(CAT, photo)
+    session.open(photo, TRIMAP)
+    events(session)
+    session.save(session.wish(values(session)), results=True, overwrite=True)
+    assert photo.read_bytes() == CAT.read_bytes()
+    assert list(saved()) == ["cat.png", *SAVED]
