@@ -17,6 +17,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "train": ("cv2", "accelerate"),
     "vfx": ("OpenImageIO",),
+    "web": ("starlette", "uvicorn"),
 }
 
 

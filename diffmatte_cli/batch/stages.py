@@ -39,13 +39,17 @@ __all__ = ["Stages", "made_before"]
 _WHITE = 1 + 0.5 / 255  # what is less beyond it is rounding
 
 
+def _unwatched(_: int, __: NDArray[np.float32]) -> None:
+    """Let a step pass."""
+
+
 @dataclass(frozen=True)
 class Stages:
     """The three stages, for one run.
 
     Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings name the
     photograph; ``step_bar`` whether to show each image's steps; ``stop`` is checked between steps;
-    ``background`` is the new one, if any.
+    ``background`` is the new one, if any; ``watch`` receives the number, from 1, and the alpha of every step.
     """
 
     options: MatteOptions
@@ -55,6 +59,7 @@ class Stages:
     several: bool = False
     step_bar: bool = False
     background: Background | None = None
+    watch: Callable[[int, NDArray[np.float32]], None] = _unwatched
 
     def read(self, job: Job) -> Work | Outcome:
         """Read and check a photograph and its trimap, unless their result exists already.
@@ -153,6 +158,7 @@ class Stages:
                     if seed == first:
                         if work.dump is not None:
                             work.dump.add(number, alpha)
+                        self.watch(number, alpha)
                         work.alpha, taken = alpha, number
                     if seeds > 1:
                         spread.add(alpha)

@@ -22,6 +22,7 @@ from .check import check
 from .evaluate import evaluate
 from .help import GroupedCommand
 from .matte import matte
+from .paint import paint
 from .review import review
 from .train import train
 from .trimap import trimap
@@ -170,7 +171,7 @@ def _common(
         raise UsageError("the current folder does not exist any more: change to another one") from error
 
 
-for _command in (matte, check, trimap, review, evaluate, bench, train):
+for _command in (matte, check, trimap, paint, review, evaluate, bench, train):
     app.command(cls=GroupedCommand)(_command)
 app.add_typer(weights, name="weights")
 

@@ -31,6 +31,7 @@ def test_the_wheel_holds_weights_types_and_the_page(wheel: Path) -> None:
     assert {"diffmatte_cli/weights.toml", "diffmatte_cli/bundled/tiny.safetensors", "diffmatte_cli/py.typed"} <= names
     page = ("page.html", "page.css", "data.js", "marks.js", "sheet.js", "viewer.js", "main.js")
     assert {f"diffmatte_cli/review/{name}" for name in page} <= names
+    assert {f"diffmatte_cli/paint/page/{path.name}" for path in (PACKAGE / "paint" / "page").iterdir()} <= names
     assert all(name.startswith(("diffmatte_cli/", "diffmatte-")) for name in names)
 
 

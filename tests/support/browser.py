@@ -71,16 +71,20 @@ class Browser:
 
     def call(self, method: str, **parameters: Any) -> Any:
         """Call a method of the DevTools protocol and return its result."""
+        number = self._send(method, **parameters)
+        while (answer := self._next()).get("id") != number:
+            self._note(answer)
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def _send(self, method: str, **parameters: Any) -> int:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
-        while (answer := self._next()).get("id") != self._number:
-            self._note(answer)
-        if "error" in answer:
-            raise RuntimeError(f"{method}: {answer['error']}")
-        return answer["result"]
+        return self._number
 
     def _next(self) -> dict[str, Any]:
         until = time.monotonic() + PATIENCE
@@ -100,13 +104,18 @@ class Browser:
             self.errors.append(str(event["params"]["exceptionDetails"]))
         elif event.get("method") == "Log.entryAdded" and event["params"]["entry"]["level"] == "error":
             self.errors.append(event["params"]["entry"]["text"])
-        elif event.get("method") == "Page.javascriptDialogOpening":
+        elif event.get("method") != "Page.javascriptDialogOpening":
+            return
+        elif event["params"]["type"] == "beforeunload":
+            self._send("Page.handleJavaScriptDialog", accept=True)
+        else:
             self.errors.append(f"a dialog opened: {event['params']['message']}")
 
-    def open(self, path: Path) -> None:
-        """Open a file and wait until it is all there."""
-        self.call("Page.navigate", url=path.as_uri())
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+    def open(self, page: Path | str) -> None:
+        """Open a file or an address and wait until it is all there."""
+        address = page.as_uri() if isinstance(page, Path) else page
+        self.call("Page.navigate", url=address)
+        self.wait(f"document.readyState === 'complete' && location.protocol === '{address.partition(':')[0]}:'")
 
     def ask(self, expression: str) -> Any:
         """Return the value of an expression in the page; promises are waited for."""
