@@ -17,7 +17,7 @@ from ..errors import ImageError, UsageError, WeightsError
 from ..model.checkpoint import Metadata, read_model
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
-from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
+from ..settings import DTYPE_NAMES, Computing, Sampling, check_device, without_effect
 from ..weights.hub import obtain
 from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, check_pair, classes_of
@@ -74,6 +74,7 @@ class Matter:
         compute_alike()
         self.model = model.fold().on(device)
         self.device, self.metadata, self.tell = device, metadata or {}, tell
+        self._has_told = False
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
@@ -119,7 +120,7 @@ class Matter:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
         Without an unknown region nothing is computed, unless the raw prediction is requested. A model that does not
-        iterate yields once, whatever the settings of the iteration are.
+        iterate yields once, whatever the settings of the iteration are, and tells that they have no effect.
 
         Arguments:
             image, trimap: as for ``encode``, or an ``Encoding`` alone.
@@ -133,9 +134,12 @@ class Matter:
         """
         sampling, iterates = replace(sampling, **changes), self.model.config.iterates
         if not iterates:
-            sampling = sampling.at_once()
             if any(given is not None for given in (noise, draws, truth)):
                 raise UsageError(f"{self.model.config.variant} does not iterate: leave out noise, draws and truth")
+            if (text := without_effect(changes, sampling)) and not self._has_told:
+                self._has_told = True
+                self.tell(text)
+            sampling = sampling.at_once()
         classes = _classes(image, trimap)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import UsageError, WeightsError
-from ..model.config import VARIANTS
+from ..model.config import VARIANTS, ModelConfig
+from ..model.recognising import config_of
 from ..storage.pieces import open_file
 from .records import PACKAGE, WeightsRecord, read_records
 
@@ -54,6 +55,16 @@ class ModelSource:
     record: WeightsRecord | None = None
     copy: Copy | None = None
     sha256: str | None = None
+
+    @property
+    def config(self) -> ModelConfig | None:
+        """Its row of ``VARIANTS``, by its table or by its file; None where a file does not say."""
+        return config_of(self.path if self.record is None else self.record.variant)
+
+    @property
+    def iterates(self) -> bool:
+        """Whether it takes steps, as far as is known before it is loaded."""
+        return self.config is None or self.config.iterates
 
 
 @dataclass(frozen=True)
