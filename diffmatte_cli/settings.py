@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from .errors import UsageError
 
@@ -12,8 +12,8 @@ __all__ += ["Computing", "Sampling", "check_choice", "check_device", "without_ef
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
 SAMPLER_NAMES = ("ddim", "ddpm")
 DTYPE_NAMES = ("fp32", "fp16", "bf16")
-# What a model that does not iterate makes no use of.
-_ITERATION = ("steps", "seed", "sampler", "schedule", "input_scale", "until_stable")
+# All that a model makes use of that does not iterate.
+_AT_ONCE = ("keep_known", "whole")
 # Far beyond any use: the paper stops at 15.
 MOST_STEPS = 10_000
 # The authors' interleaved attention uses 3; more than this leaves few positions per grid.
@@ -64,7 +64,7 @@ class Sampling:
 
     def at_once(self) -> "Sampling":
         """Return the settings of a model that does not iterate: one step, in which nothing is drawn."""
-        return Sampling(steps=1, keep_known=self.keep_known, whole=self.whole)
+        return Sampling(steps=1, **{name: getattr(self, name) for name in _AT_ONCE})
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,9 @@ def without_effect(given: Collection[str], sampling: Sampling = Sampling()) -> s
     """
     idle = (Sampling(), sampling.at_once())
     names = [
-        name.replace("_", " ")
-        for name in _ITERATION
-        if name in given or all(getattr(sampling, name) != getattr(other, name) for other in idle)
+        field.name.replace("_", " ")
+        for field in fields(Sampling)
+        if field.name not in _AT_ONCE
+        and (field.name in given or all(getattr(sampling, field.name) != getattr(other, field.name) for other in idle))
     ]
     return f"without effect, since the model does not iterate: {', '.join(names)}" if names else ""
