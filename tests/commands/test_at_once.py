@@ -152,6 +152,7 @@ def test_an_evaluation_has_one_row_of_steps(once: fakes.FakeMatter) -> None:
 def test_random_weights_go_through_every_command(cat_folder: Path) -> None:
     """One file, which nothing but its content says to be ViTMatte."""
     write_model(Path(ONCE), published_matter("vitmatte-s").model, {})
+    Path("m.csv").write_text("image,trimap\ncat.png,cat_trimap.png\n")
     assert fakes.run_matte(*OF_ONCE, "--dump-steps", "steps").exit_code == 0
     result = fakes.run_matte(*OF_ONCE, "--steps", "5", "--skip-existing")
     assert warnings(result.stderr) == ["steps"]
@@ -161,7 +162,10 @@ def test_random_weights_go_through_every_command(cat_folder: Path) -> None:
     alpha = np.asarray(Image.open("cat_alpha.png"))
     assert alpha[fakes.cat_trimap() == 128].std() > 1
     np.testing.assert_array_equal(np.asarray(Image.open("steps/cat/step_01.png")), alpha)
-    assert fakes.run("review", "cat_alpha.png", "--photos", ".", "-o", "r.html").exit_code == 0
+    assert fakes.run("matte", "--manifest", "m.csv", "-o", "out", *OF_ONCE, "--report", "r.jsonl").exit_code == 0
+    result = fakes.run("review", "out", "--report", "r.jsonl", "-o", "r.html")
+    assert result.exit_code == 0, result.stderr
+    assert "r.html: 1 result" in result.stderr
     pair = ("cat.png", "--trimap", "cat_trimap.png", *OF_ONCE, "--steps", "3", "--json")
     result = fakes.run("check", *pair, "--estimate")
     assert warnings(result.stderr) == ["steps"]

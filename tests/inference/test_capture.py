@@ -107,7 +107,8 @@ def test_large_pictures_are_those_of_the_plain_path(
     image, trimap = drawn(height, width, 0.1)
     plain = Matter(matter.model, matter.device, plain=True)
     monkeypatch.setattr(memory, "available_bytes", lambda device: None)
-    whole = {raw: plain.matte(image, trimap, keep_known=not raw) for raw in (False, True)}
+    encoding = plain.encode(image, trimap)
+    whole = {raw: plain.matte(encoding, keep_known=not raw) for raw in (False, True)}
     usual = Matter(matter.model, matter.device)
     encoding = usual.encode(image, trimap)
     for side, raw in ((1024, False), (512, False), (256, False), (1024, True)):
