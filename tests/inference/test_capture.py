@@ -136,7 +136,7 @@ def test_tiles_of_any_size_agree_beyond_the_size_from_which_there_are_grids(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_picture_of_24_megapixels_takes_less_than_4_gib(matter: Matter, tmp_path: Path) -> None:
+def test_tiles_of_any_size_take_less_than_4_gib_at_24_megapixels(matter: Matter, tmp_path: Path) -> None:
     """Of the whole process, by its own report."""
     write_model(tmp_path / "once.safetensors", matter.model, {})
     for name, pixels in zip(("big", "trimap"), drawn(4000, 6000, 0.1), strict=True):
