@@ -55,10 +55,10 @@ def _load(
     source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None], check: Check
 ) -> "Matter":
     from ..inference.matter import load_file, pick_device
-    from ..weights.hub import obtain
+    from ..weights.pulling import obtain
 
     where = pick_device(device)
     if device == "auto":
         tell(f"device: {where}")
-    path = obtain(source, options.store, progress=not options.quiet, tell=tell, check=check)
-    return load_file(source, path, where, options.computing, tell)
+    found = obtain(source, options.store, progress=not options.quiet, tell=tell, check=check)
+    return load_file(found, where, options.computing, tell)

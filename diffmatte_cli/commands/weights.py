@@ -13,7 +13,7 @@ from ..errors import UsageError, WeightsError
 from ..settings import DTYPE_NAMES, check_choice
 from ..storage.atomic import TEMPORARY, staged_file
 from ..weights.records import WeightsRecord, as_toml
-from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, resolve_model
+from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, make_folder, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
 from .records import taking_records
@@ -109,10 +109,7 @@ def import_checkpoint(
     record = store.record(name)
     _check_conversion(checkpoint, dtype)
     folder = store.imports / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another", "cache_dir") from error
+    make_folder(folder)
     # Named by its content, beside the old one, which may still be in use.
     try:
         with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
@@ -140,12 +137,12 @@ def pull(
     Files already on disk are only checked.
     """
     sources = [resolve_model(store.record(name).name, store) for name in names]
-    from ..weights.hub import obtain
+    from ..weights.pulling import obtain
 
     for source in sources:
-        path = obtain(source, store, progress=not quiet, tell=say_nothing if quiet else say)
+        found = obtain(source, store, progress=not quiet, tell=say_nothing if quiet else say)
         if not quiet:
-            say(f"{source.name} is ready: {path}")
+            say(f"{found.name} is ready: {found.path}")
 
 
 @weights.command()
@@ -251,7 +248,7 @@ def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) 
         "trained_on": record.trained_on,
         "source_sha256": file_sha256(checkpoint),
     }
-    convert_checkpoint(checkpoint, target, record.variant, notes, dtype)
+    convert_checkpoint(checkpoint, target, record.variant, notes, dtype, record.preprocessing)
 
 
 def _on_disk(store: WeightsStore, record: WeightsRecord) -> tuple[Copy, ...]:
