@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, described
 from ..planning.options import MatteOptions
-from ..weights.store import Check, ModelSource, go_on
+from ..weights.files import Check, go_on
+from ..weights.store import ModelSource
 
 if TYPE_CHECKING:
     from ..inference.matter import Matter

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from ..errors import DiffmatteError, UsageError, WeightsError
 from ..process.sharing import silence
 from ..version import __version__
-from .store import Check, WeightsStore, client_settings, go_on
+from .files import Check, go_on
+from .store import WeightsStore, client_settings
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -11,22 +11,11 @@ from typing import TYPE_CHECKING
 from ..console import say_nothing
 from ..errors import WeightsError
 from ..storage.atomic import staged_file
+from .files import Check, file_sha256, go_on, in_megabytes, make_folder
 from .hub import MOST_BYTES, Tell, download, hub_client, is_cached, offered, remove
 from .records import WeightsRecord
 from .remembered import Pulled, read_pulled, write_pulled
-from .store import (
-    Check,
-    Copy,
-    ModelSource,
-    WeightsStore,
-    check_copy,
-    file_sha256,
-    go_on,
-    hashed,
-    in_megabytes,
-    make_folder,
-    resolve_model,
-)
+from .store import Copy, ModelSource, WeightsStore, check_copy, hashed, resolve_model
 
 if TYPE_CHECKING:
     from .guard import OfferError
@@ -200,7 +189,7 @@ def _settle(record: WeightsRecord, store: WeightsStore, path: Path, sha256: str)
 @contextmanager
 def _alone(record: WeightsRecord, store: WeightsStore) -> Iterator[None]:
     """Let other processes wait that would pull the same file, where the client keeps its own locks."""
-    from huggingface_hub.utils import WeakFileLock
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
     folder = store.hub_cache / ".locks" / store.cached_path(record).relative_to(store.hub_cache).parts[0]
     make_folder(folder)

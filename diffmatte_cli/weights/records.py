@@ -30,6 +30,7 @@ def _inside(text: str) -> bool:
 _LINE = matching(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "one line of text")
 _COUNT = Rule("a whole number above 0", lambda number: number > 0)
 _REPOSITORY = matching(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", "OWNER/REPO")
+_FILE = Rule("the path of a safetensors or .bin file inside the repository", _inside)
 _FIGURE = Annotated[float, Rule("a number that is not negative", lambda number: 0 <= number < float("inf"))]
 
 
@@ -63,9 +64,7 @@ class WeightsRecord:
     bundled: Annotated[str | None, matching(r"[\w.-]+\.safetensors", "the name of a safetensors file")] = None
     repo: Annotated[str | None, _REPOSITORY] = None
     revision: Annotated[str | None, matching(r"[0-9a-f]{40}", "a commit, 40 hex digits")] = None
-    filename: Annotated[str | None, Rule("the path of a safetensors or .bin file inside the repository", _inside)] = (
-        None
-    )
+    filename: Annotated[str | None, _FILE] = None
     sha256: Annotated[str | None, matching(r"[0-9a-f]{64}", "64 hex digits in lower case")] = None
     size: Annotated[int | None, _COUNT] = None
     parameters: Annotated[int | None, _COUNT] = None

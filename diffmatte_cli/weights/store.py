@@ -4,10 +4,8 @@ Nothing heavy is imported, so that a wrong name is told and a listing printed at
 ``diffmatte_cli.weights.hub`` does.
 """
 
-import hashlib
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -15,22 +13,15 @@ from types import ModuleType
 
 from ..errors import UsageError, WeightsError
 from ..model.config import VARIANTS
-from ..storage.pieces import open_file
+from .files import Check, file_sha256, go_on
 from .records import PACKAGE, WeightsRecord, read_records
 from .remembered import read_pulled
 
-__all__ = ["Check", "Copy", "Identity", "ModelSource", "WeightsStore", "check_copy", "client_settings"]
-__all__ += ["file_or_variant", "file_sha256", "go_on", "hashed", "in_megabytes", "make_folder", "resolve_model"]
+__all__ = ["Copy", "Identity", "ModelSource", "WeightsStore", "check_copy", "client_settings", "file_or_variant"]
+__all__ += ["hashed", "resolve_model"]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 _IMPORTED = re.compile(r"[0-9a-f]{64}\.safetensors")
-PIECE = 2**22  # bytes hashed at once
-# Called again and again in what takes long; may raise to end it.
-Check = Callable[[], None]
-
-
-def go_on() -> None:
-    """Let what takes long go on."""
 
 
 @dataclass(frozen=True)
@@ -240,14 +231,6 @@ def _newest_first(folder: Path) -> list[Path]:
         return []
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder of the cache; raises UsageError where the system refuses."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another", "cache_dir") from error
-
-
 def check_copy(name: str, copy: Copy, check: Check = go_on) -> None:
     """Raise WeightsError unless a file on disk has the expected sha256; ``check`` as for ``file_sha256``."""
     found = file_sha256(copy.path, check)
@@ -260,30 +243,9 @@ def check_copy(name: str, copy: Copy, check: Check = go_on) -> None:
         raise WeightsError(f"{copy.path} is damaged, sha256 {found} instead of {copy.sha256}: {cure}")
 
 
-def file_sha256(path: Path, check: Check = go_on) -> str:
-    """Return the sha256 of a file in hex digits; raises WeightsError if it cannot be read.
-
-    ``check`` is called between pieces and may raise to end it.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open_file(path) as file:
-            while piece := file.read(PIECE):
-                check()
-                digest.update(piece)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
-
-
 def hashed(source: ModelSource) -> ModelSource:
     """Return a model with the sha256 that its file has or must have; raises WeightsError if it cannot be read."""
     return source if source.sha256 is not None else replace(source, sha256=file_sha256(source.path))
-
-
-def in_megabytes(size: int) -> str:
-    """Return a file's size in bytes as text for people."""
-    return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
 
 
 def client_settings() -> ModuleType:
