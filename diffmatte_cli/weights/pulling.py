@@ -74,7 +74,8 @@ def obtain(
 
 
 def _with(source: ModelSource, copy: Copy) -> ModelSource:
-    return replace(source, path=copy.path, copy=copy, sha256=copy.sha256)
+    # What was known before stays, since receipts may name it.
+    return replace(source, path=copy.path, copy=copy, sha256=source.sha256 or copy.sha256)
 
 
 @dataclass(frozen=True)
@@ -108,16 +109,14 @@ def _pull(record: WeightsRecord, store: WeightsStore, progress: bool, tell: Tell
         was_there = os.path.exists(store.cached_path(record))
         path, copy = _fetch(record, store, pin, check), None
         size = path.stat().st_size
-        if is_pinned:
-            return Copy("cached", path, pin.sha256)
         try:
-            copy = _settle(record, store, path, pin.sha256)
+            copy = Copy("cached", path, pin.sha256) if is_pinned else _settle(record, store, path, pin.sha256)
         finally:
             if not was_there and (copy is None or record.is_pickled):
                 remove(path, store)
     if None in (record.sha256, record.size):
         found = f'sha256 = "{pin.sha256}" and size = {size}'
-        tell(f"{record.name} has {found} on the Hub, which is remembered: put both into its table to pin them")
+        tell(f"{record.name} has {found} on the Hub: put both into its table to pin them")
     return copy
 
 
@@ -163,12 +162,15 @@ def _fetch(record: WeightsRecord, store: WeightsStore, pin: _Pin, check: Check) 
 def _settle(record: WeightsRecord, store: WeightsStore, path: Path, sha256: str) -> Copy:
     """Check that a file holds the record's network, convert it if it is a pickle, and remember what it is."""
     from ..model.checkpoint import write_model
+    from .guard import OfferError
     from .loading import load_network
 
     folder, loaded = store.pulled_folder(record), sha256
-    try:
-        # The record's own preprocessing is no part of the file.
+    try:  # the record's own preprocessing is no part of the file
         network, _ = load_network(path, sha256, replace(record, preprocessing=None))
+    except WeightsError as error:
+        raise OfferError(str(error)) from error
+    try:
         make_folder(folder)
         if record.is_pickled:
             with staged_file(folder / "weights", lambda _: f"{loaded}.safetensors") as staged:

@@ -81,7 +81,7 @@ def test_what_the_hub_says_is_told_checked_and_remembered(kind: str, small: Plac
     pulling, told, *_ = first.stderr.splitlines()
     assert pulling == f"pulling {kind}, from {REPO}"
     pin = f'sha256 = "{sha256_of(contents[kind])}" and size = {len(contents[kind])}'
-    assert told == f"{kind} has {pin} on the Hub, which is remembered: put both into its table to pin them"
+    assert told == f"{kind} has {pin} on the Hub: put both into its table to pin them"
 
     path, receipt = path_of(small, kind), read_receipt(Path("cat_alpha.png"))
     assert receipt is not None
@@ -202,7 +202,9 @@ WRONG = {
 def test_a_file_of_something_else_is_not_kept(case: str, kind: str, small: Place) -> None:
     change, text = WRONG[case]
     put(small.hub, kind, content_of(kind, change(state("small"))))
-    assert text.format(kind=kind) in failure(run(small, *MATTE, "--model", kind))
+    line = failure(run(small, *MATTE, "--model", kind))
+    assert line.startswith(f"error: cannot pull {kind} from {REPO}: ")
+    assert text.format(kind=kind) in line
     assert kept(small) == []
 
 
