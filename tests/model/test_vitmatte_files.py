@@ -69,7 +69,7 @@ BROKEN: dict[str, tuple[Callable[[State], object], str]] = {
         lambda state: state.update({POSITIONS: torch.zeros(1, 3, 32)}),
         rf"shape \({POSITIONS} \[1, 3, 32",
     ),
-    "NaN": (lambda state: state.update({POSITIONS: torch.full((1, 197, 32), torch.nan)}), rf"NaN .*\({POSITIONS}\)"),
+    "NaN": (lambda state: state.update({POSITIONS: torch.full((1, 197, 32), torch.nan)}), rf"NaN .*{POSITIONS}\)"),
     "twice": (lambda state: state.update({"encoder.pos_embed": torch.zeros(1)}), "names some tensors twice"),
     "an unknown width": (
         lambda state: state.update({key: torch.zeros(40) for key in state if key.endswith("layer.0.norm1.weight")}),

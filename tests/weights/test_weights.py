@@ -109,7 +109,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     "short hash": ({"sha256": "abc"}, "sha256 = 'abc', which must be 64 hex digits"),
     "branch": ({"revision": "main"}, "revision = 'main', which must be a commit, 40 hex digits"),
     "repo": ({"repo": "mattes"}, "repo = 'mattes', which must be OWNER/REPO"),
-    "no revision": ({"revision": None, "size": None}, "lacks revision: repo, revision and filename name a file"),
+    "no revision": ({"revision": None, "size": None}, "lacks revision: a file on the Hub is named by repo, revision"),
     "hash alone": ({"repo": None, "revision": None, "filename": None, "size": None}, "lacks filename, repo, revision"),
     "nowhere": (dict.fromkeys(("repo", "revision", "filename", "size", "sha256")), "must say where its file is"),
     "leads out": (
