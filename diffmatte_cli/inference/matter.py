@@ -235,7 +235,7 @@ def load_model(
     """Load a model by name or file, ready to matte; fetch it from the Hub on first use.
 
     Arguments: ``weights_file`` adds your own models, ``cache_dir`` holds pulled and imported weights,
-    ``offline`` uses only files on disk, ``tell`` receives messages on short memory or divided attention; see
+    ``offline`` uses only files on disk, ``tell`` receives messages on pulling, short memory or divided attention; see
     ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
@@ -244,7 +244,7 @@ def load_model(
     where = pick_device(str(device))
     store = WeightsStore(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
-    return load_file(obtain(source, store), where, Computing(**computing), tell)
+    return load_file(obtain(source, store, tell=tell), where, Computing(**computing), tell)
 
 
 def load_file(

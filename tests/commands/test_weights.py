@@ -182,7 +182,8 @@ def test_a_model_resolved_before_an_import_loads_after_it(nobodys_home: Path) ->
     source = resolve_model("tiny")
     good("import", "tiny", str(BUNDLED), "--dtype", "bf16", "--quiet")
     assert not source.path.exists()
-    assert obtain(source, WeightsStore()).path == resolve_model("tiny").path
+    found = obtain(source, WeightsStore())
+    assert (found.path, found.sha256) == (resolve_model("tiny").path, source.sha256)  # which receipts name
     (folder,) = nobodys_home.rglob("tiny")
     assert os.listdir(folder) == [resolve_model("tiny").path.name]
 
