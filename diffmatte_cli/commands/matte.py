@@ -15,7 +15,7 @@ from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
-from ..weights.store import ModelSource, WeightsStore, hashed, resolve_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model
 from . import options as opt
 from .records import given_in, taking_records
 from .tally import Tally, bar
@@ -158,13 +158,15 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.stages import Stages
     from ..composition.background import background_of
     from ..process.signals import stopping_on_signals
+    from ..weights.pulling import identified
 
-    tell, source = say_nothing if options.quiet else say, hashed(source)
+    tell = say_nothing if options.quiet else say
+    source = identified(source, options.store, progress=not options.quiet, tell=tell)
     with stopping_on_signals() as stop, ExitStack() as opened:
         show_bar = not options.quiet and sys.stderr.isatty()
         stages = Stages(
             options,
-            str(source.sha256),
+            source.identity,
             warn,
             stop.event,
             several=several,

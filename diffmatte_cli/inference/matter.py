@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
-from ..errors import ImageError, UsageError, WeightsError
-from ..model.checkpoint import Metadata, read_model
+from ..errors import ImageError, UsageError
+from ..model.checkpoint import Metadata
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
 from ..settings import DTYPE_NAMES, Computing, Sampling, check_device, without_effect
-from ..weights.hub import obtain
+from ..weights.loading import load_network
+from ..weights.pulling import obtain
 from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, check_pair, classes_of
 from .capture import folded_decoder
@@ -238,7 +239,7 @@ def load_model(
     """Load a model by name or file, ready to matte; fetch it from the Hub on first use.
 
     Arguments: ``weights_file`` adds your own models, ``cache_dir`` holds pulled and imported weights,
-    ``offline`` uses only files on disk, ``tell`` receives messages on short memory or divided attention; see
+    ``offline`` uses only files on disk, ``tell`` receives messages on pulling, short memory or divided attention; see
     ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
@@ -247,26 +248,20 @@ def load_model(
     where = pick_device(str(device))
     store = WeightsStore(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
-    return load_file(source, obtain(source, store), where, Computing(**computing), tell)
+    return load_file(obtain(source, store, tell=tell), where, Computing(**computing), tell)
 
 
 def load_file(
     source: ModelSource,
-    path: Path,
     device: torch.device,
     computing: Computing = Computing(),
     tell: Callable[[str], None] = _silence,
 ) -> Matter:
-    """Load the file that ``obtain`` returned for a resolved model.
+    """Load the file of a model that ``obtain`` returned.
 
     Raises WeightsError if the variant differs, or the bytes from those that the model's sha256 is of.
     """
-    network, metadata = read_model(path, source.sha256)
-    found = network.config.variant
-    if source.record is not None and source.record.variant != found:
-        raise WeightsError(
-            f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
-        )
+    network, metadata = load_network(source.path, source.sha256, source.record)
     return Matter(network, device, metadata, computing, tell)
 
 

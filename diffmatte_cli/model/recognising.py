@@ -9,11 +9,14 @@ from typing import Any, BinaryIO
 
 from ..storage.pieces import open_file
 from .config import VARIANTS, ModelConfig
+from .vitmatte import published_variant
 
-__all__ = ["START", "config_of", "mistaken_for", "read_table"]
+__all__ = ["PICKLED", "START", "config_of", "mistaken_for", "read_table"]
 
 # Bytes from a file's beginning that tell what it is.
 START = 1024
+# What PyTorch's files begin with, archives and older ones.
+PICKLED = (b"PK\x03\x04", b"\x80\x02")
 MOST_HEADER = 4 * 2**20  # bytes; those of the largest networks here take a fortieth
 _ARCHIVES = rb"\x1f\x8b|BZh\d|\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|Rar!\x1a|\x28\xb5\x2f\xfd|[^\0]{1,100}\0[\s\S]{156,}ustar"
 _PICTURES = rb"\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|RIFF....WEBP|\x76\x2f\x31\x01"
@@ -83,12 +86,19 @@ def read_table(file: BinaryIO) -> tuple[dict[str, str], dict[str, Any], bytes]:
 
 
 def config_of(weights: Path | str) -> ModelConfig | None:
-    """Return a variant's row, or that of the one a weights file says it is of; None where it says none.
+    """Return a variant's row, or that of the one a weights file is of, by its metadata or its names; else None.
 
-    What is wrong with a file is told when it is loaded.
+    What is wrong with a file is told when it is loaded. Of PyTorch's own files ViTMatte's alone are: its smaller
+    variant stands for both.
     """
     if isinstance(weights, str):
         return VARIANTS[weights]
-    with suppress(OSError, ValueError), open_file(weights) as file:
-        return VARIANTS.get(read_table(file)[0].get("variant", ""))
+    with suppress(OSError, ValueError, TypeError, KeyError), open_file(weights) as file:
+        start = file.read(9)
+        if start[8:] != b"{" and start.startswith(PICKLED):
+            return next(row for row in VARIANTS.values() if not row.iterates)
+        file.seek(0)
+        metadata, table, _ = read_table(file)
+        shapes = {key: row["shape"] for key, row in table.items()}
+        return VARIANTS.get(metadata.get("variant") or published_variant(shapes) or "")
     return None

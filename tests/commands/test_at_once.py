@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from support import fakes
 from support.published import published_matter
 
@@ -174,3 +176,14 @@ def test_random_weights_go_through_every_command(cat_folder: Path) -> None:
     assert warnings(result.stderr) == ["steps"]
     assert json.loads(result.stdout)["steps"] == 1
     assert json.loads(result.stdout)["difference"]["largest"] < 0.01
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_a_published_file_is_known_before_it_is_loaded(once: fakes.FakeMatter, suffix: str) -> None:
+    """By its names, or as the only kind of PyTorch's files that is read."""
+    tensors = {"backbone.encoder.layer.0.norm1.weight": torch.zeros(768)}
+    path = Path(f"model.{suffix}")
+    save_file(tensors, path) if suffix == "safetensors" else torch.save(tensors, path)
+    result = fakes.run_matte("--model", str(path), "--device", "cpu", "--steps", "5")
+    assert warnings(result.stderr) == ["steps"]
+    assert once.settings == [SAMPLING]
