@@ -1,16 +1,19 @@
 """Settings of sampling and computing: each default and each check once. Standard library only."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 
 from .errors import UsageError
 
 __all__ = ["DTYPE_NAMES", "MOST_STEPS", "SAMPLER_NAMES", "SCHEDULE_NAMES"]
-__all__ += ["Computing", "Sampling", "check_choice", "check_device"]
+__all__ += ["Computing", "Sampling", "check_choice", "check_device", "without_effect"]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
 SAMPLER_NAMES = ("ddim", "ddpm")
 DTYPE_NAMES = ("fp32", "fp16", "bf16")
+# All that a model makes use of that does not iterate.
+_AT_ONCE = ("keep_known", "whole")
 # Far beyond any use: the paper stops at 15.
 MOST_STEPS = 10_000
 # The authors' interleaved attention uses 3; more than this leaves few positions per grid.
@@ -61,7 +64,7 @@ class Sampling:
 
     def at_once(self) -> "Sampling":
         """Return the settings of a model that does not iterate: one step, in which nothing is drawn."""
-        return Sampling(steps=1, keep_known=self.keep_known, whole=self.whole)
+        return Sampling(steps=1, **{name: getattr(self, name) for name in _AT_ONCE})
 
 
 @dataclass(frozen=True)
@@ -110,3 +113,18 @@ def check_choice(setting: str, value: str | None, choices: tuple[str, ...]) -> N
     """Raise UsageError if a setting's value is not among the choices; None is."""
     if value is not None and value not in choices:
         raise UsageError(f"the {setting.replace('_', ' ')} must be one of {', '.join(choices)}, not {value!r}", setting)
+
+
+def without_effect(given: Collection[str], sampling: Sampling = Sampling()) -> str:
+    """Say which settings mean nothing to a model that does not iterate: those ``given``, and what is no default.
+
+    Empty if there are none.
+    """
+    idle = (Sampling(), sampling.at_once())
+    names = [
+        field.name.replace("_", " ")
+        for field in fields(Sampling)
+        if field.name not in _AT_ONCE
+        and (field.name in given or all(getattr(sampling, field.name) != getattr(other, field.name) for other in idle))
+    ]
+    return f"without effect, since the model does not iterate: {', '.join(names)}" if names else ""

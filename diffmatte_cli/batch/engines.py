@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError, described
 from ..planning.options import MatteOptions
-from ..weights.store import Check, ModelSource, go_on
+from ..weights.files import Check, go_on
+from ..weights.store import ModelSource
 
 if TYPE_CHECKING:
     from ..inference.matter import Matter
@@ -55,10 +56,10 @@ def _load(
     source: ModelSource, device: str, options: MatteOptions, tell: Callable[[str], None], check: Check
 ) -> "Matter":
     from ..inference.matter import load_file, pick_device
-    from ..weights.hub import obtain
+    from ..weights.pulling import obtain
 
     where = pick_device(device)
     if device == "auto":
         tell(f"device: {where}")
-    path = obtain(source, options.store, progress=not options.quiet, tell=tell, check=check)
-    return load_file(source, path, where, options.computing, tell)
+    found = obtain(source, options.store, progress=not options.quiet, tell=tell, check=check)
+    return load_file(found, where, options.computing, tell)

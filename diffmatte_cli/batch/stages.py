@@ -30,6 +30,7 @@ from ..planning.sources import ALPHA
 from ..storage.reading import read_bytes
 from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
 from ..version import __version__
+from ..weights.store import Identity
 from .engines import Engine
 from .outcome import Outcome
 from .pipeline import Stopped
@@ -47,13 +48,13 @@ def _unwatched(_: int, __: NDArray[np.float32]) -> None:
 class Stages:
     """The three stages, for one run.
 
-    Arguments: ``weights`` is the sha256 of the weights file; ``several`` says whether warnings name the
+    Arguments: ``weights`` says which are used; ``several`` says whether warnings name the
     photograph; ``step_bar`` whether to show each image's steps; ``stop`` is checked between steps;
     ``background`` is the new one, if any; ``watch`` receives the number, from 1, and the alpha of every step.
     """
 
     options: MatteOptions
-    weights: str
+    weights: Identity
     warn: Callable[[str], None]
     stop: threading.Event
     several: bool = False
@@ -96,7 +97,9 @@ class Stages:
     def _receipt(self, job: Job, image: bytes, trimap: bytes | None) -> Receipt:
         return Receipt(
             program=__version__,
-            weights=self.weights,
+            weights=self.weights.sha256,
+            download=self.weights.download,
+            preprocessing=self.weights.preprocessing,
             image=sha256_of(image),
             trimap=ALPHA if trimap is None else sha256_of(trimap),
             result="alpha",

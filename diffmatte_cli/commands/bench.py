@@ -9,9 +9,11 @@ import typer
 
 from ..console import say, say_nothing, warn
 from ..errors import UsageError
+from ..model.recognising import config_of
 from ..settings import Computing, Sampling
 from ..weights.store import WeightsStore, file_or_variant
 from . import options as opt
+from .records import warn_without_effect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ LEAST_SIZE, MOST_SIZE = 64, 16384
 
 
 def bench(
+    context: typer.Context,
     image: Annotated[Path | None, typer.Argument(metavar="IMAGE", help="A photograph; default: a drawn scene.")] = None,
     trimap: Annotated[Path | None, typer.Option("--trimap", metavar="TRIMAP", help="Its trimap, a file.")] = None,
     model: opt.ModelOption = "tiny",
@@ -63,6 +66,7 @@ def bench(
     weights = file_or_variant(model, WeightsStore(weights_file, cache_dir))
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not on disk, so random ones are used: the alpha difference is meaningless")
+    warn_without_effect(context, config_of(weights))
 
     from ..benchmark import bench as benching
     from ..inference.matter import pick_device

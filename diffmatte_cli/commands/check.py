@@ -11,6 +11,7 @@ import typer
 
 from ..console import masked, say, warn
 from ..errors import DiffmatteError, OutputError, PlanError, Problem, UsageError
+from ..model.recognising import config_of
 from ..planning.manifest import read_manifest
 from ..planning.naming import check_folder
 from ..planning.pairing import paired
@@ -21,6 +22,7 @@ from ..storage.paths import Place, location, spelled
 from ..storage.streams import check_input
 from ..weights.store import file_or_variant
 from . import options as opt
+from .records import warn_without_effect
 
 if TYPE_CHECKING:
     from ..benchmark.estimates import Estimate, Estimator
@@ -40,6 +42,7 @@ FixOption = Annotated[
 
 
 def check(
+    context: typer.Context,
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
     manifest: opt.ManifestOption = None,
@@ -64,7 +67,7 @@ def check(
     and --memory are for --estimate.
     """
     sources = _sources(inputs, trimap, manifest, recursive, fix)
-    estimator = _estimator(model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
+    estimator = _estimator(context, model, device, Computing(memory=memory), Sampling(steps)) if estimate else None
     findings = [_checked(source, layer, channel, fix, estimator) for source in sources]
     if as_json:
         sys.stdout.write(masked(json.dumps([row.as_json() for row in findings], indent=2)) + "\n")
@@ -112,10 +115,13 @@ def _spelled_trimap(source: Source) -> str | None:
     return spelled(source.trimap.path, "standard input")
 
 
-def _estimator(model: str, device: str, computing: Computing, sampling: Sampling) -> "Estimator":
+def _estimator(
+    context: typer.Context, model: str, device: str, computing: Computing, sampling: Sampling
+) -> "Estimator":
     weights = file_or_variant(model)
     if not isinstance(weights, Path):
         warn(f"the weights of {model} are not on disk, so random ones are timed")
+    warn_without_effect(context, config_of(weights))
 
     from ..benchmark.bench import Case
     from ..benchmark.estimates import Estimator

@@ -18,9 +18,9 @@ from ..model.config import check_attention_grids
 from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import location
-from ..weights.store import WeightsStore, resolve_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model
 from . import options as opt
-from .records import taking_records
+from .records import given_in, taking_records, warn_without_effect
 from .scores import Remarks, ScoreWriter
 from .tally import bar
 
@@ -162,14 +162,28 @@ def evaluate(
         computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
         working = MatteOptions(model, store, device, computing, quiet=quiet)
         samplings = tuple(Sampling(number, seed, keep_known=keep_known) for number in _numbers(steps))
-        _score_model(_Run(data, layout, samplings, consistent, limit, output), working, options, writer)
+        source = resolve_model(model, store)
+        if not source.iterates:
+            samplings = _at_once(samplings, consistent)
+            warn_without_effect(context, source.config)
+        _score_model(_Run(data, layout, samplings, consistent, limit, output), source, working, options, writer)
     else:
         raise UsageError(FORMS)
 
 
+def _at_once(samplings: tuple[Sampling, ...], consistent: bool) -> tuple[Sampling, ...]:
+    """Return the one sampling of a model that does not iterate."""
+    if consistent:
+        raise UsageError(
+            "consistent sampling makes each step's x_t from the true alpha, and the model does not iterate: omit it",
+            *("consistent", "model"),
+        )
+    return (samplings[0].at_once(),)
+
+
 def _check_form(context: typer.Context) -> None:
-    """Refuse a mixture of the two forms; environment variables do not count."""
-    given = [name for name in context.params if _is_given(context, name)]
+    """Refuse a mixture of the two forms."""
+    given = [name for name in context.params if name in given_in(context)]
     of_models = [name for name in given if name in OF_MODELS]
     if of_models and {"pred", "gt", "trimap"} & set(given):
         raise UsageError(f"--{of_models[0].replace('_', '-')} conflicts with PRED, GT and --trimap: {FORMS}")
@@ -177,15 +191,11 @@ def _check_form(context: typer.Context) -> None:
 
 def _check_use(context: typer.Context, options: ScoreOptions, writer: ScoreWriter) -> None:
     """Refuse options without effect."""
-    if _is_given(context, "worst") and writer.plots is None:
+    given = given_in(context)
+    if "worst" in given and writer.plots is None:
         raise UsageError("--worst requires --plots: give --plots DIR, or omit it")
-    if _is_given(context, "definition") and not {"grad", "conn"} & set(options.metrics):
+    if "definition" in given and not {"grad", "conn"} & set(options.metrics):
         raise UsageError("--definition is for grad and conn: add one to --metrics, or omit it")
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _score_files(pairs: Sequence[Pair], options: ScoreOptions, writer: ScoreWriter, quiet: bool) -> None:
@@ -236,16 +246,17 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _score_model(run: _Run, working: MatteOptions, options: ScoreOptions, writer: ScoreWriter) -> None:
+def _score_model(
+    run: _Run, source: ModelSource, working: MatteOptions, options: ScoreOptions, writer: ScoreWriter
+) -> None:
     """Matte a test set with each number of steps and score it, one image at a time."""
     from ..evaluation.trials import check_headers, kept_at, save, trials
 
     chosen = examples(run.layout, run.data, warn)[: run.limit]
     folders = [folder for sampling in run.samplings if (folder := run.folder(sampling.steps)) is not None]
     writer.check_places(chosen, run.output, (kept_at(folder, entry.name) for folder in folders for entry in chosen))
-    source = resolve_model(working.model, working.store)
-    if source.record is not None:
-        check_attention_grids(working.computing.attention_grids or 1, source.record.variant)
+    if (config := source.config) is not None:
+        check_attention_grids(working.computing.attention_grids or 1, config.variant)
 
     from ..batch.engines import engines
 

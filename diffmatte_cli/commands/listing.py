@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..console import printable
+from ..weights.files import in_megabytes
 from ..weights.records import WeightsRecord
-from ..weights.store import Copy, in_megabytes
+from ..weights.store import Copy
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,20 +33,35 @@ def as_json_text(rows: list[Row]) -> str:
     """Return everything known about the models as JSON."""
     models = [
         asdict(row.record)
-        | {"size": row.size, "where": row.where, "path": None}
-        | ({"path": str(row.copies[0].path), "sha256": row.copies[0].sha256} if row.copies else {})
+        | {"size": row.size, "where": row.where, "path": None, "download": None}
+        | (_file(row.copies[0]) if row.copies else {})
         for row in rows
     ]
     return json.dumps(models, indent=2) + "\n"
 
 
+def _file(copy: Copy) -> dict[str, str | None]:
+    return {"path": str(copy.path), "sha256": copy.sha256, "download": copy.download}
+
+
 def print_tables(rows: list[Row]) -> None:
-    """Print three tables: eleven columns would not fit on a screen."""
+    """Say what works now, then print three tables: eleven columns would not fit on a screen."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
+    for when, names in _by_readiness(rows).items():
+        console.print(f"{when}: {', '.join(map(printable, names))}")
     for table in (_models(rows), _licences(rows), _figures(rows)):
         console.print(table)
+
+
+def _by_readiness(rows: list[Row]) -> dict[str, list[str]]:
+    """Return the models' names by what it takes to use them, the least first."""
+    words = ("Ready", "Pulled from the Hub on first use", "To be imported first")
+    names: dict[str, list[str]] = {word: [] for word in words}
+    for row in rows:
+        names[words[0] if row.copies else words[1] if row.record.repo else words[2]].append(row.record.name)
+    return {word: found for word, found in names.items() if found}
 
 
 def _models(rows: list[Row]) -> "Table":

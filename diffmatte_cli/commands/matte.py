@@ -5,6 +5,8 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import typer
+
 from ..console import say, say_nothing, warn
 from ..errors import ResourceError, UsageError
 from ..model.config import check_attention_grids
@@ -13,9 +15,9 @@ from ..planning.options import MatteOptions
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
-from ..weights.store import ModelSource, WeightsStore, hashed, resolve_model
+from ..weights.store import ModelSource, WeightsStore, resolve_model
 from . import options as opt
-from .records import taking_records
+from .records import given_in, taking_records
 from .tally import Tally, bar
 
 __all__ = ["matte", "run"]
@@ -23,6 +25,7 @@ __all__ = ["matte", "run"]
 
 @taking_records
 def matte(
+    context: typer.Context,
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
     output: opt.OutputOption = None,
@@ -69,21 +72,23 @@ def matte(
         layer=layer, channel=channel, exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast,
         engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose,
     )  # fmt: skip
+    source = resolve_model(model, store)
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
         cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
         dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired,
+        iterates=source.iterates, given=frozenset(given_in(context)),
     )  # fmt: skip
-    _start(request, options, shard, dry_run=dry_run)
+    _start(request, options, source, shard, dry_run=dry_run)
 
 
-def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_run: bool) -> None:
+def _start(request: Request, options: MatteOptions, source: ModelSource, shard: str | None, *, dry_run: bool) -> None:
     """Plan everything, then do or print it."""
     if options.skip_existing and not request.overwrite:
         raise UsageError("--skip-existing and --no-overwrite conflict: omit one")
     part = _shard(shard)
     jobs = plan(request, warn)
-    source = _check_engine(options)
+    _check_engine(options, source)
     chosen = jobs if part is None else share(jobs, *part)
     if dry_run:
         _print_plan(chosen)
@@ -114,11 +119,10 @@ def _check_streams(jobs: list[Job]) -> None:
         check_output()
 
 
-def _check_engine(options: MatteOptions) -> ModelSource:
-    """Refuse an absent model or device, importing torch only for a device that needs it."""
-    source = resolve_model(options.model, options.store)
-    if source.record is not None:
-        check_attention_grids(options.computing.attention_grids or 1, source.record.variant)
+def _check_engine(options: MatteOptions, source: ModelSource) -> None:
+    """Refuse what the model cannot do, and an absent device, importing torch only for a device that needs it."""
+    if (config := source.config) is not None:
+        check_attention_grids(options.computing.attention_grids or 1, config.variant)
     if options.verbose:
         say(f"model: {source.name} from {source.path}")
     for device in options.devices if options.engine == "local" else ():  # a cluster has its own
@@ -126,7 +130,6 @@ def _check_engine(options: MatteOptions) -> ModelSource:
             from ..inference.matter import pick_device
 
             pick_device(device)
-    return source
 
 
 def _print_plan(jobs: list[Job]) -> None:
@@ -155,13 +158,15 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.stages import Stages
     from ..composition.background import background_of
     from ..process.signals import stopping_on_signals
+    from ..weights.pulling import identified
 
-    tell, source = say_nothing if options.quiet else say, hashed(source)
+    tell = say_nothing if options.quiet else say
+    source = identified(source, options.store, progress=not options.quiet, tell=tell)
     with stopping_on_signals() as stop, ExitStack() as opened:
         show_bar = not options.quiet and sys.stderr.isatty()
         stages = Stages(
             options,
-            str(source.sha256),
+            source.identity,
             warn,
             stop.event,
             several=several,

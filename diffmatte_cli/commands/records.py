@@ -1,4 +1,4 @@
-"""Records of settings as parameters of commands: one option per field."""
+"""Records of settings as parameters of commands, one option per field; and which options were given."""
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -6,9 +6,26 @@ from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any
 
+import typer
+
+from ..console import warn
+from ..model.config import ModelConfig
+from ..settings import without_effect
 from . import options
 
-__all__ = ["taking_records"]
+__all__ = ["given_in", "taking_records", "warn_without_effect"]
+
+
+def given_in(context: typer.Context) -> set[str]:
+    """Return the names of the parameters that stand on the command line; environment variables do not count."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def warn_without_effect(context: typer.Context, config: ModelConfig | None) -> None:
+    """Tell which options were given to a model that does not iterate and has no use for them."""
+    if config is not None and not config.iterates and (text := without_effect(given_in(context))):
+        warn(text)
 
 
 def taking_records(command: Callable[..., None]) -> Callable[..., None]:

@@ -11,9 +11,12 @@ import typer
 from ..console import printable, say, say_nothing
 from ..errors import UsageError, WeightsError
 from ..settings import DTYPE_NAMES, check_choice
-from ..storage.atomic import TEMPORARY, staged_file
+from ..storage.atomic import staged_file
+from ..weights.files import file_sha256, in_megabytes, make_folder
 from ..weights.records import WeightsRecord, as_toml
-from ..weights.store import Copy, WeightsStore, check_copy, file_sha256, in_megabytes, resolve_model
+from ..weights.removing import removable, tidy
+from ..weights.removing import remove as remove_file
+from ..weights.store import Copy, WeightsStore, check_copy, resolve_model
 from . import options as opt
 from .listing import Row, as_json_text, print_tables
 from .records import taking_records
@@ -22,7 +25,10 @@ __all__ = ["weights"]
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as `weights list` shows it.")]
 CheckpointArgument = Annotated[
-    Path, typer.Argument(metavar="CKPT", help="An official .pth checkpoint, or a safetensors file of diffmatte.")
+    Path,
+    typer.Argument(
+        metavar="CKPT", help="An official .pth checkpoint, a file of ViTMatte, or a safetensors file of diffmatte."
+    ),
 ]
 DtypeOption = Annotated[
     str, typer.Option("--dtype", metavar="|".join(DTYPE_NAMES), help="Precision of stored matrices; vectors stay fp32.")
@@ -109,10 +115,7 @@ def import_checkpoint(
     record = store.record(name)
     _check_conversion(checkpoint, dtype)
     folder = store.imports / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another", "cache_dir") from error
+    make_folder(folder)
     # Named by its content, beside the old one, which may still be in use.
     try:
         with staged_file(folder / name, lambda path: f"{file_sha256(path)}.safetensors") as staged:
@@ -122,7 +125,7 @@ def import_checkpoint(
             folder.rmdir()
     copies = [copy for copy in store.copies(record) if copy.kind == "imported"]
     for old in copies[1:]:
-        _remove(old, store)
+        remove_file(old, store)
     if not quiet:
         say(f"imported {name}, {_described(copies[0])}")
 
@@ -140,12 +143,12 @@ def pull(
     Files already on disk are only checked.
     """
     sources = [resolve_model(store.record(name).name, store) for name in names]
-    from ..weights.hub import obtain
+    from ..weights.pulling import obtain
 
     for source in sources:
-        path = obtain(source, store, progress=not quiet, tell=say_nothing if quiet else say)
+        found = obtain(source, store, progress=not quiet, tell=say_nothing if quiet else say)
         if not quiet:
-            say(f"{source.name} is ready: {path}")
+            say(f"{found.name} is ready: {found.path}")
 
 
 @weights.command()
@@ -195,16 +198,16 @@ def remove(
     A bundled file belongs to the installation and stays.
     """
     store = WeightsStore(weights_file, cache_dir)
-    copies = _on_disk(store, store.record(name))
-    removable = [copy for copy in copies if copy.kind != "bundled"]
-    if not removable:
-        raise UsageError(f"{name} is bundled with diffmatte and cannot be removed: the cache has no copy")
-    for copy in removable:
+    record = store.record(name)
+    copies = removable(store, record)
+    for copy in copies:
         line = f"removed {name}, {_described(copy)}"
-        _remove(copy, store)
+        remove_file(copy, store)
         if not quiet:
             say(line)
-    _clear_away(store.imports / name)
+    tidy(store, record)
+    if not copies and _on_disk(store, record):
+        raise UsageError(f"{name} is bundled with diffmatte and cannot be removed: the cache has no copy")
 
 
 @weights.command()
@@ -251,7 +254,7 @@ def _convert(checkpoint: Path, target: Path, record: WeightsRecord, dtype: str) 
         "trained_on": record.trained_on,
         "source_sha256": file_sha256(checkpoint),
     }
-    convert_checkpoint(checkpoint, target, record.variant, notes, dtype)
+    convert_checkpoint(checkpoint, target, record.variant, notes, dtype, record.preprocessing)
 
 
 def _on_disk(store: WeightsStore, record: WeightsRecord) -> tuple[Copy, ...]:
@@ -272,26 +275,6 @@ def _checked(name: str, copy: Copy) -> WeightsError | None:
         problem, finding = error, "unread" if isinstance(error.__cause__, OSError) else "damaged"
     sys.stdout.write(printable(f"{finding:<8} {name} {copy.kind} {copy.path}") + "\n")
     return problem
-
-
-def _remove(copy: Copy, store: WeightsStore) -> None:
-    if copy.kind == "cached":
-        from ..weights.hub import remove_cached
-
-        remove_cached(copy.path, store)
-        return
-    try:
-        copy.path.unlink()
-    except OSError as error:
-        raise WeightsError(f"cannot remove {copy.path}: {error.strerror}") from error
-
-
-def _clear_away(folder: Path) -> None:
-    """Remove an empty folder of imports, with temporary files of killed ones."""
-    with suppress(OSError):
-        for left in folder.glob(TEMPORARY):
-            left.unlink()
-        folder.rmdir()
 
 
 def _described(copy: Copy) -> str:

@@ -67,7 +67,8 @@ class Receipt:
 
     Attributes:
         program: the program's version.
-        weights: sha256 of the weights file.
+        weights: sha256 of the weights file; ``download`` that of the one that it was converted from when it was pulled.
+        preprocessing: how the weights' record lets a photograph become the network's input; None if it is silent.
         image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap.
         result: "alpha", "cutout" or "uncertainty".
         bits: a channel of the result; 16 of an EXR are half floats.
@@ -92,6 +93,8 @@ class Receipt:
     deep: bool
     layer: str | None = None
     channel: str | None = None
+    download: str | None = None
+    preprocessing: str | None = None
     seeds: int | None = None
     foreground: str | None = None
     background: str | None = None

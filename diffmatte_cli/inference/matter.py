@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
-from ..errors import ImageError, UsageError, WeightsError
-from ..model.checkpoint import Metadata, read_model
+from ..errors import ImageError, UsageError
+from ..model.checkpoint import Metadata
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
-from ..settings import DTYPE_NAMES, Computing, Sampling, check_device
-from ..weights.hub import obtain
+from ..settings import DTYPE_NAMES, Computing, Sampling, check_device, without_effect
+from ..weights.loading import load_network
+from ..weights.pulling import obtain
 from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, check_pair, classes_of
 from .capture import folded_decoder
@@ -74,6 +75,7 @@ class Matter:
         compute_alike()
         self.model = model.fold().on(device)
         self.device, self.metadata, self.tell = device, metadata or {}, tell
+        self._has_told = False
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
@@ -119,7 +121,7 @@ class Matter:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
         Without an unknown region nothing is computed, unless the raw prediction is requested. A model that does not
-        iterate yields once, whatever the settings of the iteration are.
+        iterate yields once, whatever the settings of the iteration are, and tells that they have no effect.
 
         Arguments:
             image, trimap: as for ``encode``, or an ``Encoding`` alone.
@@ -133,9 +135,12 @@ class Matter:
         """
         sampling, iterates = replace(sampling, **changes), self.model.config.iterates
         if not iterates:
-            sampling = sampling.at_once()
             if any(given is not None for given in (noise, draws, truth)):
                 raise UsageError(f"{self.model.config.variant} does not iterate: leave out noise, draws and truth")
+            if (text := without_effect(changes, sampling)) and not self._has_told:
+                self._has_told = True
+                self.tell(text)
+            sampling = sampling.at_once()
         classes = _classes(image, trimap)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
@@ -234,7 +239,7 @@ def load_model(
     """Load a model by name or file, ready to matte; fetch it from the Hub on first use.
 
     Arguments: ``weights_file`` adds your own models, ``cache_dir`` holds pulled and imported weights,
-    ``offline`` uses only files on disk, ``tell`` receives messages on short memory or divided attention; see
+    ``offline`` uses only files on disk, ``tell`` receives messages on pulling, short memory or divided attention; see
     ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
 
     Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
@@ -243,26 +248,20 @@ def load_model(
     where = pick_device(str(device))
     store = WeightsStore(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
     source = resolve_model(model, store)
-    return load_file(source, obtain(source, store), where, Computing(**computing), tell)
+    return load_file(obtain(source, store, tell=tell), where, Computing(**computing), tell)
 
 
 def load_file(
     source: ModelSource,
-    path: Path,
     device: torch.device,
     computing: Computing = Computing(),
     tell: Callable[[str], None] = _silence,
 ) -> Matter:
-    """Load the file that ``obtain`` returned for a resolved model.
+    """Load the file of a model that ``obtain`` returned.
 
     Raises WeightsError if the variant differs, or the bytes from those that the model's sha256 is of.
     """
-    network, metadata = read_model(path, source.sha256)
-    found = network.config.variant
-    if source.record is not None and source.record.variant != found:
-        raise WeightsError(
-            f"{path} holds {found}, but {source.name} is {source.record.variant} by its table: correct the weights file"
-        )
+    network, metadata = load_network(source.path, source.sha256, source.record)
     return Matter(network, device, metadata, computing, tell)
 
 

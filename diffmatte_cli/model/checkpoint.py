@@ -1,7 +1,7 @@
 """Weights files: safetensors with metadata that says what the tensors are."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +12,12 @@ from torch import Tensor
 
 from ..errors import WeightsError, listed
 from ..settings import SCHEDULE_NAMES
-from .config import VARIANTS, ModelConfig
+from .config import PREPROCESSING, VARIANTS, ModelConfig
 from .diffmatte import DiffMatte
-from .tensorfile import opened, read_header, read_tensors
+from .pickles import REPLACED
+from .tensorfile import Header, opened, read_header, read_tensors
+from .tensors import is_pickled, read_state_dict
+from .vitmatte import hub_name, our_name, published_variant
 
 __all__ = [
     "RESERVED",
@@ -32,7 +35,7 @@ Metadata = dict[str, str]
 Tensors = dict[str, Tensor]
 FORMAT = "diffmatte"
 # What a file says of itself, beside free notes.
-RESERVED = frozenset({"format", "variant", "decoder_width", "schedule", "input_scale", "noise"})
+RESERVED = frozenset({"format", "variant", "decoder_width", "schedule", "input_scale", "noise", "preprocessing"})
 # Five times the widest of Table 6c.
 WIDEST_DECODER = 256
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -52,6 +55,7 @@ def write_model(path: Path, model: DiffMatte, notes: Metadata, dtype: str = "fp3
         "schedule": config.schedule,
         "input_scale": str(config.input_scale),
         **({} if config.noise else {"noise": "none"}),
+        **({} if config.preprocessing == PREPROCESSING[0] else {"preprocessing": config.preprocessing}),
     }
     tensors = {key: _stored(value, DTYPES[dtype]) for key, value in model.state_dict().items()}
     if not all(is_finite(tensor) for tensor in tensors.values()):
@@ -78,20 +82,48 @@ def _sort_header(path: Path) -> None:
             file.write(content.ljust(length))
 
 
-def read_model(path: Path, sha256: str | None = None) -> tuple[DiffMatte, Metadata]:
+def read_model(path: Path, sha256: str | None = None, preprocessing: str | None = None) -> tuple[DiffMatte, Metadata]:
     """Read a weights file into a model in evaluation mode, on the CPU, in float32.
 
-    Raises WeightsError when the file is damaged, of another program or model, holds a number that is not finite, or
-    is not the one of ``sha256``, if given. Every key must be there with its shape, and no other.
+    Files of ViTMatte as they are published, safetensors or PyTorch's, are read, too. ``preprocessing``, of
+    ``PREPROCESSING``, is used instead of the file's own.
+
+    Raises WeightsError when the file is damaged, of another program or model, holds code or a number that is not
+    finite, or is not the one of ``sha256``, if given. Every key must be there with its shape, and no other.
     """
+    config, tensors, metadata = _read_pickled(path, sha256) if is_pickled(path) else _read(path, sha256)
+    config = replace(config, preprocessing=preprocessing or config.preprocessing)
+    return assemble(path, config, tensors, _naming(metadata)), metadata
+
+
+def _read(path: Path, sha256: str | None) -> tuple[ModelConfig, Tensors, Metadata]:
+    """Read a safetensors file, whose header is checked before anything large is read."""
     with opened(path, "a weights file", _advice(path)) as file:
         header = read_header(file)
-        config = _config(path, header.metadata)
-        _check_fit(path, config, header.stand_ins())  # before anything large is read
+        config = _config(path, header)
+        _check_fit(path, config, _by_our_names(path, header.stand_ins()), _naming(header.metadata))
         tensors, found = read_tensors(file, header, computable=True)
     if sha256 not in (None, found):
-        raise WeightsError(f"{path} was replaced since the command began: run it again")
-    return assemble(path, config, tensors), header.metadata
+        raise WeightsError(REPLACED.format(path))
+    return config, _by_our_names(path, tensors), header.metadata
+
+
+def _read_pickled(path: Path, sha256: str | None) -> tuple[ModelConfig, Tensors, Metadata]:
+    tensors = read_state_dict(path, ("model", "state_dict"), sha256)
+    config = _published(path, {key: tensor.shape for key, tensor in tensors.items()})
+    return config, _by_our_names(path, tensors), {}
+
+
+def _by_our_names(path: Path, tensors: Tensors) -> Tensors:
+    renamed = {our_name(key): tensor for key, tensor in tensors.items()}
+    if len(renamed) < len(tensors):
+        raise WeightsError(f"{path} names some tensors twice, in two ways: get the weights again")
+    return renamed
+
+
+def _naming(metadata: Metadata) -> Callable[[str], str]:
+    """Return what turns a key of ours into what the file calls it."""
+    return str if metadata.get("format") == FORMAT else hub_name
 
 
 def _advice(path: Path) -> str:
@@ -137,12 +169,21 @@ def _skeleton(config: ModelConfig) -> DiffMatte:
         return DiffMatte(config)
 
 
-def _config(path: Path, metadata: Metadata) -> ModelConfig:
+def _published(path: Path, shapes: Mapping[str, Sequence[int]]) -> ModelConfig:
+    """Return the configuration of a published file of ViTMatte."""
+    if (variant := published_variant(shapes)) is None:
+        raise WeightsError(
+            f"{path} is not a diffmatte weights file of a known variant ({', '.join(VARIANTS)}), nor ViTMatte's:"
+            f" {_advice(path)}"
+        )
+    return VARIANTS[variant]
+
+
+def _config(path: Path, header: Header) -> ModelConfig:
+    metadata = header.metadata
     variant = VARIANTS.get(metadata.get("variant", ""))
     if metadata.get("format") != FORMAT or variant is None:
-        raise WeightsError(
-            f"{path} is not a diffmatte weights file of a known variant ({', '.join(VARIANTS)}): choose another file"
-        )
+        return _published(path, {key: shape for key, (_, shape) in header.tensors.items()})
     try:
         config = replace(
             variant,
@@ -150,11 +191,12 @@ def _config(path: Path, metadata: Metadata) -> ModelConfig:
             schedule=metadata["schedule"],
             input_scale=float(metadata["input_scale"]),
             noise=metadata.get("noise") != "none",
+            preprocessing=metadata.get("preprocessing", variant.preprocessing),
         )
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{path} has unusable metadata ({error}): get or convert the weights again") from error
-    sound = 0 < config.input_scale <= 1 and 2 <= config.decoder_width <= WIDEST_DECODER
-    if config.schedule not in SCHEDULE_NAMES or not sound:
+    is_known = config.schedule in SCHEDULE_NAMES and config.preprocessing in PREPROCESSING
+    if not (is_known and 0 < config.input_scale <= 1 and 2 <= config.decoder_width <= WIDEST_DECODER):
         raise WeightsError(f"{path} has unusable metadata: get or convert the weights again")
     return config
 

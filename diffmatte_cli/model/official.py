@@ -29,17 +29,24 @@ NAMES = (
 WIDTH_KEY = "decoder.matting_head.matting_convs.0.weight"
 
 
-def convert_checkpoint(source: Path, destination: Path, variant: str, notes: Metadata, dtype: str = "fp32") -> None:
+def convert_checkpoint(
+    source: Path,
+    destination: Path,
+    variant: str,
+    notes: Metadata,
+    dtype: str = "fp32",
+    preprocessing: str | None = None,
+) -> None:
     """Write the weights of ``source`` as a weights file with ``dtype`` (of DTYPE_NAMES) matrices.
 
-    ``source`` is a published ``.pth``, its state dict bare or under ``model``, or a weights file of
-    ours, whose own metadata are kept. N_d is read from the tensors; schedule and b are the variant's;
-    ``notes`` are added to the metadata.
+    ``source`` is a published ``.pth``, its state dict bare or under ``model``, a file of ViTMatte, or a weights file
+    of ours, whose own metadata are kept. N_d is read from the tensors; schedule and b are the variant's;
+    ``notes`` are added to the metadata; ``preprocessing``, of PREPROCESSING, is by default the file's own.
 
     Raises WeightsError when the file is damaged, holds code, or is not exactly of ``variant``.
     """
-    if is_safetensors(source):
-        model, metadata = read_model(source)
+    if is_safetensors(source) or not VARIANTS[variant].iterates:
+        model, metadata = read_model(source, preprocessing=preprocessing)
         if model.config.variant != variant:
             raise WeightsError(f"{source} holds {model.config.variant}, not {variant}: choose that model's name")
         write_model(destination, model, notes | metadata, dtype)

@@ -1,5 +1,6 @@
 """Read PyTorch's own files in bounded time and memory: tensors only, no code of theirs runs."""
 
+import hashlib
 import os
 import pickle
 import pickletools
@@ -16,9 +17,11 @@ from ..errors import WeightsError, is_shortage
 from ..process.limits import memory_capped
 from ..process.sharing import silence
 from ..storage.pieces import open_file
-from .recognising import START, mistaken_for
+from .recognising import PICKLED, START, mistaken_for
 
-__all__ = ["read_checkpoint"]
+__all__ = ["REPLACED", "read_checkpoint"]
+
+REPLACED = "{} was replaced since the command began: run it again"
 
 
 class _Ignored:
@@ -43,15 +46,16 @@ ROOM = 256 * 2**20
 # Bounds of the pickle, which tells of the tensors: a thousandth of that is usual.
 MOST_BYTES, MOST_STEPS = 2**26, 3_000_000
 # A file without this, saved before 2020, holds that many pickles before its numbers.
-ZIP, OLD_PICKLES = b"PK\x03\x04", 5
+ZIP, OLD_PICKLES = PICKLED[0], 5
 # A text that PyTorch quotes in an error it searches in quadratic time for what follows words without a blank.
 LONGEST_WORD = 10_000
 
 
-def read_checkpoint(path: Path) -> Any:
+def read_checkpoint(path: Path, sha256: str | None = None) -> Any:
     """Read whatever a PyTorch file holds, on the CPU.
 
-    Raises WeightsError when it is damaged, holds code, or takes more time or memory than its size accounts for.
+    Raises WeightsError when it is damaged, holds code, takes more time or memory than its size accounts for, or is
+    not the file of ``sha256``, if given.
     """
     try:
         with open_file(path) as file:
@@ -61,9 +65,10 @@ def read_checkpoint(path: Path) -> Any:
             file.seek(0)
             size = os.fstat(file.fileno()).st_size
             with memory_capped(2 * size + ROOM):
-                _check(path, file, size, start)
-                file.seek(0)
-                return _loaded(file)
+                known = file if sha256 is None else _hashed(path, file, sha256)
+                _check(path, known, size, start)
+                known.seek(0)
+                return _loaded(known)
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -76,6 +81,14 @@ def read_checkpoint(path: Path) -> Any:
         if is_shortage(error):
             raise WeightsError(f"{path} takes more memory than its size accounts for: get it again") from error
         raise WeightsError(f"{path} is not a readable checkpoint ({type(error).__name__}): get it again") from error
+
+
+def _hashed(path: Path, file: BinaryIO, sha256: str) -> BinaryIO:
+    """Return a file's content, read once, so that what is hashed is what is loaded."""
+    content = file.read()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(REPLACED.format(path))
+    return BytesIO(content)
 
 
 def _loaded(file: BinaryIO) -> Any:

@@ -1,11 +1,23 @@
-"""Say what a file is that was given as weights and is something else. Standard library only."""
+"""Say what a file is that was given as weights: of which variant, or something else. Standard library only."""
 
+import json
+import os
 import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
 
-__all__ = ["START", "mistaken_for"]
+from ..storage.pieces import open_file
+from .config import VARIANTS, ModelConfig
+from .vitmatte import published_variant
+
+__all__ = ["PICKLED", "START", "config_of", "mistaken_for", "read_table"]
 
 # Bytes from a file's beginning that tell what it is.
 START = 1024
+# What PyTorch's files begin with, archives and older ones.
+PICKLED = (b"PK\x03\x04", b"\x80\x02")
+MOST_HEADER = 4 * 2**20  # bytes; those of the largest networks here take a fortieth
 _ARCHIVES = rb"\x1f\x8b|BZh\d|\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|Rar!\x1a|\x28\xb5\x2f\xfd|[^\0]{1,100}\0[\s\S]{156,}ustar"
 _PICTURES = rb"\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|RIFF....WEBP|\x76\x2f\x31\x01"
 # What a file begins with, what that is, and what to do. The first that fits counts.
@@ -47,3 +59,46 @@ def _is_text(start: bytes) -> bool:
     # A character may be cut at the end.
     found = start.decode("utf-8", "ignore")
     return len(found.encode()) > len(start) - 4 and all(c.isprintable() or c.isspace() for c in found)
+
+
+def read_table(file: BinaryIO) -> tuple[dict[str, str], dict[str, Any], bytes]:
+    """Read the header of a safetensors file: metadata, a row for each tensor, unchecked, and the bytes of both.
+
+    Raises ValueError for what is none.
+    """
+    start, left = file.read(8), os.fstat(file.fileno()).st_size - 8
+    length = int.from_bytes(start, "little")
+    if not 2 <= length <= left:
+        raise ValueError("its header is cut off")
+    if length > MOST_HEADER:
+        raise ValueError(f"its header takes more than {MOST_HEADER >> 20} MiB")
+    content = file.read(length)
+    try:
+        table = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("its header is not JSON") from error
+    if not isinstance(table, dict):
+        raise ValueError("its header is not a table")
+    metadata = table.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("its metadata are not texts")
+    return metadata, table, start + content
+
+
+def config_of(weights: Path | str) -> ModelConfig | None:
+    """Return a variant's row, or that of the one a weights file is of, by its metadata or its names; else None.
+
+    What is wrong with a file is told when it is loaded. Of PyTorch's own files ViTMatte's alone are: its smaller
+    variant stands for both.
+    """
+    if isinstance(weights, str):
+        return VARIANTS[weights]
+    with suppress(OSError, ValueError, TypeError, KeyError), open_file(weights) as file:
+        start = file.read(9)
+        if start[8:] != b"{" and start.startswith(PICKLED):
+            return next(row for row in VARIANTS.values() if not row.iterates)
+        file.seek(0)
+        metadata, table, _ = read_table(file)
+        shapes = {key: row["shape"] for key, row in table.items()}
+        return VARIANTS.get(metadata.get("variant") or published_variant(shapes) or "")
+    return None

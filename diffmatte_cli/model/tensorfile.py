@@ -4,7 +4,6 @@ The library's own reader maps the file instead, which can be changed meanwhile: 
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from ..errors import WeightsError
 from ..storage.pieces import open_file
-from .recognising import START, mistaken_for
+from .recognising import START, mistaken_for, read_table
 
 __all__ = ["Header", "opened", "read_header", "read_tensors"]
 
@@ -35,7 +34,6 @@ DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-MOST_HEADER = 4 * 2**20  # bytes; those of the largest networks here take a fortieth
 MOST_DIMENSIONS = 8
 PIECE = 2**22
 
@@ -82,23 +80,8 @@ def _state_of(file: BinaryIO) -> tuple[int, int]:
 
 def read_header(file: BinaryIO) -> Header:
     """Read and check a header; raises ValueError unless the tensors that it tells of fill the file exactly."""
-    start, left = file.read(8), os.fstat(file.fileno()).st_size - 8
-    length = int.from_bytes(start, "little")
-    if not 2 <= length <= left:
-        raise ValueError("its header is cut off")
-    if length > MOST_HEADER:
-        raise ValueError(f"its header takes more than {MOST_HEADER >> 20} MiB")
-    content = file.read(length)
-    try:
-        table = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("its header is not JSON") from error
-    if not isinstance(table, dict):
-        raise ValueError("its header is not a table")
-    metadata = table.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError("its metadata are not texts")
-    return Header(metadata, _entries(table, left - length), start + content)
+    metadata, table, content = read_table(file)
+    return Header(metadata, _entries(table, os.fstat(file.fileno()).st_size - len(content)), content)
 
 
 def _entries(table: dict[str, Any], size: int) -> dict[str, tuple[torch.dtype, tuple[int, ...]]]:

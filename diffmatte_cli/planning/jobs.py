@@ -13,7 +13,7 @@ from unicodedata import normalize
 from ..errors import PlanError, Problem, UsageError, listed
 from ..extras import require
 from ..imaging.formats import WRITERS
-from ..settings import Sampling, check_choice
+from ..settings import Sampling, check_choice, without_effect
 from ..storage.paths import STREAM, Place, spelled
 from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
@@ -101,6 +101,8 @@ class Request:
         overwrite: replace results that exist.
         skip_unpaired: go on without the photographs that have no trimap.
         sampling: how alpha is sampled; a manifest may give a job its own seed and steps.
+        iterates: whether the model does; one that does not takes one step, whatever was asked for.
+        given: names of the settings that the user gave, to tell those without effect from defaults.
     """
 
     inputs: tuple[str, ...] = ()
@@ -119,9 +121,17 @@ class Request:
     overwrite: bool = True
     skip_unpaired: bool = False
     sampling: Sampling = Sampling()
+    iterates: bool = True
+    given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and options that conflict."""
+        if self.uncertainty is not None and not self.iterates:
+            raise UsageError(
+                "the uncertainty is the spread of alpha over seeds, and the model does not iterate, so seeds change"
+                " nothing: omit it, or choose another model",
+                *("uncertainty", "model"),
+            )
         check_choice("format", self.format, tuple(WRITERS))
         if self.report is not None:
             check_report(self.report)
@@ -171,7 +181,7 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
     problems += planner.conflicts(sources, jobs)
     if problems:
         raise PlanError(problems)
-    for text in sources.warnings:
+    for text in (*sources.warnings, *planner.in_vain(sources)):
         warn(text)
     if skipped:
         names = listed([str(source.image) for source in skipped])
@@ -226,6 +236,7 @@ class _Planner:
         steps = request.sampling.steps if source.steps is None else source.steps
         sampling = replace(request.sampling, seed=seed, steps=steps)
         replace(sampling, seed=seed + (request.uncertainty or 1) - 1)  # checks the last seed
+        sampling = sampling if request.iterates else sampling.at_once()
         return Job(
             source.image.path,
             None if source.trimap is None else source.trimap.path,
@@ -242,6 +253,12 @@ class _Planner:
             request.overwrite,
             unpaired=source.unpaired,
         )
+
+    def in_vain(self, sources: Sources) -> Iterator[str]:
+        """Yield what to tell of settings without effect, in options or in a manifest."""
+        rows = {name for source in sources.found for name in ("steps", "seed") if getattr(source, name) is not None}
+        if not self.request.iterates and (text := without_effect(self.request.given | rows)):
+            yield text
 
     def _output(self, source: Source) -> Path:
         mark = "cutout" if self.request.cutout else "alpha"

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..model.diffmatte import PIXELS
 from ..model.encoders.efficientnet import STAGES
 from ..model.encoders.swin import WINDOW
+from ..model.vitmatte import NAMES
 
 __all__ = ["LAYOUTS", "NETWORKS", "Layout", "Widening", "reason"]
 
@@ -127,12 +128,7 @@ _VITMATTE = Layout(
     "vit",
     _has("embeddings.position_embeddings", "encoder.layer.0.attention.qkv.weight"),
     (),
-    renamed=(
-        (r"^embeddings\.position_embeddings$", "pos_embed"),
-        (r"^embeddings\.projection\.", "patch_embed.proj."),
-        (r"^encoder\.layer\.", "blocks."),
-        (r"\.attention\.", ".attn."),
-    ),
+    renamed=tuple((re.escape(theirs), ours) for ours, theirs in NAMES),
     unused=((r"^decoder\.", "decoder"),),
 )
 

@@ -1,11 +1,10 @@
 """Get weights from the Hugging Face Hub by its own client.
 
-The client has the cache, locks, resumed transfers and the progress bar; this module checks the pin and turns every
-failure into one sentence. The client is imported only where it is needed.
+The client has the cache, locks, resumed transfers and the progress bar; this module turns every failure into one
+sentence. The client is imported only where it is needed.
 """
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -13,22 +12,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import say_nothing
 from ..errors import DiffmatteError, UsageError, WeightsError
 from ..process.sharing import silence
 from ..version import __version__
-from .records import WeightsRecord
-from .store import (
-    Check,
-    ModelSource,
-    WeightsStore,
-    check_copy,
-    client_settings,
-    file_sha256,
-    go_on,
-    in_megabytes,
-    resolve_model,
-)
+from .files import Check, go_on
+from .store import WeightsStore, client_settings
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -36,45 +24,12 @@ if TYPE_CHECKING:
 
     from .guard import Watch
 
-__all__ = ["fetch", "hub_api", "hub_client", "obtain", "remove_cached"]
+__all__ = ["MOST_BYTES", "Tell", "download", "fetch", "hub_api", "hub_client", "is_cached", "offered", "remove"]
+__all__ += ["remove_cached"]
 
 Tell = Callable[[str], object]
 # Of a file that nothing pins: several times a public checkpoint's.
 MOST_BYTES = 4 * 2**30
-_DIFFERS = "its sha256 is {found} but the weights file asks for {wanted}: nothing was kept, tell whoever published it"
-
-
-def obtain(
-    source: ModelSource,
-    store: WeightsStore,
-    *,
-    progress: bool = True,
-    tell: Tell = say_nothing,
-    check: Check = go_on,
-) -> Path:
-    """Return the file of a model, pulled if necessary, and never one whose sha256 is not the recorded one.
-
-    ``progress`` shows the client's bar where stderr is a terminal; ``tell`` gets a line about each transfer; ``check``
-    is called again and again meanwhile and may raise to end it.
-
-    Raises WeightsError where the file on disk is damaged and cannot be pulled again, or pulling fails.
-    """
-    record = source.record
-    if record is None:
-        return source.path
-    copy, again = source.copy, ""
-    if copy is not None and not os.path.exists(copy.path):  # replaced by another process since it was resolved
-        copy = resolve_model(record.name, store).copy
-    if copy is not None:
-        try:
-            check_copy(record.name, copy, check)
-            return copy.path
-        except WeightsError:
-            if copy.kind != "cached" or store.is_offline:
-                raise
-        again = " again, since what is in the cache is damaged"
-    tell(f"pulling {record.name}{again}, {in_megabytes(record.size or 0)}, from {record.repo}")
-    return _pull(record, store, progress, check)
 
 
 def fetch(location: str, store: WeightsStore, *, progress: bool = True) -> Path:
@@ -106,10 +61,10 @@ def fetch(location: str, store: WeightsStore, *, progress: bool = True) -> Path:
                 f"{location} is not in the cache {store.hub_cache} and the network is switched off: start once online,"
                 " or give the path of a file"
             )
-        watch.most = _offer(repo, filename, revision).size or MOST_BYTES
+        watch.most = offered(repo, filename, revision).size or MOST_BYTES
         if watch.most > MOST_BYTES:
             raise UsageError(f"{location} has {watch.most} bytes, more than the {MOST_BYTES} that are taken unpinned")
-        return _download(repo, filename, revision, store)
+        return download(repo, filename, revision, store)
 
 
 def _stays_inside(revision: str) -> bool:
@@ -117,25 +72,7 @@ def _stays_inside(revision: str) -> bool:
     return not {"", ".", ".."} & set(re.split(r"[/\\]", revision))
 
 
-def _pull(record: WeightsRecord, store: WeightsStore, progress: bool, check: Check) -> Path:
-    """Fetch a pinned file into the cache and check it; another one there is replaced if the Hub has the right one."""
-    with hub_client(f"pull {record.name} from {record.repo}", store, progress, check) as watch:
-        from .guard import OfferError
-
-        watch.most = record.size or 0
-        _check_offer(record)
-        for is_last in (False, True):
-            path = _download(str(record.repo), str(record.filename), str(record.revision), store, force=is_last)
-            if (found := file_sha256(path, check)) == record.sha256:
-                return path
-            # The client replaces only what it has linked to.
-            if not (path.is_symlink() and _is_cached(path, store)):
-                path.unlink(missing_ok=True)
-        _remove(path, store)
-        raise OfferError(_DIFFERS.format(found=found, wanted=record.sha256))
-
-
-def _download(repo: str, filename: str, revision: str, store: WeightsStore, *, force: bool = False) -> Path:
+def download(repo: str, filename: str, revision: str, store: WeightsStore, *, force: bool = False) -> Path:
     """Let the client fetch a file, with ``force`` even if it has it.
 
     The client resumes a transfer that stops, but gives up one that is reset, which is tried again here.
@@ -153,7 +90,7 @@ def _download(repo: str, filename: str, revision: str, store: WeightsStore, *, f
     return Path(path)
 
 
-def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
+def offered(repo: str, filename: str, revision: str) -> "HfFileMetadata":
     """Ask once what the Hub would send: a wrong file is not fetched, and a dead server not waited for.
 
     The client repeats its own request for up to six minutes when nobody answers.
@@ -170,28 +107,17 @@ def _offer(repo: str, filename: str, revision: str) -> "HfFileMetadata":
     return offer
 
 
-def _check_offer(record: WeightsRecord) -> None:
-    """Refuse the Hub's file unless it is the pinned one, as far as its header tells."""
-    from .guard import OfferError
-
-    offer = _offer(str(record.repo), str(record.filename), str(record.revision))
-    if offer.size not in (None, record.size):
-        raise OfferError(f"it has {offer.size} bytes there but {record.size} in the weights file: check its table")
-    # A large file's tag is its sha256; a small one's says nothing about the content.
-    if re.fullmatch(r"[0-9a-f]{64}", str(offer.etag)) and offer.etag != record.sha256:
-        raise OfferError(_DIFFERS.format(found=offer.etag, wanted=record.sha256))
-
-
 def remove_cached(path: Path, store: WeightsStore) -> None:
     """Remove a pulled file from the cache, with its content unless another snapshot needs it."""
     with hub_client(f"remove {path}", store, progress=False):
-        _remove(path, store)
+        remove(path, store)
 
 
-def _remove(path: Path, store: WeightsStore) -> None:
+def remove(path: Path, store: WeightsStore) -> None:
+    """Do so where the client is in use already."""
     from huggingface_hub import scan_cache_dir
 
-    if _is_cached(path, store):  # and not a symlink of somebody's own to somewhere else
+    if is_cached(path, store):  # and not a symlink of somebody's own to somewhere else
         content = path.resolve()
         cache = scan_cache_dir(store.hub_cache)
         files = (file for repo in cache.repos for revision in repo.revisions for file in revision.files)
@@ -201,7 +127,7 @@ def _remove(path: Path, store: WeightsStore) -> None:
     path.unlink(missing_ok=True)
 
 
-def _is_cached(path: Path, store: WeightsStore) -> bool:
+def is_cached(path: Path, store: WeightsStore) -> bool:
     """Tell whether a file's content lies in the cache, too."""
     return path.resolve().is_relative_to(store.hub_cache)
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError, WeightsError
+from .files import file_sha256, in_megabytes
 from .hub import hub_api, hub_client
 from .records import WeightsRecord, check_name, is_repository
-from .store import WeightsStore, file_sha256, in_megabytes
+from .store import WeightsStore
 
 __all__ = ["model_card", "publish"]
 

@@ -11,24 +11,26 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from ..errors import UsageError
-from ..model.config import VARIANTS
+from ..model.config import PREPROCESSING, VARIANTS
 from ..storage.toml import Rule, matching, one_of, read_toml, record_of
 
 __all__ = ["PACKAGE", "Metrics", "WeightsRecord", "as_toml", "check_name", "is_repository", "read_records"]
 
 PACKAGE = Path(__file__).parents[1]
+PICKLE = ".bin"  # as transformers names PyTorch's files
 
 
 def _inside(text: str) -> bool:
-    """Tell whether a text is the path of a safetensors file that stays inside its repository."""
+    """Tell whether a text is the path of a safetensors or .bin file that stays inside its repository."""
     path = PurePosixPath(text)
     is_plain = not path.is_absolute() and ".." not in path.parts and str(path) == text
-    return is_plain and "\\" not in text and text.endswith(".safetensors")
+    return is_plain and "\\" not in text and text.endswith((".safetensors", PICKLE))
 
 
 _LINE = matching(r"[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*", "one line of text")
 _COUNT = Rule("a whole number above 0", lambda number: number > 0)
 _REPOSITORY = matching(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", "OWNER/REPO")
+_FILE = Rule("the path of a safetensors or .bin file inside the repository", _inside)
 _FIGURE = Annotated[float, Rule("a number that is not negative", lambda number: 0 <= number < float("inf"))]
 
 
@@ -49,8 +51,10 @@ class Metrics:
 class WeightsRecord:
     """Hold one table of a weights file.
 
-    ``bundled`` is a file inside the package; ``repo``, ``revision`` (a commit), ``filename``, ``sha256`` and ``size``
-    (bytes) pin one on the Hub; with neither, ``upstream`` links to the authors' own file, which has to be imported.
+    ``bundled`` is a file inside the package; ``repo``, ``revision`` (a commit) and ``filename`` name one on the Hub,
+    which ``sha256`` and ``size`` (bytes) pin, or else what the Hub says of it at the first time; with neither,
+    ``upstream`` links to the authors' own file, which has to be imported. ``preprocessing`` is one of
+    ``PREPROCESSING``, by default the file's own.
     """
 
     name: str
@@ -60,13 +64,19 @@ class WeightsRecord:
     bundled: Annotated[str | None, matching(r"[\w.-]+\.safetensors", "the name of a safetensors file")] = None
     repo: Annotated[str | None, _REPOSITORY] = None
     revision: Annotated[str | None, matching(r"[0-9a-f]{40}", "a commit, 40 hex digits")] = None
-    filename: Annotated[str | None, Rule("the path of a safetensors file inside the repository", _inside)] = None
+    filename: Annotated[str | None, _FILE] = None
     sha256: Annotated[str | None, matching(r"[0-9a-f]{64}", "64 hex digits in lower case")] = None
     size: Annotated[int | None, _COUNT] = None
     parameters: Annotated[int | None, _COUNT] = None
     upstream: Annotated[str | None, matching(r"https?://\S+", "a link")] = None
+    preprocessing: Annotated[str | None, one_of(PREPROCESSING)] = None
     note: Annotated[str | None, _LINE] = None
     metrics: Annotated[tuple[Metrics, ...], Rule("a list of tables")] = ()
+
+    @property
+    def is_pickled(self) -> bool:
+        """Whether the file on the Hub is PyTorch's, of which a safetensors file is made when it is pulled."""
+        return str(self.filename).endswith(PICKLE)
 
 
 def read_records(path: Path, origin: str = "") -> dict[str, WeightsRecord]:
@@ -107,19 +117,23 @@ def _record(place: str, name: str, table: object) -> WeightsRecord:
 
 
 def _check_origin(place: str, record: WeightsRecord) -> None:
-    """Check that a record says in exactly one way where its file is."""
+    """Check that a record says in exactly one way where its file is, and chooses only what its variant can do."""
     pin = {key: getattr(record, key) for key in ("repo", "revision", "filename", "sha256", "size")}
     given = {key for key, value in pin.items() if value is not None}
+    absent = sorted(pin.keys() - given - {"sha256", "size"})
     if record.bundled is not None:
         if given != {"sha256", "size"}:
             raise UsageError(f"{place}: bundled names a file inside the package, with its sha256 and size")
         if not os.path.isfile(PACKAGE / "bundled" / record.bundled):
             raise UsageError(f"{place}: {record.bundled} is not in the package: install diffmatte again")
-    elif given and given != pin.keys():
-        absent = sorted(pin.keys() - given)
-        raise UsageError(f"{place} lacks {', '.join(absent)}: a file on the Hub is pinned by {', '.join(pin)} together")
+    elif given and absent:
+        raise UsageError(
+            f"{place} lacks {', '.join(absent)}: a file on the Hub is named by repo, revision and filename"
+        )
     elif not given and record.upstream is None:
-        raise UsageError(f"{place} must say where its file is: repo and what pins it, or a link, upstream")
+        raise UsageError(f"{place} must say where its file is: repo, revision and filename, or a link, upstream")
+    if record.preprocessing not in (None, PREPROCESSING[0]) and VARIANTS[record.variant].iterates:
+        raise UsageError(f"{place}: preprocessing = {record.preprocessing!r} is for ViTMatte's variants: leave it out")
 
 
 def check_name(name: str, place: str) -> None:

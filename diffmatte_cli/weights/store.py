@@ -4,41 +4,50 @@ Nothing heavy is imported, so that a wrong name is told and a listing printed at
 ``diffmatte_cli.weights.hub`` does.
 """
 
-import hashlib
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from ..errors import UsageError, WeightsError
-from ..model.config import VARIANTS
-from ..storage.pieces import open_file
+from ..model.config import VARIANTS, ModelConfig
+from ..model.recognising import config_of
+from .files import Check, file_sha256, go_on
 from .records import PACKAGE, WeightsRecord, read_records
+from .remembered import read_pulled
 
-__all__ = ["Check", "Copy", "ModelSource", "WeightsStore", "check_copy", "client_settings", "file_or_variant"]
-__all__ += ["file_sha256", "go_on", "hashed", "in_megabytes", "resolve_model"]
+__all__ = ["Copy", "Identity", "ModelSource", "WeightsStore", "check_copy", "client_settings", "file_or_variant"]
+__all__ += ["hashed", "resolve_model"]
 
 FILE_VARIABLE = "DIFFMATTE_WEIGHTS_FILE"
 _IMPORTED = re.compile(r"[0-9a-f]{64}\.safetensors")
-PIECE = 2**22  # bytes hashed at once
-# Called again and again in what takes long; may raise to end it.
-Check = Callable[[], None]
-
-
-def go_on() -> None:
-    """Let what takes long go on."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """Hold a weights file on disk: ``kind`` is imported, bundled or cached, ``sha256`` the expected one."""
+    """Hold a weights file on disk: ``kind`` is imported, bundled or cached, ``sha256`` the expected one.
+
+    ``download`` is the sha256 of the file that it was converted from when it was pulled.
+    """
 
     kind: str
     path: Path
     sha256: str
+    download: str | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Say which weights made a result: the sha256 of the file, and of the ``download`` that it was converted from.
+
+    ``preprocessing`` is what a record chooses, of ``PREPROCESSING``.
+    """
+
+    sha256: str
+    download: str | None = None
+    preprocessing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,8 @@ class ModelSource:
     """Hold a model as the user named it: where its file is, or will be once it is pulled.
 
     Without a ``record`` it is a file of the user's own, of which nothing is known beforehand; with one and no ``copy``
-    it has to be pulled. ``sha256`` is what is loaded: with another one, loading fails.
+    it has to be pulled. ``sha256`` is what is loaded: with another one, loading fails; it is None where that is known
+    only once the file is there.
     """
 
     name: str
@@ -54,6 +64,23 @@ class ModelSource:
     record: WeightsRecord | None = None
     copy: Copy | None = None
     sha256: str | None = None
+
+    @property
+    def config(self) -> ModelConfig | None:
+        """Its row of ``VARIANTS``, by its table or by its file; None where a file does not say."""
+        return config_of(self.path if self.record is None else self.record.variant)
+
+    @property
+    def iterates(self) -> bool:
+        """Whether it takes steps, as far as is known before it is loaded."""
+        return self.config is None or self.config.iterates
+
+    @property
+    def identity(self) -> Identity:
+        """Which weights these are, once their sha256 is known."""
+        download = self.copy.download if self.copy is not None else None
+        preprocessing = self.record.preprocessing if self.record is not None else None
+        return Identity(str(self.sha256), download, preprocessing)
 
 
 @dataclass(frozen=True)
@@ -106,22 +133,44 @@ class WeightsStore:
         repo = f"models--{str(record.repo).replace('/', '--')}"
         return self.hub_cache / repo / "snapshots" / str(record.revision) / str(record.filename)
 
+    def pulled_folder(self, record: WeightsRecord) -> Path:
+        """Return the folder of what is remembered of a file on the Hub, and of what it was converted to."""
+        # No model's name begins with a dot.
+        return self.imports / ".pulled" / self.cached_path(record).relative_to(self.hub_cache)
+
     def copies(self, record: WeightsRecord) -> tuple[Copy, ...]:
         """Return a model's files on disk; the first is the one in use."""
-        copies = [Copy("imported", path, path.stem) for path in self._imported(record.name)]
+        copies = self._imported(record.name)
         if record.bundled is not None:
             copies.append(Copy("bundled", PACKAGE / "bundled" / record.bundled, str(record.sha256)))
-        if record.repo is not None and os.path.isfile(path := self.cached_path(record)):
-            copies.append(Copy("cached", path, str(record.sha256)))
+        if record.repo is not None and (copy := self.pulled(record)) is not None:
+            copies.append(copy)
         return tuple(copies)
 
-    def _imported(self, name: str) -> list[Path]:
+    def pulled(self, record: WeightsRecord) -> Copy | None:
+        """Return the pulled file of a model on the Hub, as far as it is known what it must be."""
         try:
-            return _newest_first(self.imports / name)
+            path, sha256, download = self.cached_path(record), record.sha256, None
+            if record.is_pickled or sha256 is None:
+                known = read_pulled(folder := self.pulled_folder(record))
+                if known is None or sha256 not in (None, known.download):
+                    return None
+                sha256 = known.loaded
+                if record.is_pickled:
+                    path, download = folder / f"{sha256}.safetensors", known.download
         except UsageError:
             if self.cache_dir is not None:
                 raise
-            return []  # nobody without a home has imported anything
+            return None  # nobody without a home has pulled anything
+        return Copy("cached", path, sha256, download) if os.path.isfile(path) else None
+
+    def _imported(self, name: str) -> list[Copy]:
+        try:
+            return [Copy("imported", path, path.stem) for path in _newest_first(self.imports / name)]
+        except UsageError:
+            if self.cache_dir is not None:
+                raise
+            return []  # nor imported
 
     def where(self, record: WeightsRecord) -> str:
         """Say where a model is: imported, bundled, cached, on the Hub, or import needed."""
@@ -180,7 +229,8 @@ def _source(record: WeightsRecord, store: WeightsStore) -> ModelSource:
             f"{record.name} is not in the cache {store.hub_cache} and the network is switched off: run"
             f" `diffmatte weights pull {record.name}` online first, or copy a cache that has it"
         )
-    return ModelSource(record.name, store.cached_path(record), record, sha256=record.sha256)
+    sha256 = None if record.is_pickled else record.sha256
+    return ModelSource(record.name, store.cached_path(record), record, sha256=sha256)
 
 
 def _newest_first(folder: Path) -> list[Path]:
@@ -204,30 +254,9 @@ def check_copy(name: str, copy: Copy, check: Check = go_on) -> None:
         raise WeightsError(f"{copy.path} is damaged, sha256 {found} instead of {copy.sha256}: {cure}")
 
 
-def file_sha256(path: Path, check: Check = go_on) -> str:
-    """Return the sha256 of a file in hex digits; raises WeightsError if it cannot be read.
-
-    ``check`` is called between pieces and may raise to end it.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open_file(path) as file:
-            while piece := file.read(PIECE):
-                check()
-                digest.update(piece)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
-    return digest.hexdigest()
-
-
 def hashed(source: ModelSource) -> ModelSource:
     """Return a model with the sha256 that its file has or must have; raises WeightsError if it cannot be read."""
     return source if source.sha256 is not None else replace(source, sha256=file_sha256(source.path))
-
-
-def in_megabytes(size: int) -> str:
-    """Return a file's size in bytes as text for people."""
-    return f"{size / 1e6:.0f} MB" if size >= 10**7 else f"{size / 1e6:.1f} MB"
 
 
 def client_settings() -> ModuleType:

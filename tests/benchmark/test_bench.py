@@ -23,6 +23,13 @@ def test_arithmetic_is_counted_as_in_the_paper(variant: str) -> None:
     assert (encoder_macs(VARIANTS[variant], 2048, 2048) + step) / 1e12 == pytest.approx(first, abs=0.015)
 
 
+def test_the_baselines_arithmetic_is_counted_as_in_the_paper() -> None:
+    """Table 1 has the sum alone, of the one step that there is."""
+    config = VARIANTS["vitmatte-s"]
+    counted = encoder_macs(config, 2048, 2048) + plain_step_macs(config, 2048, 2048)
+    assert counted / 1e12 == pytest.approx(1.69, abs=0.015)
+
+
 def test_grids_divide_the_attention_alone() -> None:
     """Beyond the size from which grids are used, but for the plain path."""
     whole, divided = (encoder_macs(VARIANTS["vits"], 3072, 3072, plain) for plain in (True, False))

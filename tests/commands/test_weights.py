@@ -12,7 +12,7 @@ from safetensors import safe_open
 from support import fakes
 
 from diffmatte_cli.inference.matter import load_model
-from diffmatte_cli.weights.hub import obtain
+from diffmatte_cli.weights.pulling import obtain
 from diffmatte_cli.weights.store import PACKAGE, WeightsStore, resolve_model
 
 BUNDLED = PACKAGE / "bundled" / "tiny.safetensors"
@@ -57,8 +57,18 @@ def test_the_list_fits_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, text.splitlines())) <= 80
     words = " ".join(text.split())
     for name in NAMES:
-        assert f" {name} {name} " in words
-    for figure in ("bundled", "import needed", "9.1 MB", "4.4 M", "29.0 M", "31.28 6.38 11.60 28.07", "Table 10"):
+        assert f" {name} {name.removesuffix('-d646')} " in words
+    assert words.startswith("Ready: tiny Pulled from the Hub on first use: vitmatte-s, ")
+    for figure in (
+        "bundled",
+        "import needed",
+        "on the Hub",
+        "9.1 MB",
+        "4.4 M",
+        "29.0 M",
+        "31.28 6.38 11.60 28.07",
+        "Table 10",
+    ):
         assert figure in words
     assert "non-commercial" in words
 
@@ -172,7 +182,8 @@ def test_a_model_resolved_before_an_import_loads_after_it(nobodys_home: Path) ->
     source = resolve_model("tiny")
     good("import", "tiny", str(BUNDLED), "--dtype", "bf16", "--quiet")
     assert not source.path.exists()
-    assert obtain(source, WeightsStore()) == resolve_model("tiny").path
+    found = obtain(source, WeightsStore())
+    assert (found.path, found.sha256) == (resolve_model("tiny").path, source.sha256)  # which receipts name
     (folder,) = nobodys_home.rglob("tiny")
     assert os.listdir(folder) == [resolve_model("tiny").path.name]
 
@@ -191,7 +202,7 @@ def test_what_cannot_be_read_is_not_called_damaged(nobodys_home: Path, monkeypat
     def refuse(_: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("diffmatte_cli.weights.store.open_file", refuse)
+    monkeypatch.setattr("diffmatte_cli.weights.files.open_file", refuse)
     result = fakes.run("weights", "verify", "tiny")
     assert result.exit_code == 1
     assert f"unread   tiny imported {path}\n" in result.stdout

@@ -1,19 +1,30 @@
 """ViTMatte's decoder in blocks and tiles against itself over whole pictures, and the one step it takes."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from support.processes import start
 from support.published import published_matter
 from support.regions import masks
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from diffmatte_cli.benchmark.bench import scene as drawn
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.inference import blocks, tiles
+from diffmatte_cli.inference import blocks, memory, tiles
 from diffmatte_cli.inference.capture import CaptureDecoder
 from diffmatte_cli.inference.matter import Matter
-from diffmatte_cli.inference.memory import MemoryBudget
+from diffmatte_cli.inference.memory import LADDER, MemoryBudget
 from diffmatte_cli.model.capture import DetailCapture
+from diffmatte_cli.model.checkpoint import write_model
 from diffmatte_cli.model.config import VARIANTS
+from diffmatte_cli.model.encoders import vit
+from diffmatte_cli.model.encoders.attention import attend_whole
 from diffmatte_cli.settings import Sampling
 
 CHANNELS = 24  # of a feature smaller than any variant's
@@ -70,9 +81,71 @@ def test_the_result_does_not_depend_on_tiling(matter: Matter, raw: bool, monkeyp
     whole = Matter(matter.model, matter.device, plain=True).matte(image, trimap, keep_known=not raw)
     assert whole[trimap == 128].std() > 0.01
     for side in (32, 128, 2048):
-        monkeypatch.setattr(MemoryBudget, "plan", lambda self, wanted, side=side: (side, False, 0))
+        monkeypatch.setattr(MemoryBudget, "plan", tiles_of(side))
         found = matter.matte(image, trimap, keep_known=not raw)
         np.testing.assert_allclose(found, whole, rtol=0, atol=1e-4, err_msg=str(side))
+
+
+def tiles_of(side: int) -> Callable[..., tuple[int, bool, int]]:
+    return lambda self, wanted: (side, False, 0)
+
+
+def attend_by_rows(q: Tensor, k: Tensor, v: Tensor, bias: Callable[[slice, slice], Tensor]) -> Tensor:
+    """Attention by its definition, some rows of the matrix at a time: the whole of it takes 20 GB at 2048 x 2048."""
+    rows = [slice(start, start + 1024) for start in range(0, q.shape[2], 1024)]
+    parts = [attend_whole(q[:, :, some], k, v, lambda items, _, some=some: bias(items, some)) for some in rows]
+    return torch.cat(parts, dim=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("height", "width"), [(1000, 1023), (2048, 2048)])
+def test_large_pictures_are_those_of_the_plain_path(
+    matter: Matter, height: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vit, "attend_whole", attend_by_rows)
+    image, trimap = drawn(height, width, 0.1)
+    plain = Matter(matter.model, matter.device, plain=True)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: None)
+    encoding = plain.encode(image, trimap)
+    whole = {raw: plain.matte(encoding, keep_known=not raw) for raw in (False, True)}
+    usual = Matter(matter.model, matter.device)
+    encoding = usual.encode(image, trimap)
+    for side, raw in ((1024, False), (512, False), (256, False), (1024, True)):
+        encoding.prepared.clear()
+        monkeypatch.setattr(MemoryBudget, "plan", tiles_of(side))
+        found = usual.matte(encoding, keep_known=not raw)
+        np.testing.assert_allclose(found, whole[raw], rtol=0, atol=1e-4, err_msg=f"{side}, {raw}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_tiles_of_any_size_agree_beyond_the_size_from_which_there_are_grids(
+    matter: Matter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, trimap = drawn(4000, 6000, 0.1)
+    encoding = matter.encode(image, trimap)
+    found = {}
+    for side in LADDER:
+        encoding.prepared.clear()
+        monkeypatch.setattr(MemoryBudget, "plan", tiles_of(side))
+        found[side] = matter.matte(encoding)
+        assert found[side][trimap == 128].std() > 0.01
+        np.testing.assert_allclose(found[side], found[LADDER[0]], rtol=0, atol=1e-4, err_msg=str(side))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_tiles_of_any_size_take_less_than_4_gib_at_24_megapixels(matter: Matter, tmp_path: Path) -> None:
+    """Of the whole process, by its own report."""
+    write_model(tmp_path / "once.safetensors", matter.model, {})
+    for name, pixels in zip(("big", "trimap"), drawn(4000, 6000, 0.1), strict=True):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png", compress_level=1)
+    arguments = ["matte", "big.png", "--trimap", "trimap.png", "--model", "once.safetensors", "--device", "cpu"]
+    with start("-m", "diffmatte_cli", *arguments, "--report", "r.jsonl", cwd=tmp_path) as process:
+        assert process.wait(3000) == 0
+    row = json.loads((tmp_path / "r.jsonl").read_text())
+    assert row["peak_memory"] < 4 * 2**30
 
 
 def test_it_yields_once_whatever_the_iteration_is_to_be(matter: Matter) -> None:
@@ -85,6 +158,18 @@ def test_it_yields_once_whatever_the_iteration_is_to_be(matter: Matter) -> None:
     assert alpha[trimap == 0].max() == 0
     trimap[trimap == 128] = 0
     assert len(list(matter.steps(image, trimap))) == 1
+
+
+def test_what_has_no_effect_is_told_once(matter: Matter) -> None:
+    told: list[str] = []
+    model = Matter(matter.model, matter.device, tell=told.append)
+    image, trimap = scene(64, 96)
+    model.matte(image, trimap)
+    model.matte(image, trimap, Sampling(steps=1, keep_known=False))
+    assert told == []
+    model.matte(image, trimap, Sampling(seed=3), steps=10)
+    model.matte(image, trimap, steps=5)
+    assert told == ["without effect, since the model does not iterate: steps, seed"]
 
 
 @pytest.mark.parametrize("given", ["noise", "draws", "truth"])

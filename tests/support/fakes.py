@@ -93,7 +93,7 @@ def fake_matting(matter: FakeMatter) -> ModuleType:
             raise UsageError(f"device {spec} is not there")
         return "cpu" if spec == "auto" else spec
 
-    def load_file(_: object, __: object, device: str, computing: Computing, tell: Callable[[str], None]) -> FakeMatter:
+    def load_file(_: object, device: str, computing: Computing, tell: Callable[[str], None]) -> FakeMatter:
         matter.computing.append(computing)
         return replace(matter, device=device)
 

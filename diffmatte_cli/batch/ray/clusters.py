@@ -18,6 +18,7 @@ from ...planning.jobs import Job
 from ...planning.options import MatteOptions
 from ...storage.paths import STREAM
 from ...storage.remotes import is_remote
+from ...weights.store import Identity
 from ..outcome import Outcome
 from ..pipeline import Stopped
 from .connecting import address_of, check_address, connected, first_line
@@ -41,14 +42,14 @@ class ClusterRun:
 
     Attributes:
         options: the settings.
-        weights: sha256 of the weights file.
+        weights: which weights are used.
         several: whether warnings name the photograph.
         stop: set by signals, and by an error that ``is_fatal``.
         tell, warn: receive the workers' messages.
     """
 
     options: MatteOptions
-    weights: str
+    weights: Identity
     several: bool
     stop: threading.Event
     is_fatal: Callable[[BaseException], bool]

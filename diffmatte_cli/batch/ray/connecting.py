@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import UsageError
 from ...planning.options import MatteOptions
 from ...process.signals import signals_handled
-from ...weights.store import Check
+from ...weights.files import Check
 
 __all__ = ["QUIET", "address_of", "check_address", "connected", "first_line"]
 

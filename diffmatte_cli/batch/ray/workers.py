@@ -18,7 +18,8 @@ from ...errors import DiffmatteError, ResourceError, UsageError, WeightsError, d
 from ...planning.jobs import Job
 from ...planning.options import MatteOptions
 from ...version import __version__
-from ...weights.store import hashed, resolve_model
+from ...weights.pulling import identified
+from ...weights.store import Identity, resolve_model
 from ..engines import Engine, engines
 from ..outcome import Outcome
 from ..pipeline import Stopped
@@ -42,7 +43,7 @@ class WorkerConfig:
 
     Attributes:
         options: of the run.
-        weights: expected sha256 of the model's file.
+        weights: which weights are expected.
         several: whether warnings name the photograph.
         folder: base of relative paths; None if there are none.
         share: how many workers share a machine's memory.
@@ -51,7 +52,7 @@ class WorkerConfig:
     """
 
     options: MatteOptions
-    weights: str
+    weights: Identity
     several: bool
     folder: str | None
     share: int
@@ -202,8 +203,9 @@ class Worker:
             if self._engine is None:
                 self._check_place()
                 options = self._config.options
-                source = hashed(resolve_model(options.model, options.store))
-                if source.sha256 != self._config.weights:
+                resolved = resolve_model(options.model, options.store)
+                source = identified(resolved, options.store, progress=False, check=self._check_stop)
+                if source.identity != self._config.weights:
                     raise WeightsError(
                         f"the weights of {options.model} on {self._name} differ from those on this machine"
                     )

@@ -22,7 +22,7 @@ from diffmatte_cli.planning.jobs import Job, Request, plan
 from diffmatte_cli.planning.options import MatteOptions
 from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.storage.paths import location
-from diffmatte_cli.weights.store import WeightsStore
+from diffmatte_cli.weights.store import Identity, WeightsStore
 
 DIED = "a worker died and was replaced: its jobs are repeated"
 
@@ -43,7 +43,7 @@ def make_worker(matter: fakes.FakeMatter, monkeypatch: pytest.MonkeyPatch) -> Ca
         def ask(method: str, *arguments: Any) -> Any:
             return getattr(coordinator, method)(*arguments)
 
-        config = WorkerConfig(MatteOptions(device="cpu"), "tiny".ljust(64, "0"), True, None, 1, ask)
+        config = WorkerConfig(MatteOptions(device="cpu"), Identity("tiny".ljust(64, "0")), True, None, 1, ask)
         return Worker(replace(config, **changes))
 
     return make
@@ -282,7 +282,7 @@ def _run_of(**options: Any) -> ClusterRun:
     def ignore(_: object) -> bool:
         return False
 
-    return ClusterRun(MatteOptions(**options), "0" * 64, True, threading.Event(), ignore, ignore, ignore)
+    return ClusterRun(MatteOptions(**options), Identity("0" * 64), True, threading.Event(), ignore, ignore, ignore)
 
 
 @pytest.mark.parametrize(
