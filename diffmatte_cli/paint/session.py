@@ -24,7 +24,8 @@ from ..planning.options import MatteOptions
 from ..settings import Sampling
 from ..storage.paths import Place, spelled
 from ..trimaps.trimap import unknown_share
-from ..weights.store import hashed, resolve_model
+from ..weights.pulling import identified
+from ..weights.store import ModelSource, resolve_model
 from .guides import Guide, trimap_of_guide
 from .picture import SHOWN_SIDE, STEP_SIDE, Picture, cutout, reduced
 from .strokes import Stroke, painted, strokes_of
@@ -68,7 +69,7 @@ class Session:
     picture: Picture | None = None
     strokes: Any = ()
     _finished: tuple[Wish, Work] | None = None
-    _engine: tuple[str, str, Engine] | None = None
+    _engine: tuple[str, ModelSource, Engine] | None = None
     _count: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
     _queueing: threading.Lock = field(default_factory=threading.Lock)
@@ -188,28 +189,28 @@ class Session:
         assert opened.job.trimap is not None
         write_images([Result(opened.job.trimap, painted(opened.trimap, wish.strokes))])
         tell({"say": "loading the model"})
-        sha256, engine = self._loaded(wish.model, stop)
-
+        source, engine = self._loaded(wish.model, stop)
+        sampling = wish.sampling if source.iterates else wish.sampling.at_once()
         small = reduced(opened.image, STEP_SIDE)
 
         def watch(number: int, alpha: NDArray[np.float32]) -> None:
-            tell({"step": number, "of": wish.sampling.steps, "image": cutout(small, alpha, STEP_SIDE)})
+            tell({"step": number, "of": sampling.steps, "image": cutout(small, alpha, STEP_SIDE)})
 
         stages = Stages(
             replace(self.options, model=wish.model, cutout=True),
-            sha256,
+            source.identity,
             lambda text: tell({"note": printable(text)}),
             stop,
             watch=watch,
         )
-        work = stages.read(replace(opened.job, sampling=wish.sampling))
+        work = stages.read(replace(opened.job, sampling=sampling))
         assert isinstance(work, Work)
         tell({"say": "looking at the photograph"})
         stages.check_stop()
         return stages.computer(engine)(work)
 
-    def _loaded(self, model: str, stop: threading.Event) -> tuple[str, Engine]:
-        """Return the sha256 of a model's file and its engine; only the last one is kept."""
+    def _loaded(self, model: str, stop: threading.Event) -> tuple[ModelSource, Engine]:
+        """Return a model with its sha256, and its engine; only the last one is kept."""
 
         def check() -> None:
             if stop.is_set():
@@ -218,10 +219,12 @@ class Session:
         if self._engine is None or self._engine[0] != model:
             self._engine = None
             options = replace(self.options, model=model)
-            source = hashed(resolve_model(model, options.store))
+            source = identified(
+                resolve_model(model, options.store), options.store, progress=False, tell=self.say, check=check
+            )
             (engine,) = engines(source, options, self.say, check)
             engine.matter  # noqa: B018 (loads it, while ``check`` is this run's)
-            self._engine = model, str(source.sha256), engine
+            self._engine = model, source, engine
         return self._engine[1:]
 
     def save(self, wish: Wish, *, results: bool, overwrite: bool) -> list[Path]:
@@ -240,9 +243,9 @@ class Session:
             trimap = Result(opened.trimap_output, painted(opened.trimap, wish.strokes))
             write_images([trimap], opened.job.folder)
             opened.saved.add(opened.trimap_output)
-            if results and finished is not None:
+            if results and finished is not None and self._engine is not None:
                 options = replace(self.options, model=wish.model, cutout=True)
-                Stages(options, "", self.say, threading.Event()).write(finished[1])
+                Stages(options, self._engine[1].identity, self.say, threading.Event()).write(finished[1])
                 opened.saved.update(opened.job.images)
             return targets
 
