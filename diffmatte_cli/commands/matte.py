@@ -8,12 +8,16 @@ from pathlib import Path
 from ..console import say, say_nothing, warn
 from ..errors import ResourceError, UsageError
 from ..model.config import check_attention_grids
-from ..planning.jobs import Job, Request, plan, share
+from ..planning.jobs import Job, plan, share
 from ..planning.options import MatteOptions
+from ..planning.requests import Request
+from ..planning.sources import AUTO, MASK
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
+from ..trimaps.band import Band
 from ..weights.store import ModelSource, WeightsStore, hashed, resolve_model
+from . import mask_options as masks
 from . import options as opt
 from .records import taking_records
 from .tally import Tally, bar
@@ -25,6 +29,7 @@ __all__ = ["matte", "run"]
 def matte(
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
+    mask: masks.MaskOption = None,
     output: opt.OutputOption = None,
     manifest: opt.ManifestOption = None,
     recursive: opt.RecursiveOption = False,
@@ -47,6 +52,9 @@ def matte(
     layer: opt.LayerOption = None,
     channel: opt.ChannelOption = None,
     exr_space: opt.ExrSpaceOption = MatteOptions.exr_space,
+    band: masks.BandOption = None,
+    mask_model: masks.MaskModelOption = MatteOptions.mask_model,
+    trimap_output: masks.TrimapOutputOption = None,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
     overwrite: opt.OverwriteOption = True,
@@ -59,7 +67,7 @@ def matte(
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Compute the alpha mattes of photographs from their trimaps.
+    """Compute the alpha mattes of photographs from their trimaps, or from rough masks.
 
     Exit code 0 if all are done, 1 if some failed, 2 for a usage error, in which case nothing is written.
     """
@@ -67,12 +75,14 @@ def matte(
         model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
         background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
         layer=layer, channel=channel, exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast,
-        engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose,
+        engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose, band=Band(percent=band),
+        mask_model=mask_model,
     )  # fmt: skip
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
         cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
-        dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired,
+        dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired, mask=mask,
+        trimap_output=trimap_output,
     )  # fmt: skip
     _start(request, options, shard, dry_run=dry_run)
 
@@ -81,6 +91,8 @@ def _start(request: Request, options: MatteOptions, shard: str | None, *, dry_ru
     """Plan everything, then do or print it."""
     if options.skip_existing and not request.overwrite:
         raise UsageError("--skip-existing and --no-overwrite conflict: omit one")
+    if options.band != Band() and not request.has_masks:
+        raise UsageError("--band goes with --mask: a trimap has its own unknown region")
     part = _shard(shard)
     jobs = plan(request, warn)
     source = _check_engine(options)
@@ -136,9 +148,10 @@ def _print_plan(jobs: list[Job]) -> None:
         if job.unpaired is not None:
             sys.stdout.write(printable(f"{job.name} passed by: {job.unpaired}") + "\n")
             continue
-        trimap = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
+        guide = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
+        guide = "a mask made of it" if job.guide == AUTO else guide + " as its mask" * (job.guide == MASK)
         results = ", ".join(spelled(path, "standard output") for path in job.written)
-        sys.stdout.write(printable(f"{job.name} with {trimap} -> {results}") + "\n")
+        sys.stdout.write(printable(f"{job.name} with {guide} -> {results}") + "\n")
 
 
 def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Path | None, *, several: bool) -> None:
@@ -154,6 +167,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.report import Report
     from ..batch.stages import Stages
     from ..composition.background import background_of
+    from ..inference.masking import MaskModel
     from ..process.signals import stopping_on_signals
 
     tell, source = say_nothing if options.quiet else say, hashed(source)
@@ -164,6 +178,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
             str(source.sha256),
             warn,
             stop.event,
+            MaskModel(options.mask_model, offline=options.store.offline),
             several=several,
             step_bar=show_bar and not several,
             background=None if options.background is None else background_of(options.background),

@@ -49,7 +49,7 @@ TrimapOption = Annotated[
     _first(
         "--trimap",
         metavar="TRIMAP",
-        help="Required: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
+        help="Black background, white foreground, grey unknown. A file; a folder, where cat.png or"
         " cat_trimap.png goes with cat.jpg; a pattern with {stem} (and {folder}, the photograph's); alpha for the"
         " photographs' own alpha channel; frames by a pattern; or - for standard input.",
     ),
@@ -60,8 +60,8 @@ ManifestOption = Annotated[
         "--manifest",
         metavar="FILE",
         parser=location,
-        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap and, optionally, output, seed"
-        " and steps.",
+        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap or mask and, optionally,"
+        " output, seed and steps.",
     ),
 ]
 RecursiveOption = Annotated[bool, _first("--recursive", help="Include subfolders; results keep the tree.")]

@@ -34,8 +34,9 @@ class Work:
 
     Attributes:
         receipts: of its results.
-        trimap: uint8 [H, W].
         seconds: spent on it so far, waiting excluded.
+        mask: float32 [H, W] in [0, 1], of which the trimap is to be made; None where it was given.
+        trimap: uint8 [H, W], at once or as soon as it is made.
         alpha, uncertainty: float32 [H, W], once computed.
         risk: see ``uncertainty.risk_of``.
         engine: what computed it, as a phrase.
@@ -45,8 +46,9 @@ class Work:
     job: Job
     receipts: Mapping[Path, Receipt]
     photo: ColourImage
-    trimap: NDArray[np.uint8]
     seconds: float
+    mask: "Floats | None" = None
+    trimap: NDArray[np.uint8] = field(init=False)
     alpha: "Floats" = field(init=False)
     uncertainty: "Floats | None" = None
     risk: float | None = None
@@ -81,6 +83,8 @@ class Products:
         if job.uncertainty_output is not None:
             seeds = self.options.uncertainty
             receipts[job.uncertainty_output] = replace(base, result="uncertainty", bits=UNCERTAINTY_BITS, seeds=seeds)
+        if job.trimap_output is not None:
+            receipts[job.trimap_output] = replace(base, result="trimap", bits=8)
         return receipts
 
     def results(self, work: Work) -> list[Result]:

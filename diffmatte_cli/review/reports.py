@@ -115,11 +115,17 @@ def read_report(path: Path) -> Iterator[ReportRow]:
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:
-    if not all(_name(line.get(name)) for name in _NEEDED if name != "trimap" or line.get("status") != "unpaired"):
+    needed = [name for name in _NEEDED if name != "trimap"] if _lacks_trimap(line) else _NEEDED
+    if not all(_name(line.get(name)) for name in needed):
         raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
     image, trimap, output, status = (line.get(name) or "" for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
     return ReportRow(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
+
+
+def _lacks_trimap(line: dict[str, Any]) -> bool:
+    """Tell whether a job had no trimap, or made one of a mask and kept none."""
+    return line.get("status") == "unpaired" or bool(line.get("mask"))
 
 
 def _name(value: Any) -> str | None:

@@ -13,8 +13,9 @@ from support.processes import finish
 from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.evaluation.pairs import Pair, pair
 from diffmatte_cli.imaging.formats import WRITERS, writer_for
-from diffmatte_cli.planning.jobs import Job, Request
+from diffmatte_cli.planning.jobs import Job
 from diffmatte_cli.planning.jobs import plan as plan_all
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.planning.sequences import remarked
 
 

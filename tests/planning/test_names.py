@@ -16,7 +16,8 @@ from diffmatte_cli.errors import PlanError, UsageError
 from diffmatte_cli.evaluation.layouts import examples
 from diffmatte_cli.evaluation.pairs import pair
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.planning.jobs import Job, Request, plan, share
+from diffmatte_cli.planning.jobs import Job, plan, share
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.storage.paths import Place
 
 COMPOSED, APART = (normalize(form, "Zoë") for form in ("NFC", "NFD"))

@@ -9,8 +9,9 @@ import pytest
 
 from diffmatte_cli.errors import PlanError, UsageError
 from diffmatte_cli.planning import jobs
-from diffmatte_cli.planning.jobs import Job, Request, share
+from diffmatte_cli.planning.jobs import Job, share
 from diffmatte_cli.planning.pairing import PHOTO_SUFFIXES, TRIMAP_SUFFIXES
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.settings import Sampling
 from diffmatte_cli.storage.paths import STREAM, location
 
