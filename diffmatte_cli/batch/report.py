@@ -63,6 +63,7 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
         "mask": None if job.guide == TRIMAP else _guide(job),
         "output": spelled(job.output, "standard output"),
         "alpha_output": str(job.alpha_output) if job.alpha_output else None,
+        "cutout_output": str(job.cutout_output) if job.cutout_output else None,
         "uncertainty_output": str(job.uncertainty_output) if job.uncertainty_output else None,
         "status": outcome.status,
         "error": job.unpaired if outcome.error is None else failure(job, outcome.error),

@@ -55,6 +55,7 @@ def matte(
     band: masks.BandOption = None,
     mask_model: masks.MaskModelOption = MatteOptions.mask_model,
     trimap_output: masks.TrimapOutputOption = None,
+    quality: opt.QualityOption = MatteOptions.quality,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
     overwrite: opt.OverwriteOption = True,
@@ -76,13 +77,13 @@ def matte(
         background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
         layer=layer, channel=channel, exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast,
         engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose, band=Band(percent=band),
-        mask_model=mask_model,
+        mask_model=mask_model, quality=quality,
     )  # fmt: skip
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
-        cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
-        dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired, mask=mask,
-        trimap_output=trimap_output,
+        cutout=options.cutout, with_alpha=with_alpha, with_cutout=cutout and background is not None,
+        uncertainty=uncertainty, background=background, dump_steps=dump_steps, report=report, overwrite=overwrite,
+        skip_unpaired=skip_unpaired, mask=mask, trimap_output=trimap_output,
     )  # fmt: skip
     _start(request, options, shard, dry_run=dry_run)
 

@@ -76,9 +76,9 @@ OutputOption = Annotated[
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, made if missing;"
-        " - for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current folder;"
-        " for a photograph from standard input, standard output.",
+        help="The result, .png, .tif, .tiff, .webp, .exr or, on a background, .jpg; a pattern of frames; a folder for"
+        " several, made if missing; - for standard output. Default: the photograph's name with _alpha.png, _cutout.png"
+        " or _on_white.png, in the current folder; for a photograph from standard input, standard output.",
     ),
 ]
 FormatOption = Annotated[
@@ -179,8 +179,13 @@ BitDepthOption = Annotated[
     ),
 ]
 CutoutOption = Annotated[
-    bool, _first("--cutout", help="Write the subject as RGBA, without the old background's colour.")
+    bool,
+    _first(
+        "--cutout",
+        help="Write the subject as RGBA, without the old background's colour; with --background beside the composite.",
+    ),
 ]
+QualityOption = Annotated[int, _results("--quality", metavar="N", help="Quality of JPEG, 1 to 100.")]
 ForegroundOption = Annotated[
     str,
     _colour(
@@ -235,7 +240,7 @@ UncertaintyOption = Annotated[
         " stays the first seed's.",
     ),
 ]
-WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout: also write the alpha.")]
+WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout or --background: also write the alpha.")]
 DumpStepsOption = Annotated[
     Path | None,
     _results(

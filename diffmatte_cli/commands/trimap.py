@@ -109,7 +109,8 @@ def _planned(
         if not result.is_stream:
             writer_for(result.path)
         found = list(targets.add(result, spelled(mask.path, "standard input")))
-        problems += found or (painted(result, "overwrite") if overwrite is None else ())
+        mended = painted(result) if overwrite is None and not found else ()
+        problems += found + [f"{problem}, or allow it with --overwrite" for problem in mended]
     problems += targets.nested()
     if problems:
         raise PlanError(problems)

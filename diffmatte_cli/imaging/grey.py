@@ -143,9 +143,14 @@ def _decoded(content: bytes, path: Path, channel: str | None, *, of_cutout: bool
     stored = _stored(content, path, None, channel, data=True)
     colour, alpha = stored.colour, stored.alpha
     if alpha is None or is_flat(alpha) or np.array_equal(colour, alpha):
-        if on_plain and _is_coloured(colour) and (subject := subject_on_plain(colour, _white(colour))) is not None:
-            return _image(content, path, stored, subject, BY_PLAIN)
-        return _image(content, path, stored, *_grey(stored, path))
+        try:
+            grey, told = _grey(stored, path)
+        except ImageError:
+            subject = subject_on_plain(colour, _white(colour)) if on_plain else None
+            if subject is None:
+                raise
+            grey, told = subject, BY_PLAIN
+        return _image(content, path, stored, grey, told)
     if of_cutout or _is_coloured(colour) or _is_flat_where(alpha > 0, colour):
         return _image(content, path, stored, alpha, BY_ALPHA)
     return _image(content, path, stored, *_grey(stored, path), _NO_ALPHA)

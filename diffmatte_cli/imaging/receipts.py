@@ -83,6 +83,7 @@ class Receipt:
             The background of an image is its sha256.
         mask: where the trimap was made of a mask, "given", or the name of the model that made it.
         band: the widths of that trimap's unknown region.
+        quality: of a JPEG.
     """
 
     program: str
@@ -105,6 +106,7 @@ class Receipt:
     space: str | None = None
     mask: str | None = None
     band: str | None = None
+    quality: int | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Receipt) and self.record() == other.record()
@@ -243,7 +245,7 @@ def _opened(content: bytes) -> tuple[str, str]:
         if texts.get("Orientation", "1") != "1":
             raise ValueError("it is to be turned")
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
-    formats = [writer.pillow_name for writer in WRITERS.values()]
+    formats = [writer.pillow_name for name, writer in WRITERS.items() if name != "exr"]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
         _check_as_written(image, content)

@@ -18,7 +18,7 @@ from ..storage.paths import STREAM, Place, spelled
 from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
 from .manifest import read_manifest
-from .naming import check_folder, format_of, results_folder
+from .naming import check_folder, composite_mark, format_of, results_folder
 from .options import BACKGROUNDS
 from .pairing import paired
 from .requests import Request
@@ -38,12 +38,13 @@ class Job:
         image: the photograph, or ``STREAM`` for standard input.
         trimap: its trimap or mask, likewise; None for the photograph's own alpha channel, or a mask that is made.
         guide: what ``trimap`` is: ``TRIMAP``, ``MASK`` or ``AUTO``.
-        output: the result, alpha or cutout, or ``STREAM`` for standard output.
+        output: the result, a composite, cutout or alpha, or ``STREAM`` for standard output.
         relative: what the result is named after, see ``Source``.
         format: the result's format, a key of ``WRITERS``.
         sampling: how its alpha is sampled.
         bits: of the result, and of the alpha beside it.
-        alpha_output: the alpha beside a cutout, if wanted.
+        alpha_output: the alpha beside a cutout or a composite, if wanted.
+        cutout_output: the cutout beside a composite, likewise.
         uncertainty_output: the uncertainty map, if wanted.
         trimap_output: the trimap that is made of a mask, if it is to be kept.
         dump_dir: the folder for the images of each step, if wanted.
@@ -71,6 +72,7 @@ class Job:
     guide: str = TRIMAP
     trimap_output: Path | None = None
     trimap_top: Path | None = None
+    cutout_output: Path | None = None
 
     @property
     def name(self) -> str:
@@ -90,7 +92,7 @@ class Job:
     @property
     def results(self) -> tuple[Path, ...]:
         """Every image that the job makes of its alpha, except steps."""
-        wanted = (self.output, self.alpha_output, self.uncertainty_output)
+        wanted = (self.output, self.alpha_output, self.cutout_output, self.uncertainty_output)
         return tuple(path for path in wanted if path is not None)
 
 
@@ -175,7 +177,7 @@ class _Planner:
     def job(self, source: Source) -> Job:
         """Name the results of one photograph; raises UsageError for invalid names and settings."""
         request, output = self.request, self._output(source)
-        form = format_of(output, request.format, request.bits)
+        form = format_of(output, request.format, request.bits, opaque=request.background is not None)
         seed = request.sampling.seed if source.seed is None else source.seed
         steps = request.sampling.steps if source.steps is None else source.steps
         sampling = replace(request.sampling, seed=seed, steps=steps)
@@ -188,8 +190,8 @@ class _Planner:
             form,
             sampling,
             WRITERS[form].depth(request.bits),
-            beside(output, "alpha", source.frame) if request.with_alpha else None,
-            beside(output, "uncertainty", source.frame) if request.uncertainty else None,
+            self._beside(output, "alpha", source) if request.with_alpha else None,
+            self._beside(output, "uncertainty", source) if request.uncertainty else None,
             request.dump_steps / source.relative if request.dump_steps is not None else None,
             None if self.folder is None else self.folder.path,
             request.dump_steps,
@@ -198,7 +200,14 @@ class _Planner:
             guide=source.guide,
             trimap_output=self._trimap_output(source),
             trimap_top=request.trimap_output,
+            cutout_output=self._beside(output, "cutout", source) if request.with_cutout else None,
         )
+
+    def _beside(self, output: Path, mark: str, source: Source) -> Path:
+        """Return the path of an image written along with a result, which the user may have named."""
+        if output == STREAM or source.output is not None or (self.folder is None and self.output is not None):
+            return beside(output, mark, source.frame)
+        return output.with_name(marked(source.relative.name, mark, source.frame) + ".png")
 
     def _trimap_output(self, source: Source) -> Path | None:
         top = self.request.trimap_output
@@ -207,7 +216,8 @@ class _Planner:
         return top / source.relative.parent / f"{source.relative.name}.png"
 
     def _output(self, source: Source) -> Path:
-        mark = "cutout" if self.request.cutout else "alpha"
+        background = self.request.background
+        mark = composite_mark(background) if background else "cutout" if self.request.cutout else "alpha"
         named = marked(source.relative.name, mark, source.frame) + self.request.ending
         if self.folder is not None:
             chosen = source.output or source.relative.parent / named

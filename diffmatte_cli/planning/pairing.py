@@ -33,7 +33,7 @@ _NO_TRIMAP = (
     "no trimap given: a trimap is a grey image of the photograph's size, black where the background is"
     " sure, white where the subject (foreground) is sure and grey where it is unknown (hair, fur, blurred"
     " edges); paint a rough one over the photograph in any editor, or give a mask instead, white subject on black, of"
-    " which a trimap is made"
+    " which a trimap is made, as `diffmatte trimap` does"
 )
 
 

@@ -24,7 +24,8 @@ class Request:
         manifest: a table instead of inputs and trimap.
         recursive: include subfolders.
         format: a key of ``WRITERS``; None to follow the result's suffix, or png.
-        cutout, with_alpha, uncertainty: which images to write.
+        cutout, background, with_alpha, with_cutout, uncertainty: which images to write: a cutout, on a background if
+            there is one, and beside it the alpha and, of a composite, the cutout.
         bits: their depth, 8 or 16; None for the format's usual depth.
         dump_steps: the folder for the jobs' step folders.
         report: the file for one row per job.
@@ -51,6 +52,7 @@ class Request:
     sampling: Sampling = Sampling()
     mask: str | None = None
     trimap_output: Path | None = None
+    with_cutout: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and options that conflict."""

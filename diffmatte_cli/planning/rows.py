@@ -18,7 +18,8 @@ from .targets import Targets
 __all__ = ["COLUMNS", "REPORTS", "check_report", "irreplaceable", "with_report"]
 
 COLUMNS = (
-    *("image", "trimap", "mask", "output", "alpha_output", "uncertainty_output", "status", "error"),
+    *("image", "trimap", "mask", "output", "alpha_output", "cutout_output", "uncertainty_output"),
+    *("status", "error"),
     *("width", "height", "unknown", "risk", "seconds", "peak_memory", "receipt"),
 )
 _OURS = {"image", "trimap", "output", "status", "error"}  # every report has had these
