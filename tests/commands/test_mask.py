@@ -70,8 +70,10 @@ def test_a_smaller_mask_a_cutout_and_one_on_a_plain_colour(matter: fakes.FakeMat
     for name in ("small", "cut", "white"):
         result = _run("cat.png", "--mask", f"{name}.png")
         assert ("plain colour" in result.stderr) == (name == "white")
-        trimap = matter.encoded[-1][1]
-        assert (trimap[_trimap() != 128] == _trimap()[_trimap() != 128]).mean() > 0.95
+        trimap, expected = matter.encoded[-1][1], _trimap()
+        known = (trimap != 128) & (expected != 128)
+        assert known.mean() > 0.6
+        np.testing.assert_array_equal(trimap[known], expected[known])
 
 
 def test_the_photographs_own_alpha(matter: fakes.FakeMatter) -> None:
@@ -167,7 +169,7 @@ def test_a_painted_trimap_is_never_replaced(matter: fakes.FakeMatter) -> None:
         (("cat.png", "--mask", "none.png"), "the mask none.png does not exist"),
         (("cat.png", "--mask", "cat.png"), "cat.png is given as both the photograph and its mask"),
         (("-", "--mask", "-"), "cannot hold both the photograph and its mask"),
-        (("cat.png",), "or give a mask instead, white subject on black, of which a trimap is made (--trimap, --mask)"),
+        (("cat.png",), "or give a mask instead, white subject on black"),
         (
             ("photos", "--trimap", "empty", "-o", "out"),
             "masks instead, or pass such photographs by (--mask, --skip",

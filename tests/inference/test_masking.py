@@ -31,8 +31,8 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def _photograph() -> np.ndarray:
-    pixels = np.full((*SHAPE, 3), 20, np.uint8)
-    pixels[15:45, 30:60] = 230
+    pixels = np.zeros((*SHAPE, 3), np.uint8)
+    pixels[15:45, 30:60] = 255
     return pixels
 
 
