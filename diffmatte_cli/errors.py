@@ -6,6 +6,7 @@
     ├── UsageError          exit code 2: visible before an image is opened
     │   └── PlanError       several at once
     ├── ImageError          an image cannot be read, or is not what it should be
+    │   └── MaskError       exit code 2: a trimap that is a mask
     ├── OutputError         a result cannot be written
     │   └── FullError       the disk is full: no other result could be written either
     ├── WeightsError        a weights file is missing, damaged, or of another model
@@ -22,6 +23,7 @@ __all__ = [
     "DiffmatteError",
     "FullError",
     "ImageError",
+    "MaskError",
     "OutputError",
     "PlanError",
     "Problem",
@@ -101,6 +103,12 @@ class PlanError(UsageError):
 
 class ImageError(DiffmatteError):
     """An image that cannot be decoded, or does not fit its trimap."""
+
+
+class MaskError(ImageError):
+    """A mask given as a trimap: the wrong use of a good file."""
+
+    exit_code = 2
 
 
 class OutputError(DiffmatteError):

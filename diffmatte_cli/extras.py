@@ -11,6 +11,7 @@ __all__ = ["EXTRAS", "install", "is_installed", "require"]
 
 # The import names of each extra's packages.
 EXTRAS = {
+    "auto": ("rembg", "onnxruntime"),
     "eval": ("scipy", "matplotlib"),
     "ml": ("pymatting",),
     "ray": ("ray",),

@@ -21,7 +21,7 @@ class Outcome:
         error: why it failed.
         receipt: of the result; None if it failed.
         width, height: in pixels; None unless it is done.
-        unknown: share of unknown pixels, 0 to 1; None unless it is done.
+        unknown: share of unknown pixels, 0 to 1; None unless it is done, or where nobody has seen the trimap.
         engine: what computed it, as a phrase.
         seconds: spent on it by all stages, waiting excluded; None if it failed.
         risk: see ``uncertainty.risk_of``; None unless requested.

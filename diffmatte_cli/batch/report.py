@@ -11,6 +11,7 @@ from ..errors import OutputError
 from ..inference.peak import peak_memory
 from ..planning.jobs import Job
 from ..planning.rows import REPORTS, irreplaceable
+from ..planning.sources import ALPHA, AUTO, TRIMAP
 from ..storage.atomic import staged_file
 from ..storage.paths import spelled
 from .outcome import Outcome, failure
@@ -59,8 +60,10 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
     row = {
         "image": job.name,
         "trimap": _trimap(job),
+        "mask": None if job.guide == TRIMAP else _guide(job),
         "output": spelled(job.output, "standard output"),
         "alpha_output": str(job.alpha_output) if job.alpha_output else None,
+        "cutout_output": str(job.cutout_output) if job.cutout_output else None,
         "uncertainty_output": str(job.uncertainty_output) if job.uncertainty_output else None,
         "status": outcome.status,
         "error": job.unpaired if outcome.error is None else failure(job, outcome.error),
@@ -76,6 +79,14 @@ def _row(job: Job, outcome: Outcome) -> dict[str, Any]:
 
 
 def _trimap(job: Job) -> str | None:
+    if job.guide != TRIMAP:
+        return None if job.trimap_output is None else str(job.trimap_output)
+    return _guide(job)
+
+
+def _guide(job: Job) -> str | None:
     if job.unpaired is not None:
         return None
-    return "alpha" if job.trimap is None else spelled(job.trimap, "standard input")
+    if job.guide == AUTO:
+        return AUTO
+    return ALPHA if job.trimap is None else spelled(job.trimap, "standard input")

@@ -14,20 +14,22 @@ from ..composition.background import Background
 from ..composition.products import Products, Work
 from ..composition.trajectory import dumping, is_dump_of
 from ..errors import ImageError
-from ..imaging.encoding import check_fits
+from ..imaging.encoding import Result, check_fits
 from ..imaging.formats import WRITERS
-from ..imaging.grey import GreyImage, decode_grey, decode_opacity
+from ..imaging.grey import BY_ALPHA, GreyImage, decode_grey, decode_mask, decode_opacity
 from ..imaging.oiio import USUAL
 from ..imaging.png import is_usual_colour
 from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
-from ..inference.known import settled_alpha
+from ..inference.known import check_not_mask, settled_alpha
+from ..inference.masking import MaskModel
 from ..inference.uncertainty import Spread, risk_of
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
-from ..planning.sources import ALPHA
+from ..planning.sources import ALPHA, AUTO, MASK, TRIMAP
 from ..storage.reading import read_bytes
+from ..trimaps.masks import SURE_BACKGROUND, fit_mask, trimap_from_mask
 from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
 from ..version import __version__
 from ..weights.store import Identity
@@ -50,13 +52,15 @@ class Stages:
 
     Arguments: ``weights`` says which are used; ``several`` says whether warnings name the
     photograph; ``step_bar`` whether to show each image's steps; ``stop`` is checked between steps;
-    ``background`` is the new one, if any; ``watch`` receives the number, from 1, and the alpha of every step.
+    ``masks`` makes masks; ``background`` is the new one, if any; ``watch`` receives each step's number, from 1, and
+    alpha.
     """
 
     options: MatteOptions
     weights: Identity
     warn: Callable[[str], None]
     stop: threading.Event
+    masks: MaskModel
     several: bool = False
     step_bar: bool = False
     background: Background | None = None
@@ -77,31 +81,44 @@ class Stages:
             return replace(there, seconds=time.monotonic() - began)
         photo = decode_image(content, job.image, self.options.input_space, self.options.layer)
         check_fits(job.output, WRITERS[job.format], *photo.pixels.shape[:2])
-        grey = self._trimap_levels(job, content, drawn)
-        levels = fit_to_image(grey, photo)
-        trimap = parse_trimap(levels)
-        for text in (
-            *photo.notes,
-            *(_about_colour(job, photo, trimap) if self.options.cutout or job.format == "exr" else ()),
-            *(f"the trimap {note}" for note in grey.notes),
-            *(found.text for found in diagnose(levels, trimap)),
-        ):
+        work = Work(job, receipts, photo, 0)
+        subject, texts = self._guide(work, content, drawn)
+        colour = _about_colour(job, photo, subject) if self.options.cutout or job.format == "exr" else ()
+        self._warn(job, *photo.notes, *colour, *texts)
+        work.seconds = time.monotonic() - began
+        return work
+
+    def _guide(self, work: Work, image: bytes, drawn: bytes | None) -> tuple[NDArray[np.bool_], list[str]]:
+        """Give the work its trimap or mask; return where there may be subject, [H, W], and what is to be said."""
+        grey = self._guide_levels(work, image, drawn)
+        if work.job.guide != TRIMAP:
+            work.mask, told = fit_mask(grey, work.photo)
+            notes = [note for note in (*grey.notes, told) if note not in (BY_ALPHA, "")]
+            return work.mask > SURE_BACKGROUND, [f"the mask {note}" for note in notes]
+        levels = fit_to_image(grey, work.photo)
+        work.trimap = parse_trimap(levels)
+        check_not_mask(work.trimap, work.job.sampling)
+        findings = (finding.text for finding in diagnose(levels, work.trimap))
+        return work.trimap != BACKGROUND, [*(f"the trimap {note}" for note in grey.notes), *findings]
+
+    def _warn(self, job: Job, *texts: str) -> None:
+        for text in texts:
             self.warn(f"{job.name}: {text}" if self.several else text)
-        return Work(job, receipts, photo, trimap, time.monotonic() - began)
 
     def check_stop(self) -> None:
         """Raise Stopped once the run is stopping."""
         if self.stop.is_set():
             raise Stopped
 
-    def _receipt(self, job: Job, image: bytes, trimap: bytes | None) -> Receipt:
+    def _receipt(self, job: Job, image: bytes, guide: bytes | None) -> Receipt:
+        mask = {TRIMAP: None, MASK: "given", AUTO: self.masks.name}[job.guide]
         return Receipt(
             program=__version__,
             weights=self.weights.sha256,
             download=self.weights.download,
             preprocessing=self.weights.preprocessing,
             image=sha256_of(image),
-            trimap=ALPHA if trimap is None else sha256_of(trimap),
+            trimap=self.masks.sha256 if job.guide == AUTO else ALPHA if guide is None else sha256_of(guide),
             result="alpha",
             bits=job.bits,
             sampling=job.sampling,
@@ -110,15 +127,20 @@ class Stages:
             deep=reads_deep(image, self.options.layer),
             layer=self.options.layer,
             channel=self.options.channel,
+            mask=mask,
+            band=None if mask is None else self.options.band.name,
         )
 
-    def _trimap_levels(self, job: Job, image: bytes, drawn: bytes | None) -> GreyImage:
-        channel = self.options.channel
+    def _guide_levels(self, work: Work, image: bytes, drawn: bytes | None) -> GreyImage:
+        """Read the trimap or mask, or make the mask."""
+        job, channel = work.job, self.options.channel
+        if job.guide == AUTO:
+            return GreyImage(self.masks.mask(work.photo.pixels))
         if drawn is not None and job.trimap is not None:
-            return decode_grey(drawn, job.trimap, channel)
+            return (decode_grey if job.guide == TRIMAP else decode_mask)(drawn, job.trimap, channel)
         own = decode_opacity(image, job.image, self.options.layer, channel)
         if own is None:
-            raise ImageError(f"{job.name} has no alpha channel to use as its trimap: name a trimap")
+            raise ImageError(f"{job.name} has no alpha channel to use as its {job.guide}: name a {job.guide}")
         return own
 
     @property
@@ -130,6 +152,7 @@ class Stages:
 
         def compute(work: Work) -> Work:
             began = time.monotonic()
+            self._make_trimap(work)
             job, settled = work.job, settled_alpha(work.trimap, work.job.sampling)
             steps = job.sampling.steps if settled is None else 0
             with ExitStack() as opened:
@@ -145,6 +168,13 @@ class Stages:
             return work
 
         return compute
+
+    def _make_trimap(self, work: Work) -> None:
+        """Make the trimap of a mask, if that is what was given."""
+        if work.mask is not None:
+            work.trimap, work.mask = trimap_from_mask(work.mask, self.options.band), None
+            levels = (work.trimap / np.float32(255)).astype(np.float32)
+            self._warn(work.job, *(finding.text for finding in diagnose(levels, work.trimap)))
 
     def _sample(self, work: Work, engine: Engine) -> None:
         from tqdm import tqdm
@@ -177,9 +207,12 @@ class Stages:
         with work.open:
             if work.dump is not None:
                 work.dump.finish(work.receipts[job.output])
+            if job.trimap_output is not None:  # in a folder of its own
+                trimap = Result(job.trimap_output, work.trimap, receipt=work.receipts[job.trimap_output])
+                write_images([trimap], job.trimap_top, links=job.links, overwrite=job.overwrite)
             write_images(self._products.results(work), job.folder, links=job.links, overwrite=job.overwrite)
         work.seconds += time.monotonic() - began
-        return _done(work)
+        return _done(work, unknown_share(work.trimap))
 
 
 def made_before(work: Work) -> Outcome | None:
@@ -188,18 +221,18 @@ def made_before(work: Work) -> Outcome | None:
     if there is None:
         return None
     work.engine, work.risk = "made by a worker that died", there.risk
-    return _done(work)
+    return _done(work, None if work.mask is not None else unknown_share(work.trimap))
 
 
-def _done(work: Work) -> Outcome:
-    height, width = work.trimap.shape
+def _done(work: Work, unknown: float | None) -> Outcome:
+    height, width = work.photo.pixels.shape[:2]
     return Outcome(
         "done",
         None,
         work.receipts[work.job.output],
         width,
         height,
-        unknown_share(work.trimap),
+        unknown,
         work.engine,
         work.seconds,
         work.risk,
@@ -218,7 +251,7 @@ def _found(job: Job, receipts: Mapping[Path, Receipt]) -> Outcome | None:
     return Outcome("skipped", receipt=receipts[job.output], risk=risk)
 
 
-def _about_colour(job: Job, photo: ColourImage, trimap: NDArray[np.uint8]) -> Iterator[str]:
+def _about_colour(job: Job, photo: ColourImage, subject: NDArray[np.bool_]) -> Iterator[str]:
     """Warn if a result that holds colour cannot hold the photograph's as it is, or say what it means."""
     profile = (photo.icc_profile or b"").replace(b"\0", b"")
     if job.format == "exr" and profile and b"sRGB" not in profile:
@@ -229,7 +262,7 @@ def _about_colour(job: Job, photo: ColourImage, trimap: NDArray[np.uint8]) -> It
         names = ", ".join(sorted(name.decode() for name in photo.chunks))
         yield f"its colour is not sRGB but what {names} say, which {job.format} cannot hold: write png, or convert it"
     if job.format != "exr" and photo.colour.dtype == np.float32:
-        bright = (photo.colour.max(axis=-1) > _WHITE) & (trimap != BACKGROUND)
+        bright = (photo.colour.max(axis=-1) > _WHITE) & subject
         if count := int(bright.sum()):
-            share = f"{count} pixels of the subject ({count / (trimap != BACKGROUND).sum():.1%})"
+            share = f"{count} pixels of the subject ({count / subject.sum():.1%})"
             yield f"{share} are brighter than white, which {job.format} cuts off: write exr to keep them"

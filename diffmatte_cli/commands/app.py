@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..console import fail, say, trace
-from ..errors import DiffmatteError, PlanError, Problem, UsageError, described, is_shortage, lacks_temporary
+from ..errors import DiffmatteError, PlanError, UsageError, described, is_shortage, lacks_temporary
 from ..process.signals import end_on_signals
 from ..process.stderr import mute_libraries
 from ..process.threads import wait_without_spinning
@@ -22,6 +22,7 @@ from .check import check
 from .evaluate import evaluate
 from .help import GroupedCommand
 from .matte import matte
+from .naming import Options, running
 from .paint import paint
 from .review import review
 from .train import train
@@ -41,6 +42,8 @@ class ErrorBoundary(TyperGroup):
         """Run on ``args`` (default: the process's own); always raises SystemExit."""
         argv = list(sys.argv[1:] if args is None else args) or ["--help"]
         settings["standalone_mode"] = False
+        options = Options(self, argv)
+        running.set(options)
         try:
             code = None
             if _COMPLETING not in os.environ and (text := self._help(argv)):
@@ -49,7 +52,7 @@ class ErrorBoundary(TyperGroup):
                 code = super().main(argv, *rest, **settings)
             sys.stdout.flush()
         except (Exception, KeyboardInterrupt) as error:
-            code = _exit_code(error, Options(self, argv))
+            code = _exit_code(error, options)
         else:
             if code == _INTERRUPTED:  # Typer's own answer to Ctrl-C
                 say("interrupted")
@@ -65,31 +68,6 @@ class ErrorBoundary(TyperGroup):
                 return ""
             context = command.context_class(command, info_name=word, parent=context)
         return str(command.get_help(context)) if argv[-1] in context.help_option_names else ""
-
-
-class Options:
-    """The options of the command that was run, to add to messages of the library."""
-
-    def __init__(self, command: Any, argv: Sequence[str]) -> None:
-        for word in argv:
-            command = getattr(command, "commands", {}).get(word, command)
-        self.parameters, self.given = command.params, {word.partition("=")[0] for word in argv}
-
-    def named(self, problem: Problem | DiffmatteError) -> str:
-        """Return a problem's sentence, followed by the options of the settings concerned."""
-        settings = () if isinstance(problem, str) else problem.settings
-        names = ", ".join(name for setting in settings if (name := self._name(setting)))
-        return f"{problem} ({names})" if names else str(problem)
-
-    def _name(self, setting: str) -> str:
-        """Return a setting's option as it was given, or else its longest spelling; empty if there is none."""
-        options = [
-            option
-            for parameter in self.parameters
-            for option in (*parameter.opts, *parameter.secondary_opts)
-            if parameter.name == setting and option.startswith("-")
-        ]
-        return max([option for option in options if option in self.given] or options, key=len, default="")
 
 
 def _exit_code(error: BaseException, options: Options) -> int:

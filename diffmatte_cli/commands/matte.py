@@ -10,12 +10,16 @@ import typer
 from ..console import say, say_nothing, warn
 from ..errors import ResourceError, UsageError
 from ..model.config import check_attention_grids
-from ..planning.jobs import Job, Request, plan, share
+from ..planning.jobs import Job, plan, share
 from ..planning.options import MatteOptions
+from ..planning.requests import Request
+from ..planning.sources import AUTO, MASK
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
+from ..trimaps.band import Band
 from ..weights.store import ModelSource, WeightsStore, resolve_model
+from . import mask_options as masks
 from . import options as opt
 from .records import given_in, taking_records
 from .tally import Tally, bar
@@ -28,6 +32,7 @@ def matte(
     context: typer.Context,
     inputs: opt.InputsArgument = None,
     trimap: opt.TrimapOption = None,
+    mask: masks.MaskOption = None,
     output: opt.OutputOption = None,
     manifest: opt.ManifestOption = None,
     recursive: opt.RecursiveOption = False,
@@ -50,6 +55,10 @@ def matte(
     layer: opt.LayerOption = None,
     channel: opt.ChannelOption = None,
     exr_space: opt.ExrSpaceOption = MatteOptions.exr_space,
+    band: masks.BandOption = None,
+    mask_model: masks.MaskModelOption = MatteOptions.mask_model,
+    trimap_output: masks.TrimapOutputOption = None,
+    quality: opt.QualityOption = MatteOptions.quality,
     uncertainty: opt.UncertaintyOption = None,
     dump_steps: opt.DumpStepsOption = None,
     overwrite: opt.OverwriteOption = True,
@@ -62,7 +71,7 @@ def matte(
     quiet: opt.QuietOption = False,
     verbose: opt.VerboseOption = False,
 ) -> None:
-    """Compute the alpha mattes of photographs from their trimaps.
+    """Compute the alpha mattes of photographs from their trimaps, or from rough masks.
 
     Exit code 0 if all are done, 1 if some failed, 2 for a usage error, in which case nothing is written.
     """
@@ -70,13 +79,15 @@ def matte(
         model, store, device, computing, uncertainty, cutout=cutout or background is not None, foreground=foreground,
         background=background, linear_light=linear_light, premultiplied=premultiplied, input_space=input_space,
         layer=layer, channel=channel, exr_space=exr_space, skip_existing=skip_existing, fail_fast=fail_fast,
-        engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose,
+        engine=engine, ray_address=ray_address, quiet=quiet, verbose=verbose, band=Band(percent=band),
+        mask_model=mask_model, quality=quality,
     )  # fmt: skip
     source = resolve_model(model, store)
     request = Request(
         tuple(inputs or ()), trimap, output, manifest, recursive, sampling=sampling, format=format, bits=bits,
-        cutout=options.cutout, with_alpha=with_alpha, uncertainty=uncertainty, background=background,
-        dump_steps=dump_steps, report=report, overwrite=overwrite, skip_unpaired=skip_unpaired,
+        cutout=options.cutout, with_alpha=with_alpha, with_cutout=cutout and background is not None,
+        uncertainty=uncertainty, background=background, dump_steps=dump_steps, report=report, overwrite=overwrite,
+        skip_unpaired=skip_unpaired, mask=mask, trimap_output=trimap_output,
         iterates=source.iterates, given=frozenset(given_in(context)),
     )  # fmt: skip
     _start(request, options, source, shard, dry_run=dry_run)
@@ -86,6 +97,8 @@ def _start(request: Request, options: MatteOptions, source: ModelSource, shard: 
     """Plan everything, then do or print it."""
     if options.skip_existing and not request.overwrite:
         raise UsageError("--skip-existing and --no-overwrite conflict: omit one")
+    if options.band != Band() and not request.has_masks:
+        raise UsageError("--band goes with --mask: a trimap has its own unknown region")
     part = _shard(shard)
     jobs = plan(request, warn)
     _check_engine(options, source)
@@ -139,9 +152,10 @@ def _print_plan(jobs: list[Job]) -> None:
         if job.unpaired is not None:
             sys.stdout.write(printable(f"{job.name} passed by: {job.unpaired}") + "\n")
             continue
-        trimap = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
+        guide = "its own alpha channel" if job.trimap is None else spelled(job.trimap, "standard input")
+        guide = "a mask made of it" if job.guide == AUTO else guide + " as its mask" * (job.guide == MASK)
         results = ", ".join(spelled(path, "standard output") for path in job.written)
-        sys.stdout.write(printable(f"{job.name} with {trimap} -> {results}") + "\n")
+        sys.stdout.write(printable(f"{job.name} with {guide} -> {results}") + "\n")
 
 
 def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Path | None, *, several: bool) -> None:
@@ -157,6 +171,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     from ..batch.report import Report
     from ..batch.stages import Stages
     from ..composition.background import background_of
+    from ..inference.masking import MaskModel
     from ..process.signals import stopping_on_signals
     from ..weights.pulling import identified
 
@@ -169,6 +184,7 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
             source.identity,
             warn,
             stop.event,
+            MaskModel(options.mask_model, offline=options.store.offline),
             several=several,
             step_bar=show_bar and not several,
             background=None if options.background is None else background_of(options.background),

@@ -49,7 +49,7 @@ TrimapOption = Annotated[
     _first(
         "--trimap",
         metavar="TRIMAP",
-        help="Required: black background, white foreground, grey unknown. A file; a folder, where cat.png or"
+        help="Black background, white foreground, grey unknown. A file; a folder, where cat.png or"
         " cat_trimap.png goes with cat.jpg; a pattern with {stem} (and {folder}, the photograph's); alpha for the"
         " photographs' own alpha channel; frames by a pattern; or - for standard input.",
     ),
@@ -60,8 +60,8 @@ ManifestOption = Annotated[
         "--manifest",
         metavar="FILE",
         parser=location,
-        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap and, optionally, output, seed"
-        " and steps.",
+        help="Instead of INPUT and --trimap: a .csv or .jsonl table with image, trimap or mask and, optionally,"
+        " output, seed and steps.",
     ),
 ]
 RecursiveOption = Annotated[bool, _first("--recursive", help="Include subfolders; results keep the tree.")]
@@ -76,9 +76,9 @@ OutputOption = Annotated[
         "-o",
         "--output",
         metavar="FILE|DIR|-",
-        help="The result, .png, .tif, .tiff, .webp or .exr; a pattern of frames; a folder for several, made if missing;"
-        " - for standard output. Default: the photograph's name with _alpha.png or _cutout.png, in the current folder;"
-        " for a photograph from standard input, standard output.",
+        help="The result, .png, .tif, .tiff, .webp, .exr or, on a background, .jpg; a pattern of frames; a folder for"
+        " several, made if missing; - for standard output. Default: the photograph's name with _alpha.png, _cutout.png"
+        " or _on_white.png, in the current folder; for a photograph from standard input, standard output.",
     ),
 ]
 FormatOption = Annotated[
@@ -179,8 +179,13 @@ BitDepthOption = Annotated[
     ),
 ]
 CutoutOption = Annotated[
-    bool, _first("--cutout", help="Write the subject as RGBA, without the old background's colour.")
+    bool,
+    _first(
+        "--cutout",
+        help="Write the subject as RGBA, without the old background's colour; with --background beside the composite.",
+    ),
 ]
+QualityOption = Annotated[int, _results("--quality", metavar="N", help="Quality of JPEG, 1 to 100.")]
 ForegroundOption = Annotated[
     str,
     _colour(
@@ -235,7 +240,7 @@ UncertaintyOption = Annotated[
         " stays the first seed's.",
     ),
 ]
-WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout: also write the alpha.")]
+WithAlphaOption = Annotated[bool, _results("--with-alpha", help="With --cutout or --background: also write the alpha.")]
 DumpStepsOption = Annotated[
     Path | None,
     _results(

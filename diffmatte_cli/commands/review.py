@@ -121,7 +121,7 @@ def _tell_gaps(gathered: "Gathered", folder: Path) -> None:
         )
     wanting = {
         "photographs (--report FILE or --photos DIR)": sum(entry.image is None for entry in entries),
-        "trimaps (--report FILE or --photos with --trimap)": sum(
+        "trimaps (--report FILE or --photos with --trimap; those of masks are kept by --trimap-output)": sum(
             entry.trimap is None and not entry.own_alpha for entry in entries
         ),
         "risks (--report FILE of a run that measured them)": sum(

@@ -8,10 +8,11 @@ import typer
 
 from ..batch.outcome import Outcome, failure
 from ..console import fail, say, trace
-from ..errors import FullError, OutputError, UsageError, WeightsError, lacks_temporary
+from ..errors import DiffmatteError, FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..storage.paths import spelled
+from .naming import running
 
 if TYPE_CHECKING:
     from ..batch.report import Report
@@ -76,6 +77,8 @@ class Tally:
             self.stop.event.set()
 
     def _failed(self, error: BaseException, sentence: str) -> None:
+        if isinstance(error, DiffmatteError):
+            sentence = running.get().named(error, sentence)
         self.failures.append(sentence)
         if self._is_everybodys(error):
             self.fatal = self.fatal or error
@@ -91,7 +94,8 @@ class Tally:
         if job.unpaired is not None:
             return f"{number}passed by: {job.unpaired}"
         files = ", ".join(spelled(path, "standard output") for path in job.written)
-        size = f"{outcome.width}x{outcome.height}, {outcome.unknown:.1%} unknown"
+        unknown = "" if outcome.unknown is None else f", {outcome.unknown:.1%} unknown"
+        size = f"{outcome.width}x{outcome.height}{unknown}"
         risk = "" if outcome.risk is None else f"risk {outcome.risk:.1f}, "
         return f"{number}{size}, {outcome.engine}, {risk}{outcome.seconds:.1f} s: {files}"
 

@@ -1,4 +1,4 @@
-"""The results of a job: alpha or cutout, the alpha beside it, uncertainty, each with its own receipt."""
+"""The results of a job: alpha, cutout or composite, what is asked for beside it, each with its own receipt."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -34,8 +34,9 @@ class Work:
 
     Attributes:
         receipts: of its results.
-        trimap: uint8 [H, W].
         seconds: spent on it so far, waiting excluded.
+        mask: float32 [H, W] in [0, 1], of which the trimap is to be made; None where it was given.
+        trimap: uint8 [H, W], at once or as soon as it is made.
         alpha, uncertainty: float32 [H, W], once computed.
         risk: see ``uncertainty.risk_of``.
         engine: what computed it, as a phrase.
@@ -45,8 +46,9 @@ class Work:
     job: Job
     receipts: Mapping[Path, Receipt]
     photo: ColourImage
-    trimap: NDArray[np.uint8]
     seconds: float
+    mask: "Floats | None" = None
+    trimap: NDArray[np.uint8] = field(init=False)
     alpha: "Floats" = field(init=False)
     uncertainty: "Floats | None" = None
     risk: float | None = None
@@ -74,44 +76,60 @@ class Products:
                 background=self.background.name if self.background else None,
                 linear_light=self.options.linear_light,
                 premultiplied=self._premultiplied(job),
+                quality=self.options.quality if job.format == "jpg" else None,
             )
         receipts = {job.output: replace(main, seeds=self.options.uncertainty if has_layers else None)}
         if job.alpha_output is not None:
             receipts[job.alpha_output] = replace(base, bits=job.bits)
+        if job.cutout_output is not None:
+            receipts[job.cutout_output] = replace(
+                main, background=None, linear_light=False, premultiplied=False, space="srgb", quality=None
+            )
         if job.uncertainty_output is not None:
             seeds = self.options.uncertainty
             receipts[job.uncertainty_output] = replace(base, result="uncertainty", bits=UNCERTAINTY_BITS, seeds=seeds)
+        if job.trimap_output is not None:
+            receipts[job.trimap_output] = replace(base, result="trimap", bits=8)
         return receipts
 
     def results(self, work: Work) -> list[Result]:
         """Return the results of a job, ready to write."""
         job = work.job
         alpha = Result(job.output, work.alpha, job.bits, dpi=work.photo.dpi)
-        results = [self._main(work, alpha)]
+        colour = self._colour(work)
+        results = [self._main(work, alpha, colour)]
         if job.alpha_output is not None:
             results.append(replace(alpha, path=job.alpha_output))
+        if job.cutout_output is not None and colour is not None:
+            plain = _described(replace(alpha, path=job.cutout_output), work.photo)
+            pixels = cutout(colour.as_linear(False).values, work.alpha, job.bits, premultiplied=False)
+            results.append(replace(plain, pixels=pixels))
         if job.uncertainty_output is not None and work.uncertainty is not None:
             uncertainty = replace(alpha, path=job.uncertainty_output, pixels=work.uncertainty)
             results.append(replace(uncertainty, bits=UNCERTAINTY_BITS, notes={"risk": work.risk}))
         return [replace(result, receipt=work.receipts[result.path]) for result in results]
 
-    def _main(self, work: Work, plain: Result) -> Result:
-        """Return the alpha or the cutout, with layers if the format has them."""
+    def _colour(self, work: Work) -> Plane | None:
+        """Estimate the subject's colour, if a result of the job holds any."""
+        if not self.options.cutout and work.job.format != "exr":
+            return None
+        photo = work.photo
+        return Plane(FOREGROUNDS[self.options.foreground](photo.colour, work.alpha), photo.linear)
+
+    def _main(self, work: Work, plain: Result, colour: Plane | None) -> Result:
+        """Return the alpha, the cutout or the composite, with layers if the format has them."""
         job, photo, alpha, options = work.job, work.photo, work.alpha, self.options
-        plain = replace(plain, format=job.format, header=photo.header)
-        has_layers = job.format == "exr"
-        if not options.cutout and not has_layers:
+        plain = replace(plain, format=job.format, header=photo.header, quality=options.quality)
+        if colour is None:
             return plain
+        has_layers = job.format == "exr"
         linear, bits = self._space(job) == "linear", None if has_layers else job.bits
-        colour = Plane(FOREGROUNDS[options.foreground](photo.colour, alpha), photo.linear)
         foreground = colour.as_linear(linear)
         if has_layers:
             plain = replace(plain, linear=linear, layers=_layers(foreground.values, work))
         if not options.cutout:
             return plain
-        if not has_layers and not photo.linear:
-            plain = replace(plain, icc_profile=photo.icc_profile, chunks=photo.chunks)
-        plain = replace(plain, exif=photo.exif)
+        plain = replace(plain, exif=photo.exif) if has_layers else _described(plain, photo)
         if self.background is not None:
             below = self.background.plane(photo, alpha)
             whole = composite(colour, below, alpha, linear_light=options.linear_light).as_linear(linear)
@@ -127,6 +145,13 @@ class Products:
         """Tell whether colour is multiplied by alpha; by default, as is usual for the format."""
         said = self.options.premultiplied
         return self.background is None and (job.format == "exr" if said is None else said)
+
+
+def _described(result: Result, photo: ColourImage) -> Result:
+    """Return a result that holds colour with what its photograph says of that, and with its EXIF."""
+    if photo.linear:
+        return replace(result, exif=photo.exif)
+    return replace(result, exif=photo.exif, icc_profile=photo.icc_profile, chunks=photo.chunks)
 
 
 def _layers(foreground: "Floats", work: Work) -> dict[str, "Floats"]:

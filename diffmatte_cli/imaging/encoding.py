@@ -18,7 +18,7 @@ from ..storage.paths import spelled
 from . import oiio
 from .colour import as_shares, quantise
 from .exif import DIRECTORIES
-from .formats import WRITERS, Writer, writer_for
+from .formats import QUALITY, WRITERS, Writer, writer_for
 from .opening import tolerant_pillow
 from .png import SRGB, with_chunks
 from .receipts import COLOUR, KEY, Receipt, colour_note, embedded, pixels_digest
@@ -37,7 +37,7 @@ class Result:
     ``pixels`` is alpha float32 [H, W] in [0, 1], or uint8 or uint16 [H, W] or [H, W, 3 or 4]; for EXR also float32 of
     these shapes, and ``layers`` are more channels, float32 [H, W] by name. ``format`` is a key of ``WRITERS``, by
     default that of the suffix of ``path``. ``premultiplied`` and ``linear`` describe the colour, as do a PNG's
-    ``chunks``; ``notes`` go beside the receipt.
+    ``chunks``; ``quality`` is of JPEG, 1 to 100; ``notes`` go beside the receipt.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class Result:
     header: oiio.Header | None = None
     chunks: Mapping[bytes, bytes] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    quality: int = QUALITY
 
     @property
     def writer(self) -> Writer:
@@ -100,7 +101,20 @@ def _planes(pixels: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return dict(zip(_CHANNELS[planes.shape[2]], np.moveaxis(planes, -1, 0), strict=True))
 
 
+def _jpeg(result: Result, image: Image.Image) -> bytes:
+    """Encode a JPEG, whose receipt is of the pixels that will be read from it."""
+    buffer, settings = io.BytesIO(), dict[str, Any](quality=result.quality)
+    image.save(buffer, "JPEG", **result.writer.settings, **settings)
+    with tolerant_pillow(), Image.open(buffer) as read:
+        settings |= _save_settings(result, read)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **settings)
+    return buffer.getvalue()
+
+
 def _by_pillow(result: Result, image: Image.Image) -> bytes:
+    if result.writer.pillow_name == "JPEG":
+        return _jpeg(result, image)
     buffer = io.BytesIO()
     if not (result.premultiplied and result.writer.pillow_name == "TIFF"):
         image.save(buffer, result.writer.pillow_name, **_save_settings(result, image))

@@ -18,14 +18,17 @@ from .colour import as_shares
 from .levels import FEW, shares_of, usual_white
 from .opening import ImageInfo, opened
 from .orientation import orient
+from .plain import subject_on_plain
 from .read import decode_deep, is_beyond_pillow, rgb_of
 from .receipts import receipt_in
 
 __all__ = [
     "BY_ALPHA",
+    "BY_PLAIN",
     "LOST",
     "GreyImage",
     "decode_grey",
+    "decode_mask",
     "decode_matte",
     "decode_opacity",
     "is_flat",
@@ -36,6 +39,7 @@ __all__ = [
 Plane = NDArray[Any]
 
 BY_ALPHA = "was read by its alpha channel, not by its colour"
+BY_PLAIN = "was read as a cutout on a plain colour"
 _NO_ALPHA = "has an alpha channel that varies, too, and was read by its grey alone"
 LOST = f"has 16 bits a channel, read as 8: all are read with {install('vfx')}"
 _LUMA = (0.587, 0.114)  # of green and blue, as Pillow weighs colours; red has the rest
@@ -109,6 +113,11 @@ def decode_matte(content: bytes, path: Path, channel: str | None = None) -> Grey
     return _decoded(content, path, channel, of_cutout=True)
 
 
+def decode_mask(content: bytes, path: Path, channel: str | None = None) -> GreyImage:
+    """Decode a mask as upright levels: as ``decode_matte``, and of a cutout on a plain colour where that is not."""
+    return _decoded(content, path, channel, of_cutout=True, on_plain=True)
+
+
 def decode_opacity(
     content: bytes, path: Path, layer: str | None = None, channel: str | None = None
 ) -> GreyImage | None:
@@ -130,11 +139,18 @@ def is_flat(values: Plane) -> bool:
     return bool((values == values[:1, :1]).all())
 
 
-def _decoded(content: bytes, path: Path, channel: str | None, *, of_cutout: bool) -> GreyImage:
+def _decoded(content: bytes, path: Path, channel: str | None, *, of_cutout: bool, on_plain: bool = False) -> GreyImage:
     stored = _stored(content, path, None, channel, data=True)
     colour, alpha = stored.colour, stored.alpha
     if alpha is None or is_flat(alpha) or np.array_equal(colour, alpha):
-        return _image(content, path, stored, *_grey(stored, path))
+        try:
+            grey, told = _grey(stored, path)
+        except ImageError:
+            subject = subject_on_plain(colour, _white(colour)) if on_plain else None
+            if subject is None:
+                raise
+            grey, told = subject, BY_PLAIN
+        return _image(content, path, stored, grey, told)
     if of_cutout or _is_coloured(colour) or _is_flat_where(alpha > 0, colour):
         return _image(content, path, stored, alpha, BY_ALPHA)
     return _image(content, path, stored, *_grey(stored, path), _NO_ALPHA)

@@ -19,6 +19,7 @@ from PIL.ExifTags import Base
 
 from ..settings import Computing, Sampling
 from ..storage.reading import read_bytes
+from ..version import __version__
 from . import oiio
 from .exif import DIRECTORIES, stored_orientation
 from .exr import EXR
@@ -35,6 +36,7 @@ __all__ = [
     "read_notes",
     "read_receipt",
     "receipt_in",
+    "receipt_of_trimap",
     "sha256_of",
 ]
 
@@ -69,8 +71,9 @@ class Receipt:
         program: the program's version.
         weights: sha256 of the weights file; ``download`` that of the one that it was converted from when it was pulled.
         preprocessing: how the weights' record lets a photograph become the network's input; None if it is silent.
-        image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap.
-        result: "alpha", "cutout" or "uncertainty".
+        image, trimap: sha256 of the files; "alpha" for the photograph's own alpha channel as its trimap. Where the
+            trimap was made of a mask, that of the mask's file, or of the file of the model that made it.
+        result: "alpha", "cutout", "uncertainty" or "trimap".
         bits: a channel of the result; 16 of an EXR are half floats.
         sampling, computing: the settings.
         input_space: the colour space that the photograph was taken for.
@@ -79,6 +82,9 @@ class Receipt:
         seeds: the number of seeds, from the sampling's on, of an uncertainty; None where the file has none.
         foreground, background, linear_light, premultiplied, space: how colours were made; None where there are none.
             The background of an image is its sha256.
+        mask: where the trimap was made of a mask, "given", or the name of the model that made it.
+        band: the widths of that trimap's unknown region.
+        quality: of a JPEG.
     """
 
     program: str
@@ -101,6 +107,9 @@ class Receipt:
     linear_light: bool | None = None
     premultiplied: bool | None = None
     space: str | None = None
+    mask: str | None = None
+    band: str | None = None
+    quality: int | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Receipt) and self.record() == other.record()
@@ -123,6 +132,25 @@ class Receipt:
     def line(self, digest: str, notes: Mapping[str, Any] | None = None) -> str:
         """Return one line of JSON for an image's file, with its ``pixels_digest`` and notes that decide nothing."""
         return json.dumps(self.record() | {PIXELS: digest} | ({NOTES: dict(notes)} if notes else {}))
+
+
+def receipt_of_trimap(mask: bytes, band: str, channel: str | None) -> Receipt:
+    """Return the receipt of a trimap that was made of a mask's file alone, by no model."""
+    return Receipt(
+        program=__version__,
+        weights="",
+        image="",
+        trimap=sha256_of(mask),
+        result="trimap",
+        bits=8,
+        sampling=Sampling(),
+        computing=Computing(),
+        input_space="auto",
+        deep=False,
+        channel=channel,
+        mask="given",
+        band=band,
+    )
 
 
 def _taken(kind: type[S], values: dict[str, Any]) -> S:
@@ -220,7 +248,7 @@ def _opened(content: bytes) -> tuple[str, str]:
         if texts.get("Orientation", "1") != "1":
             raise ValueError("it is to be turned")
         return texts[KEY], pixels_digest({name: plane.astype(np.float16) for name, plane in channels.items()})
-    formats = [writer.pillow_name for writer in WRITERS.values()]
+    formats = [writer.pillow_name for name, writer in WRITERS.items() if name != "exr"]
     with tolerant_pillow(), Image.open(io.BytesIO(content), formats=formats) as image:
         text, deep_colour = _text_in(image), is_deep(image) and not image.mode.startswith("I")
         _check_as_written(image, content)

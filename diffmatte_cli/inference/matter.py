@@ -24,7 +24,7 @@ from ..weights.store import ModelSource, WeightsStore, resolve_model
 from .canvas import Canvas, check_pair, classes_of
 from .capture import folded_decoder
 from .iteration import Alpha, Predict, at_once, iterate, until_stable
-from .known import settled_alpha
+from .known import check_not_mask, settled_alpha
 from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
 from .tiles import TiledDecoder
 
@@ -131,7 +131,8 @@ class Matter:
             truth: float32 [H, W] in [0, 1], the true alpha to make every x_t from instead of predictions
                 (consistent sampling, Fig. 9), which shows the cost of earlier steps' errors; ddim only.
 
-        Raises UsageError for settings out of range, and what ``encode`` raises.
+        Raises UsageError for settings out of range, MaskError for a trimap of black and white alone, and what
+        ``encode`` raises.
         """
         sampling, iterates = replace(sampling, **changes), self.model.config.iterates
         if not iterates:
@@ -142,6 +143,8 @@ class Matter:
                 self.tell(text)
             sampling = sampling.at_once()
         classes = _classes(image, trimap)
+        if not isinstance(image, Encoding):
+            check_not_mask(classes, sampling)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
         encoding = image if isinstance(image, Encoding) else self.encode(image, classes)

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..imaging.grey import read_grey, read_matte
 from ..imaging.read import ColourImage
 from ..trimaps.band import Band
-from ..trimaps.masks import trimap_from_mask
+from ..trimaps.masks import fit_mask, trimap_from_mask
 from ..trimaps.trimap import BACKGROUND, diagnose, fit_to_image, parse_trimap
 
 __all__ = ["KINDS", "Guide", "trimap_of_guide"]
@@ -38,9 +37,10 @@ def trimap_of_guide(guide: Guide | None, image: ColourImage) -> tuple[NDArray[np
     if guide is None:
         return np.full(shape, BACKGROUND, np.uint8), ()
     if guide.kind == "mask":
-        grey = read_matte(guide.path)
-        levels = np.asarray(Image.fromarray(grey.levels).resize(shape[::-1], Image.Resampling.BILINEAR))
-        return trimap_from_mask(levels, Band()), tuple(f"the mask {note}" for note in grey.notes)
+        mask = read_matte(guide.path)
+        levels, scaled = fit_mask(mask, image)
+        notes = (*mask.notes, *([scaled] if scaled else []))
+        return trimap_from_mask(levels, Band()), tuple(f"the mask {note}" for note in notes)
     grey = read_grey(guide.path)
     levels = fit_to_image(grey, image)
     trimap = parse_trimap(levels)

@@ -19,8 +19,10 @@ from ..errors import DiffmatteError, UsageError, described
 from ..imaging.encoding import Result
 from ..imaging.read import ColourImage, read_image
 from ..imaging.write import write_images
-from ..planning.jobs import Job, Request, plan
+from ..inference.masking import MaskModel
+from ..planning.jobs import Job, plan
 from ..planning.options import MatteOptions
+from ..planning.requests import Request
 from ..settings import Sampling
 from ..storage.paths import Place, spelled
 from ..trimaps.trimap import unknown_share
@@ -201,6 +203,7 @@ class Session:
             source.identity,
             lambda text: tell({"note": printable(text)}),
             stop,
+            MaskModel(self.options.mask_model),
             watch=watch,
         )
         work = stages.read(replace(opened.job, sampling=sampling))
@@ -245,7 +248,8 @@ class Session:
             opened.saved.add(opened.trimap_output)
             if results and finished is not None and self._engine is not None:
                 options = replace(self.options, model=wish.model, cutout=True)
-                Stages(options, self._engine[1].identity, self.say, threading.Event()).write(finished[1])
+                masks = MaskModel(options.mask_model)
+                Stages(options, self._engine[1].identity, self.say, threading.Event(), masks).write(finished[1])
                 opened.saved.update(opened.job.images)
             return targets
 

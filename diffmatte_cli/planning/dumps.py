@@ -56,7 +56,7 @@ def with_dump(folder: Place, top: Place, owner: str, targets: Targets) -> Iterat
             f"a folder of steps is named after its photograph, and {owner} has no usable name", "dump_steps"
         )
         return
-    yield from targets.add(folder, owner, inside=top)
+    yield from targets.add(folder, owner, inside=top, looked_at=True)
     if folder.kind is None:
         return
     if not targets.overwrite:

@@ -13,20 +13,21 @@ from unicodedata import normalize
 from ..errors import PlanError, Problem, UsageError, listed
 from ..extras import require
 from ..imaging.formats import WRITERS
-from ..settings import Sampling, check_choice, without_effect
+from ..settings import Sampling, without_effect
 from ..storage.paths import STREAM, Place, spelled
 from ..storage.remotes import is_remote
 from .dumps import top_problem, with_dump
 from .manifest import read_manifest
-from .naming import format_of, results_folder
+from .naming import check_folder, composite_mark, format_of, results_folder
 from .options import BACKGROUNDS
 from .pairing import paired
-from .rows import check_report, with_report
+from .requests import Request
+from .rows import with_report
 from .sequences import beside, frame_path, marked
-from .sources import Source, Sources, gather
-from .targets import Targets
+from .sources import AUTO, MASK, TRIMAP, Source, Sources, gather
+from .targets import Targets, painted
 
-__all__ = ["Job", "Request", "plan", "share"]
+__all__ = ["Job", "plan", "share"]
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,19 @@ class Job:
 
     Attributes:
         image: the photograph, or ``STREAM`` for standard input.
-        trimap: its trimap, likewise; None for the photograph's own alpha channel.
-        output: the result, alpha or cutout, or ``STREAM`` for standard output.
+        trimap: its trimap or mask, likewise; None for the photograph's own alpha channel, or a mask that is made.
+        guide: what ``trimap`` is: ``TRIMAP``, ``MASK`` or ``AUTO``.
+        output: the result, a composite, cutout or alpha, or ``STREAM`` for standard output.
         relative: what the result is named after, see ``Source``.
         format: the result's format, a key of ``WRITERS``.
         sampling: how its alpha is sampled.
         bits: of the result, and of the alpha beside it.
-        alpha_output: the alpha beside a cutout, if wanted.
+        alpha_output: the alpha beside a cutout or a composite, if wanted.
+        cutout_output: the cutout beside a composite, likewise.
         uncertainty_output: the uncertainty map, if wanted.
+        trimap_output: the trimap that is made of a mask, if it is to be kept.
         dump_dir: the folder for the images of each step, if wanted.
-        folder, dump_top: folders that must contain the results and the step folders.
+        folder, dump_top, trimap_top: folders that must contain the results, the step folders, and the trimaps.
         overwrite: whether existing files may be replaced.
         links: results that are symlinks, which are followed; none that appears later is.
         unpaired: why there is no trimap, and nothing to do; None if there is one.
@@ -65,6 +69,10 @@ class Job:
     overwrite: bool = True
     links: tuple[Path, ...] = ()
     unpaired: str | None = None
+    guide: str = TRIMAP
+    trimap_output: Path | None = None
+    trimap_top: Path | None = None
+    cutout_output: Path | None = None
 
     @property
     def name(self) -> str:
@@ -79,81 +87,13 @@ class Job:
     @property
     def images(self) -> tuple[Path, ...]:
         """Every image that the job writes, except steps."""
-        wanted = (self.output, self.alpha_output, self.uncertainty_output)
-        return tuple(path for path in wanted if path is not None)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to plan, as the user gave it.
-
-    Attributes:
-        inputs: files, folders, or ``-``.
-        trimap: see ``sources.paired``.
-        output: a file, a folder, or ``-``.
-        manifest: a table instead of inputs and trimap.
-        recursive: include subfolders.
-        format: a key of ``WRITERS``; None to follow the result's suffix, or png.
-        cutout, with_alpha, uncertainty: which images to write.
-        bits: their depth, 8 or 16; None for the format's usual depth.
-        dump_steps: the folder for the jobs' step folders.
-        report: the file for one row per job.
-        overwrite: replace results that exist.
-        skip_unpaired: go on without the photographs that have no trimap.
-        sampling: how alpha is sampled; a manifest may give a job its own seed and steps.
-        iterates: whether the model does; one that does not takes one step, whatever was asked for.
-        given: names of the settings that the user gave, to tell those without effect from defaults.
-    """
-
-    inputs: tuple[str, ...] = ()
-    trimap: str | None = None
-    output: str | None = None
-    manifest: Path | None = None
-    recursive: bool = False
-    format: str | None = None
-    cutout: bool = False
-    with_alpha: bool = False
-    uncertainty: int | None = None
-    background: str | None = None
-    bits: int | None = None
-    dump_steps: Path | None = None
-    report: Path | None = None
-    overwrite: bool = True
-    skip_unpaired: bool = False
-    sampling: Sampling = Sampling()
-    iterates: bool = True
-    given: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range, and options that conflict."""
-        if self.uncertainty is not None and not self.iterates:
-            raise UsageError(
-                "the uncertainty is the spread of alpha over seeds, and the model does not iterate, so seeds change"
-                " nothing: omit it, or choose another model",
-                *("uncertainty", "model"),
-            )
-        check_choice("format", self.format, tuple(WRITERS))
-        if self.report is not None:
-            check_report(self.report)
-        if self.with_alpha and not self.cutout:
-            raise UsageError(
-                "the alpha can be written beside a cutout only: otherwise it is the result itself",
-                *("with_alpha", "cutout"),
-            )
-        if self.bits not in (None, 8, 16):
-            raise UsageError(f"the bit depth must be 8 or 16, not {self.bits}", "bits")
-        if self.bits == 16 and self.cutout:
-            require("vfx", "a cutout of 16 bits", "bits", "cutout")
-        if self.manifest is not None and (self.inputs or self.trimap is not None):
-            raise UsageError(
-                "a manifest already names photographs and trimaps: omit the inputs and the trimap",
-                *("manifest", "trimap"),
-            )
+        return (*self.results, *([] if self.trimap_output is None else [self.trimap_output]))
 
     @property
-    def ending(self) -> str:
-        """The suffix of results that the program names."""
-        return WRITERS[self.format or "png"].suffixes[0]
+    def results(self) -> tuple[Path, ...]:
+        """Every image that the job makes of its alpha, except steps."""
+        wanted = (self.output, self.alpha_output, self.cutout_output, self.uncertainty_output)
+        return tuple(path for path in wanted if path is not None)
 
 
 def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list[Job]:
@@ -190,6 +130,9 @@ def plan(request: Request, warn: Callable[[str], None] = lambda _: None) -> list
 
 
 def _unpaired(source: Source) -> UsageError:
+    if source.guide == TRIMAP:
+        text = f"{source.unpaired}; add one, give masks instead, or pass such photographs by"
+        return UsageError(text, "mask", "skip_unpaired")
     return UsageError(f"{source.unpaired}; add one, or pass such photographs by", "skip_unpaired")
 
 
@@ -219,8 +162,11 @@ class _Planner:
         if request.manifest is not None:
             sources = read_manifest(self.here.at(request.manifest), self.folder)
         else:
-            trimap = None if request.trimap is None else self.here.named(request.trimap)
-            sources = paired(gather(self.inputs, recursive=request.recursive, except_in=self.folder), trimap)
+            guide, text = (TRIMAP, request.trimap) if request.mask is None else (MASK, request.mask)
+            named = None if text is None else self.here.named(text)
+            sources = paired(gather(self.inputs, recursive=request.recursive, except_in=self.folder), named, guide)
+        if any(source.guide == AUTO for source in sources.found):
+            require("auto", "a mask that is made of the photograph", "mask")
         self.background = None
         if request.background is not None and request.background not in BACKGROUNDS:
             from .backgrounds import background_file
@@ -231,7 +177,7 @@ class _Planner:
     def job(self, source: Source) -> Job:
         """Name the results of one photograph; raises UsageError for invalid names and settings."""
         request, output = self.request, self._output(source)
-        form = format_of(output, request.format, request.bits)
+        form = format_of(output, request.format, request.bits, opaque=request.background is not None)
         seed = request.sampling.seed if source.seed is None else source.seed
         steps = request.sampling.steps if source.steps is None else source.steps
         sampling = replace(request.sampling, seed=seed, steps=steps)
@@ -245,13 +191,17 @@ class _Planner:
             form,
             sampling,
             WRITERS[form].depth(request.bits),
-            beside(output, "alpha", source.frame) if request.with_alpha else None,
-            beside(output, "uncertainty", source.frame) if request.uncertainty else None,
+            self._beside(output, "alpha", source) if request.with_alpha else None,
+            self._beside(output, "uncertainty", source) if request.uncertainty else None,
             request.dump_steps / source.relative if request.dump_steps is not None else None,
             None if self.folder is None else self.folder.path,
             request.dump_steps,
             request.overwrite,
             unpaired=source.unpaired,
+            guide=source.guide,
+            trimap_output=self._trimap_output(source),
+            trimap_top=request.trimap_output,
+            cutout_output=self._beside(output, "cutout", source) if request.with_cutout else None,
         )
 
     def in_vain(self, sources: Sources) -> Iterator[str]:
@@ -260,8 +210,21 @@ class _Planner:
         if not self.request.iterates and (text := without_effect(self.request.given | rows)):
             yield text
 
+    def _beside(self, output: Path, mark: str, source: Source) -> Path:
+        """Return the path of an image written along with a result, which the user may have named."""
+        if output == STREAM or source.output is not None or (self.folder is None and self.output is not None):
+            return beside(output, mark, source.frame)
+        return output.with_name(marked(source.relative.name, mark, source.frame) + ".png")
+
+    def _trimap_output(self, source: Source) -> Path | None:
+        top = self.request.trimap_output
+        if top is None or source.guide == TRIMAP:
+            return None
+        return top / source.relative.parent / f"{source.relative.name}.png"
+
     def _output(self, source: Source) -> Path:
-        mark = "cutout" if self.request.cutout else "alpha"
+        background = self.request.background
+        mark = composite_mark(background) if background else "cutout" if self.request.cutout else "alpha"
         named = marked(source.relative.name, mark, source.frame) + self.request.ending
         if self.folder is not None:
             chosen = source.output or source.relative.parent / named
@@ -290,9 +253,17 @@ class _Planner:
         if top is not None and (problem := top_problem(top)):
             yield UsageError(problem, "dump_steps")
             return
+        trimaps = None if request.trimap_output is None else self.here.at(request.trimap_output)
+        if trimaps is not None:
+            check_folder(trimaps, "the trimaps need a folder", "trimap_output")
+            if targets.holds_inputs(trimaps):
+                yield UsageError(f"the folder of trimaps {trimaps} also contains inputs: name another", "trimap_output")
         for job in (job for job in jobs if job.unpaired is None):
-            for path in job.images:
+            for path in job.results:
                 yield from targets.add(self.here.at(path), job.name)
+            if job.trimap_output is not None and trimaps is not None:
+                yield from targets.add(made := self.here.at(job.trimap_output), job.name, trimaps)
+                yield from painted(made, "trimap_output")
             if job.dump_dir is not None and top is not None:
                 yield from with_dump(self.here.at(job.dump_dir), top, job.name, targets)
         yield from targets.nested()

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import listed
-from ..imaging.formats import WRITTEN_SUFFIXES
-from ..storage.paths import alike
+from ..imaging.formats import EXACT_SUFFIXES, WRITTEN_SUFFIXES
+from ..storage.paths import Place, alike
 from .dumps import TRAJECTORY, is_dumped
-from .sequences import unmarked
+from .sequences import off_background, unmarked
 from .sources import Source, Sources
 
-__all__ = ["named_like_results", "results_among", "without"]
+__all__ = ["has_receipt", "named_like_results", "results_among", "without"]
 
 _MARKS = ("alpha", "cutout", "uncertainty")
 _RECEIPT = b"diffmatte"  # the key of every receipt, which stands before or behind the pixels
@@ -27,7 +27,7 @@ def named_like_results(sources: Sequence[Source]) -> list[Source]:
 def results_among(unpaired: Sequence[Source], photographs: Sequence[Source]) -> list[Source]:
     """Return what an earlier run has written, by its name beside one of ``photographs`` or by its receipt."""
     named = set(_named_like_results(unpaired, photographs))
-    return [source for source in unpaired if source in named or _is_step(source) or _has_receipt(source)]
+    return [source for source in unpaired if source in named or _is_step(source) or has_receipt(source.image)]
 
 
 def without(sources: Sources, results: Sequence[Source]) -> Sources:
@@ -44,23 +44,26 @@ def without(sources: Sources, results: Sequence[Source]) -> Sources:
 
 def _named_like_results(sources: Sequence[Source], photographs: Sequence[Source]) -> list[Source]:
     names = {(source.image.path.parent, alike(source.image.stem)) for source in photographs}
-    return [
-        source
-        for source in sources
-        if (marks := unmarked(source.image.stem, _MARKS))[1] is not None
-        and source.image.path.suffix.lower() in WRITTEN_SUFFIXES
-        and (source.image.path.parent, alike(marks[0])) in names
-    ]
+
+    def is_result(source: Source) -> bool:
+        path, (name, mark) = source.image.path, unmarked(source.image.stem, _MARKS)
+        if mark is not None and path.suffix.lower() in EXACT_SUFFIXES:
+            return (path.parent, alike(name)) in names
+        # A composite; but photographs may be called so, too.
+        subject = off_background(path.stem)
+        return subject is not None and (path.parent, alike(subject)) in names and has_receipt(source.image)
+
+    return [source for source in sources if is_result(source)]
 
 
 def _is_step(source: Source) -> bool:
     return is_dumped(source.image.path.name) and (source.image.parent / TRAJECTORY).kind == "file"
 
 
-def _has_receipt(source: Source) -> bool:
+def has_receipt(image: Place) -> bool:
     """Look for a receipt's key at both ends of a file, without decoding it."""
-    path: Path = source.image.path
-    if source.image.is_remote or source.image.is_stream or path.suffix.lower() not in WRITTEN_SUFFIXES:
+    path: Path = image.path
+    if image.is_remote or image.is_stream or path.suffix.lower() not in WRITTEN_SUFFIXES:
         return False
     try:
         with path.open("rb") as file:

@@ -13,20 +13,21 @@ from ..settings import Sampling
 from ..storage.paths import Place, below_in_table
 from ..storage.remotes import RemotePath, is_url
 from ..storage.tables import TableRow, read_table
-from .sources import ALPHA, Source, Sources, unusable
+from .sources import ALPHA, AUTO, MASK, TRIMAP, Source, Sources, unusable
 
 __all__ = ["COLUMNS", "is_path", "read_manifest"]
 
-COLUMNS = ("image", "trimap", "output", "seed", "steps")
-_NEEDED = COLUMNS[:2]
+COLUMNS = ("image", "trimap", "mask", "output", "seed", "steps")
+_GUIDES = TRIMAP, MASK
+_PATHS = ("image", *_GUIDES, "output")
 
 
 def read_manifest(manifest: Place, folder: Place | None = None) -> Sources:
     """Read a manifest, ``.csv`` with a header or ``.jsonl`` with one object per line.
 
-    ``image`` and ``trimap`` are required and relative to the manifest; ``output`` (relative to the folder of results),
-    ``seed`` and ``steps`` may be missing or empty. URLs may be below ``folder``, too, see ``below_in_table``. Problems
-    name the lines of invalid rows.
+    ``image`` and ``trimap``, or ``mask`` in its place, are required and relative to the manifest; ``output`` (relative
+    to the folder of results), ``seed`` and ``steps`` may be missing or empty. URLs may be below ``folder``, too, see
+    ``below_in_table``. Problems name the lines of invalid rows.
 
     Raises:
         UsageError: the file cannot be read or is not a manifest.
@@ -41,7 +42,8 @@ def read_manifest(manifest: Place, folder: Place | None = None) -> Sources:
 
 
 def _check_head(names: Sequence[str], path: Path) -> None:
-    if missing := [name for name in _NEEDED if name not in names]:
+    missing = ["image"] * ("image" not in names) + ["trimap (or mask)"] * (not set(_GUIDES) & set(names))
+    if missing:
         raise UsageError(
             f"the manifest {path} lacks the column {' and '.join(missing)}: its first line must name the columns"
         )
@@ -76,31 +78,37 @@ def _source(manifest: Place, named: Iterable[Place], row: TableRow) -> Source:
         raise UsageError(f"unknown column {', '.join(sorted(strange))}: the columns are {', '.join(COLUMNS)}")
     if "image" not in row:
         raise UsageError("it has no image")
-    for name in COLUMNS[:3]:
+    for name in _PATHS:
         if not is_path(row.get(name, "")):
             raise UsageError(f"its {name} is not a path: {row[name]!r}")
     image = _named(manifest, row["image"], named)
     if problem := unusable(image, "photograph"):
         raise UsageError(problem + _hint(image))
-    trimap, unpaired = _trimap(manifest, row.get("trimap"), named)
+    if all(name in row for name in _GUIDES):
+        raise UsageError("it has both a trimap and a mask: leave one empty")
+    guide = MASK if MASK in row else TRIMAP
+    if guide == MASK and row[MASK].strip() == AUTO:
+        guide, trimap, unpaired = AUTO, None, None
+    else:
+        trimap, unpaired = _trimap(manifest, row.get(guide), named, guide)
     if trimap is not None and image.identity == trimap.identity:
-        raise UsageError(f"{image} is given as both the photograph and its trimap")
+        raise UsageError(f"{image} is given as both the photograph and its {guide}")
     text = row.get("output", "").strip()
     output = None if not text else below_in_table(Path(), text, named) if is_url(text) else Path(text)
     relative = Path(image.path.stem) if output is None else Path(output.parent) / output.stem
-    seed, steps = (_whole(name, row.get(name)) for name in COLUMNS[3:])
+    seed, steps = (_whole(name, row.get(name)) for name in ("seed", "steps"))
     Sampling(seed=seed or 0, steps=1 if steps is None else steps)  # checks the ranges
-    return Source(image, relative, trimap, output, seed, steps, unpaired=unpaired)
+    return Source(image, relative, trimap, output, seed, steps, unpaired=unpaired, guide=guide)
 
 
-def _trimap(manifest: Place, text: str | None, named: Iterable[Place]) -> tuple[Place | None, str | None]:
-    """Return the trimap of a row, None for the photograph's own alpha channel, and why it has none."""
+def _trimap(manifest: Place, text: str | None, named: Iterable[Place], guide: str) -> tuple[Place | None, str | None]:
+    """Return the trimap or mask of a row, None for the photograph's own alpha channel, and why it has none."""
     if text is None:
         return None, "it has no trimap"
     if text.strip() == ALPHA:
         return None, None
     place = _named(manifest, text, named)
-    problem = unusable(place, "trimap")
+    problem = unusable(place, guide)
     if problem and place.kind is not None:
         raise UsageError(problem)
     return place, problem and problem + _hint(place)

@@ -1,5 +1,6 @@
 """Interpret where results are to go: one file, a sequence, or a folder. Standard library only."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from ..imaging.formats import WRITERS, check_format, names_picture, writer_for
 from ..storage.paths import STREAM, Place
 from .sequences import is_pattern, known_frames
 
-__all__ = ["check_folder", "format_of", "results_folder"]
+__all__ = ["check_folder", "composite_mark", "format_of", "results_folder"]
 
 
 def results_folder(output: Place | None, inputs: Sequence[Place], *, several: bool = False) -> Place | None:
@@ -38,16 +39,25 @@ def check_folder(folder: Place, need: str, setting: str) -> None:
         raise UsageError(f"{need}, and {folder} names a single image: name a folder, or {folder}/ to mean one", setting)
 
 
-def format_of(output: Path, wanted: str | None, bits: int | None) -> str:
-    """Return the key of the format for a result's suffix; raises UsageError for another than ``wanted``."""
+def format_of(output: Path, wanted: str | None, bits: int | None, *, opaque: bool = False) -> str:
+    """Return the key of the format for a result's suffix; raises UsageError for another than ``wanted``.
+
+    ``opaque`` is whether the result has no transparency.
+    """
     if output == STREAM:
         form = wanted or "png"
-        check_format(form, bits)
+        check_format(form, bits, opaque=opaque)
         return form
-    writer = writer_for(output, bits)
+    writer = writer_for(output, bits, opaque=opaque)
     form = next(key for key, other in WRITERS.items() if other is writer)
     if wanted not in (None, form):
         raise UsageError(
             f"the suffix of the result {output} means {form}, but the format is {wanted}: change one", "format"
         )
     return form
+
+
+def composite_mark(background: str) -> str:
+    """Return the mark of composites on a background in their names, as in on_white, on_ff8800 or on_room."""
+    path = Path(background)
+    return "on_" + "-".join(re.findall(r"[^\W_]+", path.stem if names_picture(path) else background))

@@ -4,10 +4,13 @@ from dataclasses import dataclass, field
 
 from ..errors import UsageError
 from ..extras import require
+from ..imaging.formats import QUALITY
 from ..settings import Computing, check_choice, check_device
+from ..trimaps.band import Band
 from ..weights.store import WeightsStore
 
-__all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "SPACES", "MatteOptions"]
+__all__ = ["BACKGROUNDS", "BLUR", "CHECKER", "ENGINES", "FOREGROUND_NAMES", "INPUT_SPACES", "MASK_MODEL", "SPACES"]
+__all__ += ["MatteOptions"]
 
 FOREGROUND_NAMES = ("blur-fusion", "ml", "none")
 SPACES = ("linear", "srgb")
@@ -16,6 +19,8 @@ INPUT_SPACES = ("auto", *SPACES)
 BACKGROUNDS = BLUR, CHECKER = "blur", "checker"
 ENGINES = ("local", "ray")
 _MOST_SEEDS = 1000
+# Its author puts the model, not the code alone, under the Apache licence, version 2.
+MASK_MODEL = "u2net"
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,9 @@ class MatteOptions:
     ``device`` is one or several, separated by commas; ``uncertainty`` is a number of seeds; ``premultiplied``
     defaults to the format's convention; a ``background`` makes a cutout opaque; ``ray_address`` is None for a local
     cluster; ``layer`` and ``channel`` choose in files of several, see ``imaging.read.decode_image`` and
-    ``imaging.grey.decode_grey``. Each job has its own ``Sampling``.
+    ``imaging.grey.decode_grey``; ``band`` is that of trimaps which are made of masks, and ``mask_model`` makes
+    masks, see ``inference.masking.MaskModel``; ``quality`` is that of JPEG. Each job has its own
+    ``Sampling``.
     """
 
     model: str = "tiny"
@@ -48,6 +55,9 @@ class MatteOptions:
     ray_address: str | None = None
     quiet: bool = False
     verbose: bool = False
+    band: Band = Band()
+    mask_model: str = MASK_MODEL
+    quality: int = QUALITY
 
     def __post_init__(self) -> None:
         """Check what needs neither torch nor files."""
@@ -63,6 +73,8 @@ class MatteOptions:
     def _check_colours(self) -> None:
         if self.uncertainty is not None and not 2 <= self.uncertainty <= _MOST_SEEDS:
             raise UsageError(f"the uncertainty needs 2 to {_MOST_SEEDS} seeds, not {self.uncertainty}", "uncertainty")
+        if not 1 <= self.quality <= 100:
+            raise UsageError(f"the quality must be from 1 to 100, not {self.quality}", "quality")
         check_choice("foreground", self.foreground, FOREGROUND_NAMES)
         check_choice("input_space", self.input_space, INPUT_SPACES)
         check_choice("exr_space", self.exr_space, SPACES)

@@ -18,7 +18,8 @@ from .targets import Targets
 __all__ = ["COLUMNS", "REPORTS", "check_report", "irreplaceable", "with_report"]
 
 COLUMNS = (
-    *("image", "trimap", "output", "alpha_output", "uncertainty_output", "status", "error"),
+    *("image", "trimap", "mask", "output", "alpha_output", "cutout_output", "uncertainty_output"),
+    *("status", "error"),
     *("width", "height", "unknown", "risk", "seconds", "peak_memory", "receipt"),
 )
 _OURS = {"image", "trimap", "output", "status", "error"}  # every report has had these
@@ -78,7 +79,7 @@ def with_report(report: Place, targets: Targets) -> Iterator[Problem]:
         yield f"the report {report} already exists and is not a file"
     elif not to_be_made and not os.access((report if report.kind else parent).path, os.W_OK):
         yield f"the report {report} cannot be written: it, or its folder, is read-only"
-    elif problems := list(targets.add(report, "the report", inside=parent)):
+    elif problems := list(targets.add(report, "the report", inside=parent, looked_at=True)):
         yield from problems
     elif report.kind is not None and (problem := irreplaceable(report.path, overwrite=targets.overwrite)):
         yield problem

@@ -11,10 +11,12 @@ from ..imaging.folders import find_alike, images_in
 from ..storage.paths import STREAM, Place, alike
 
 __all__ = ["beside", "frame_path", "frames", "gaps", "is_pattern", "known_frames", "marked", "ranges"]
-__all__ += ["remarked", "unmarked"]
+__all__ += ["off_background", "remarked", "unmarked"]
 
 # %04d, %d, or one # per digit; the width is a minimum. More digits than a file's name could hold are letters.
 _SLOT = re.compile(r"%0?([0-9]{0,2})d|(#{1,99})")
+# A composite's stem: the photograph's, what it is laid on, and a frame's number.
+_ON = re.compile(r"(.*)_on_[^\W_]+(?:-[^\W_]+)*?([._][0-9]+)?", re.DOTALL)
 
 
 def is_pattern(place: Place) -> bool:
@@ -95,6 +97,12 @@ def unmarked(name: str, marks: tuple[str, ...]) -> tuple[str, str | None]:
     return plain + digits, mark
 
 
+def off_background(name: str) -> str | None:
+    """Return a composite's stem without what it is laid on; None for a name that is not a composite's."""
+    found = _ON.fullmatch(name)
+    return f"{found[1]}{found[2] or ''}" if found else None
+
+
 def remarked(name: str, mark: str, marks: tuple[str, ...]) -> str:
     """Replace one of ``marks`` in a result's name by another mark; append it if there is none."""
     plain, _, digits = _taken_apart(name, marks)
@@ -104,7 +112,7 @@ def remarked(name: str, mark: str, marks: tuple[str, ...]) -> str:
 def beside(output: Path, mark: str, frame: int | None) -> Path:
     """Return the path of an image written along with a result; raises UsageError for standard output."""
     if output == STREAM:
-        setting = {"alpha": "with_alpha", "uncertainty": "uncertainty"}[mark]
+        setting = {"alpha": "with_alpha", "cutout": "cutout", "uncertainty": "uncertainty"}[mark]
         raise UsageError(
             f"standard output (-) holds one image: leave out the {mark} beside it, or name a file", setting, "output"
         )

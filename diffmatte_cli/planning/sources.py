@@ -13,10 +13,12 @@ from ..imaging.formats import READABLE_SUFFIXES
 from ..storage.paths import Place
 from .sequences import frames, gaps, is_pattern
 
-__all__ = ["ALPHA", "Source", "Sources", "gather", "unusable"]
+__all__ = ["ALPHA", "AUTO", "MASK", "TRIMAP", "Source", "Sources", "gather", "unusable"]
 
-# As a trimap: the photograph's own alpha channel.
+# As a trimap or a mask: the photograph's own alpha channel.
 ALPHA = "alpha"
+# What says where the subject is: a trimap, a mask to make one of, or a mask that is made of the photograph.
+TRIMAP, MASK, AUTO = "trimap", "mask", "auto"
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,11 @@ class Source:
     Attributes:
         image: where it is, or standard input.
         relative: the stem of results: its path below the folder it was found in, without suffix.
-        trimap: its trimap, likewise; None for its own alpha channel.
+        trimap: its trimap or mask, likewise; None for its own alpha channel, or a mask that is made.
         output, seed, steps: from a manifest; None for the request's.
         frame: its number in a sequence.
         unpaired: why it has no trimap; None if it has one.
+        guide: what ``trimap`` is: ``TRIMAP``, ``MASK`` or ``AUTO``.
     """
 
     image: Place
@@ -40,6 +43,7 @@ class Source:
     steps: int | None = None
     frame: int | None = None
     unpaired: str | None = None
+    guide: str = TRIMAP
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import OutputError, Problem, UsageError
 from ..storage.paths import Place, alike
 
-__all__ = ["LONGEST_NAME", "Targets"]
+__all__ = ["LONGEST_NAME", "Targets", "painted"]
 
 LONGEST_NAME = 255  # in bytes, on every usual file system
 
@@ -41,10 +41,12 @@ class Targets:
         """Tell whether a folder contains inputs, so that results in it would be taken for inputs."""
         return folder.identity in self._input_folders
 
-    def add(self, result: Place, owner: str, inside: Place | None = None) -> Iterator[Problem]:
+    def add(
+        self, result: Place, owner: str, inside: Place | None = None, *, looked_at: bool = False
+    ) -> Iterator[Problem]:
         """Yield the problems of the ``result`` of the input ``owner``.
 
-        ``inside`` replaces the common folder for this result; existing files are then not checked.
+        ``inside`` replaces the common folder for this result; with ``looked_at`` what lies there is not checked.
 
         Raises OutputError for a lone result in a read-only folder.
         """
@@ -65,8 +67,8 @@ class Targets:
         self._taken[name] = owner, result
         if result.identity in self.inputs:
             yield f"the result {result} would replace the input {self.inputs[result.identity]}: name another"
-        elif inside is None:
-            yield from self._in_store(result) if result.is_remote else self._on_disk(result)
+        elif not looked_at:
+            yield from self._in_store(result, within) if result.is_remote else self._on_disk(result, within)
 
     def nested(self) -> Iterator[Problem]:
         """Yield a problem for every input or result inside the path of another result."""
@@ -79,16 +81,16 @@ class Targets:
                     yield f"{owner} would be written to {result.target}, which is also the folder of {name}"
                 where = parent
 
-    def _in_store(self, result: Place) -> Iterator[Problem]:
+    def _in_store(self, result: Place, within: Place | None) -> Iterator[Problem]:
         """Yield the problems at a URL; whether it is writable shows only on writing."""
         # One listing per folder instead of one request per result.
-        found = result.kind if self.folder is None else result.parent.kinds.get(result.path.name)
+        found = result.kind if within is None else result.parent.kinds.get(result.path.name)
         if found == "folder":
             yield f"the result {result} is an existing folder: name a file"
         elif found is not None and not self.overwrite:
             yield UsageError(f"the result {result} already exists, and overwriting is off", "overwrite")
 
-    def _on_disk(self, result: Place) -> Iterator[Problem]:
+    def _on_disk(self, result: Place, within: Place | None) -> Iterator[Problem]:
         if len(os.fsencode(result.path.name)) > LONGEST_NAME:
             yield f"the name of the result {result} is too long: rename the input"
         elif result.refusal is not None:
@@ -101,14 +103,14 @@ class Targets:
             yield UsageError(f"the result {result} already exists, and overwriting is off", "overwrite")
         else:
             parent = result.at(Path(result.target)).parent if result.is_link else result.parent
-            yield from self._of_parent(parent, result)
+            yield from self._of_parent(parent, result, within)
 
-    def _of_parent(self, parent: Place, result: Place) -> Iterator[Problem]:
+    def _of_parent(self, parent: Place, result: Place, within: Place | None) -> Iterator[Problem]:
         """Say why no file can be created in a folder, once for all its results."""
         if parent.target in self._looked_at:
             return
         self._looked_at.add(parent.target)
-        if self.folder is None and parent.kind != "folder":
+        if within is None and parent.kind != "folder":
             yield f"the folder of the result {result} does not exist: create it first"
             return
         there = parent
@@ -117,6 +119,21 @@ class Targets:
         if there.kind != "folder":
             yield f"the folder of the result {result} cannot be created: {there} is a file"
         elif not os.access(there.path, os.W_OK | os.X_OK):
-            if self.folder is None:
+            if within is None:
                 raise OutputError(f"cannot write {result}: the folder is read-only")
             yield f"the folder of the result {result} is not writable: {there} is read-only"
+
+
+def painted(trimap: Place, *settings: str) -> Iterator[Problem]:
+    """Yield a problem for an existing trimap that holds somebody's work: it is not as this program has made it.
+
+    ``settings`` are those that name another place, or allow to replace it.
+    """
+    if trimap.kind != "file":
+        return
+    from ..imaging.receipts import read_receipt
+
+    receipt = read_receipt(trimap.path)
+    if receipt is None or receipt.result != "trimap":
+        text = f"{trimap} already exists, painted or changed by hand, and would be lost: name another place"
+        yield UsageError(text, *settings)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ..errors import PlanError, UsageError
 from ..imaging.folders import find_alike, images_in
-from ..imaging.formats import WRITTEN_SUFFIXES
+from ..imaging.formats import EXACT_SUFFIXES
+from ..planning.leftovers import has_receipt
 from ..planning.pairing import STEM, paired
-from ..planning.sequences import remarked, unmarked
+from ..planning.sequences import off_background, remarked, unmarked
 from ..planning.sources import ALPHA, Source, gather
 from ..storage.paths import Place
 from ..storage.remotes import is_remote, is_url
@@ -141,15 +142,23 @@ def _sources(photos: Path | None, trimap: str | None, folder: Place, gathered: G
 
 def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> list[tuple[Path, ReportRow | None]]:
     """List the results that are there, then those that a report tells of and that are not, each with its row."""
-    found = images_in(folder, recursive=True)
-    images = {place.path: place.target for place in found if place.path.suffix.lower() in WRITTEN_SUFFIXES}
+    found = {place.path: place for place in images_in(folder, recursive=True)}
+    images = {
+        path: place.target
+        for path, place in found.items()
+        if path.suffix.lower() in EXACT_SUFFIXES or off_background(path.stem) or place.target in rows
+    }
     told = {path: rows.get(target) for path, target in images.items()}
     marks = {path: unmarked(path.stem, (*MARKS, _UNCERTAINTY))[1] for path in images}
     uncertain = {path for path in images if marks[path] == _UNCERTAINTY}
-    alphas = {os.path.realpath(row.path(row.alpha)) for row in rows.values() if row.alpha and not is_url(row.alpha)}
-    beside = {path for path, target in images.items() if target in alphas}
+    beside = _others(images, rows)
     beside |= {_beside(path, "alpha") for path in images if told[path] or marks[path] == "cutout"}
     results = [path for path in images if told[path] or (marks[path] in MARKS and path not in beside)]
+    composites = {path for path in images if marks[path] is None and not told[path] and path not in beside}
+    composites = {path for path in composites if off_background(path.stem) and has_receipt(found[path])}
+    shown = {(path.parent, _unmarked(path)) for path in results}
+    results += [path for path in composites if (path.parent, _unmarked(path)) not in shown]
+    beside |= composites
     gathered.strangers = len(set(images) - set(results) - uncertain - beside)
     there = {images[path] for path in results}
     missing = [
@@ -158,6 +167,13 @@ def _results(gathered: Gathered, folder: Place, rows: dict[str, ReportRow]) -> l
         if target not in there
     ]
     return [(path, told[path]) for path in results] + missing
+
+
+def _others(images: dict[Path, str], rows: dict[str, ReportRow]) -> set[Path]:
+    """Return the images that reports call the alpha or the composite beside another result."""
+    named = ((row, text) for row in rows.values() for text in (row.alpha, row.composite) if text and not is_url(text))
+    targets = {os.path.realpath(row.path(text)) for row, text in named}
+    return {path for path, target in images.items() if target in targets}
 
 
 def _entry(
@@ -197,7 +213,8 @@ def _place_of(result: Path, folder: Path) -> str:
 
 
 def _unmarked(result: Path) -> str:
-    return unmarked(result.stem, MARKS)[0]
+    name, mark = unmarked(result.stem, MARKS)
+    return name if mark else off_background(name) or name
 
 
 def _beside(result: Path, mark: str) -> Path:

@@ -26,7 +26,9 @@ class ReportRow:
     """Hold a report's row: what became of one job.
 
     Attributes:
-        image, trimap, output, alpha, uncertainty: paths as they are spelled there; empty or None for no such file.
+        image, trimap, output, alpha, uncertainty: paths as they are spelled there; empty or None for no such file. Of a
+            composite and its cutout ``output`` is the cutout, which shows more.
+        composite: the composite that a cutout lies beside.
         status, error: how the job ended.
         risk: higher is worse; None where it was not measured.
         base: the folder that paths start at.
@@ -42,6 +44,7 @@ class ReportRow:
     status: str
     error: str | None
     risk: float | None
+    composite: str | None = None
     base: Path = Path()
     trusted: bool = False
     here: Place = field(default_factory=lambda: Place(Path()), repr=False, compare=False)
@@ -115,11 +118,19 @@ def read_report(path: Path) -> Iterator[ReportRow]:
 
 
 def _row(line: dict[str, Any], number: int, path: Path) -> ReportRow:
-    if not all(_name(line.get(name)) for name in _NEEDED if name != "trimap" or line.get("status") != "unpaired"):
+    needed = [name for name in _NEEDED if name != "trimap"] if _lacks_trimap(line) else _NEEDED
+    if not all(_name(line.get(name)) for name in needed):
         raise UsageError(f"line {number} of {path} is not one of a report that `diffmatte matte` writes")
     image, trimap, output, status = (line.get(name) or "" for name in _NEEDED)
     alpha, uncertainty, error = (_name(line.get(name)) for name in ("alpha_output", "uncertainty_output", "error"))
-    return ReportRow(image, trimap, output, alpha, uncertainty, status, error, _number(line.get("risk")))
+    cutout = _name(line.get("cutout_output"))
+    shown, composite = (output, None) if cutout is None else (cutout, output)
+    return ReportRow(image, trimap, shown, alpha, uncertainty, status, error, _number(line.get("risk")), composite)
+
+
+def _lacks_trimap(line: dict[str, Any]) -> bool:
+    """Tell whether a job had no trimap, or made one of a mask and kept none."""
+    return line.get("status") == "unpaired" or bool(line.get("mask"))
 
 
 def _name(value: Any) -> str | None:

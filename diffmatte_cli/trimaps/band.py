@@ -33,6 +33,13 @@ class Band:
                 "a band gives both sides their width: leave it out, or their own", "band", "erode", "dilate"
             )
 
+    @property
+    def name(self) -> str:
+        """The widths as they stand in receipts."""
+        if self.erode is None and self.dilate is None:
+            return f"{DEFAULT_PERCENT if self.percent is None else self.percent:g} %"
+        return f"{self.erode or 0} px inside, {self.dilate or 0} px outside"
+
     def pixels(self, height: int, width: int) -> tuple[int, int]:
         """Return the widths inside and outside, in pixels."""
         if self.erode is None and self.dilate is None:

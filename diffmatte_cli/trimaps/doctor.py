@@ -15,7 +15,17 @@ from ..imaging.read import ColourImage
 from .band import Band
 from .masks import trimap_from_mask
 from .morphology import dilate, erode
-from .trimap import BACKGROUND, FOREGROUND, UNKNOWN, Finding, diagnose, fit_to_image, main_grey, parse_trimap
+from .trimap import (
+    BACKGROUND,
+    FOREGROUND,
+    UNKNOWN,
+    Finding,
+    diagnose,
+    fit_to_image,
+    has_shape,
+    main_grey,
+    parse_trimap,
+)
 
 __all__ = ["Diagnosis", "examine"]
 
@@ -90,9 +100,8 @@ def _fitted(image: ColourImage, grey: GreyImage) -> tuple[Levels | None, list[Fi
 
 
 def _resized(levels: Levels, size: tuple[int, ...], sentence: str) -> tuple[Levels | None, list[Finding]]:
-    (height, width), (rows, columns) = size, levels.shape
-    # The same shape but for rounding to whole pixels, of the larger image's sides or of the smaller one's.
-    if abs(rows * width - columns * height) <= max(width + height, columns + rows):
+    height, width = size
+    if has_shape(levels.shape, size):
         resized = Image.fromarray(levels).resize((width, height), Image.Resampling.NEAREST)
         return np.asarray(resized), [Finding("size", sentence, mended=True)]
     if levels.shape == size[::-1]:

@@ -1,28 +1,72 @@
 """Make a trimap from a mask, a soft segmentation, a rough cutout's alpha, or the true alpha."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from ..errors import ImageError
 from .band import Band
 from .morphology import erode
-from .trimap import trimap_of
+from .trimap import has_shape, readings, trimap_of
 
-__all__ = ["trimap_from_alpha", "trimap_from_mask"]
+if TYPE_CHECKING:
+    from ..imaging.grey import GreyImage
+    from ..imaging.read import ColourImage
+
+__all__ = ["SURE_BACKGROUND", "fit_mask", "trimap_from_alpha", "trimap_from_mask"]
+
+Levels = NDArray[np.float32]
 
 # Levels in between are unknown.
 SURE_BACKGROUND, SURE_FOREGROUND = 0.05, 0.95
+_GAP = 0.005  # of the longer side: a subject that ends so close to the image's border is cut by it
 
 
-def trimap_from_mask(levels: NDArray[np.float32], band: Band) -> NDArray[np.uint8]:
+def fit_mask(mask: "GreyImage", image: "ColourImage") -> tuple[Levels, str]:
+    """Return a mask's levels [H, W] scaled to the upright photograph's size, and what is to be said of that.
+
+    How a mask lies on a photograph with an EXIF orientation is told by its shape, as for trimaps.
+
+    Raises:
+        ImageError: it lies on its side.
+    """
+    size = image.pixels.shape[:2]
+    levels = next((levels for levels in readings(mask, image) if has_shape(levels.shape, size)), mask.levels)
+    (rows, columns), (height, width) = levels.shape, size
+    told = ""
+    if not has_shape(levels.shape, size):
+        sizes = f"{columns}x{rows} and the photograph {width}x{height}"
+        if rows != columns and has_shape((columns, rows), size):
+            raise ImageError(f"the mask is {sizes}, and which way to turn it cannot be told: turn it")
+        told = f"is {sizes}: it is stretched to that shape"
+    if levels.shape != size:
+        levels = np.asarray(Image.fromarray(levels).resize((width, height), Image.Resampling.BILINEAR)).clip(0, 1)
+    return levels, told
+
+
+def trimap_from_mask(levels: Levels, band: Band) -> NDArray[np.uint8]:
     """Return a trimap [H, W] in {0, 128, 255} of a mask's levels [H, W] in [0, 1], where the subject is white.
 
-    Levels between 5 % and 95 % are unknown, and so is everything within ``band`` of the edge.
+    Levels between 5 % and 95 % are unknown, and so is everything within ``band`` of the edge. Where the image's border
+    cuts the subject there is no edge, even if the mask ends a little short of it.
     """
     inside, outside = band.pixels(*levels.shape)
+    levels = _to_the_border(levels)
     return trimap_of(erode(levels >= SURE_FOREGROUND, inside), erode(levels <= SURE_BACKGROUND, outside))
 
 
-def trimap_from_alpha(alpha: NDArray[np.float32], inside: int, outside: int) -> NDArray[np.uint8]:
+def _to_the_border(levels: Levels) -> Levels:
+    """Continue what is white near the image's border to the border: networks and resizing leave a few rows black."""
+    gap = round(_GAP * max(levels.shape))
+    if not 0 < gap < min(levels.shape) // 2:
+        return levels
+    inner = levels[gap:-gap, gap:-gap]
+    return np.maximum(levels, np.pad(inner, gap, mode="edge"))
+
+
+def trimap_from_alpha(alpha: Levels, inside: int, outside: int) -> NDArray[np.uint8]:
     """Return a trimap [H, W] in {0, 128, 255} of the true alpha [H, W] in [0, 1].
 
     Alphas between 0 and 1 are unknown, and so is the foreground within ``inside`` pixels of them, and the background

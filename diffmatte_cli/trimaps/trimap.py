@@ -1,5 +1,6 @@
 """Interpret trimaps as people draw them: classes, size, and signs of a mistake."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ..imaging.read import ColourImage
 
 __all__ = ["BACKGROUND", "FOREGROUND", "UNKNOWN", "Finding"]
-__all__ += ["diagnose", "fit_to_image", "main_grey", "parse_trimap", "trimap_of", "unknown_share"]
+__all__ += ["diagnose", "fit_to_image", "has_shape", "main_grey", "parse_trimap", "readings", "trimap_of"]
+__all__ += ["unknown_share"]
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 _BACKGROUND_BELOW, _FOREGROUND_ABOVE = 0.1, 0.9
@@ -57,13 +59,9 @@ def fit_to_image(trimap: "GreyImage", image: "ColourImage") -> NDArray[np.float3
         ImageError: no reading fits; the message names both sizes.
     """
     (rows, columns), (height, width) = trimap.levels.shape, image.pixels.shape[:2]
-    if (rows, columns) == (height, width):
-        return trimap.levels
-    swapped = (columns, rows) == (height, width)
-    if swapped and swaps_sides(trimap.orientation):
-        return orient(trimap.levels, _INVERSE[trimap.orientation])
-    if swapped and swaps_sides(image.orientation):
-        return orient(trimap.levels, image.orientation)
+    for levels in readings(trimap, image):
+        if levels.shape == (height, width):
+            return levels
     raise ImageError(
         f"the trimap is {columns}x{rows} but the photograph is {width}x{height}: paint the trimap over the photograph"
         " at its full size, or scale the trimap to that size without smoothing"
@@ -71,6 +69,21 @@ def fit_to_image(trimap: "GreyImage", image: "ColourImage") -> NDArray[np.float3
 
 
 _INVERSE = {5: 5, 6: 8, 7: 7, 8: 6}
+
+
+def readings(drawn: "GreyImage", image: "ColourImage") -> Iterator[NDArray[np.float32]]:
+    """Yield the levels of a trimap or mask in each way that it may be meant to lie on its photograph, likely first."""
+    yield drawn.levels
+    if swaps_sides(drawn.orientation):
+        yield orient(drawn.levels, _INVERSE[drawn.orientation])
+    if swaps_sides(image.orientation):
+        yield orient(drawn.levels, image.orientation)
+
+
+def has_shape(size: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Tell whether [h, w] has the shape of [H, W], but for rounding the smaller one's or the larger one's sides."""
+    (rows, columns), (height, width) = size, wanted
+    return abs(rows * width - columns * height) <= max(width + height, columns + rows)
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ def diagnose(levels: NDArray[np.float32], trimap: NDArray[np.uint8]) -> list[Fin
 
 _SENTENCES = {
     "inverted": "the trimap looks inverted, white around black: white must be the subject, black the background",
-    "no-unknown": "the trimap has no unknown (grey) region, so there is nothing to compute but a raw prediction",
+    "no-unknown": "the trimap has no unknown (grey) region: if it is a mask, `diffmatte trimap` makes a trimap of it",
     "no-foreground": "the trimap has no known foreground (white): paint some of the subject's inside white",
     "no-background": "the trimap has no known background (black): paint what surely is not the subject black",
     "in-between": "{:.0%} of the trimap's pixels are neither black, white nor one grey (below 10 % counts as"

@@ -23,11 +23,11 @@ def sections(text: str) -> dict[str, list[str]]:
     return found
 
 
-def test_many_options_stand_in_groups_and_ten_come_first() -> None:
+def test_many_options_stand_in_groups_and_eleven_come_first() -> None:
     groups = sections(shown("matte", "--help"))
     assert list(groups) == ["Arguments", *GROUPS]
-    first = ["--trimap", "-o", "--recursive", "--steps", "--model", "--device", "--format", "--cutout", "--background"]
-    assert groups[GROUPS[0]] == [*first, "--skip-existing"]
+    first = ["--trimap", "--mask", "-o", "--recursive", "--steps", "--model", "--device", "--format", "--cutout"]
+    assert groups[GROUPS[0]] == [*first, "--background", "--skip-existing"]
     assert groups[OTHER] == ["--quiet", "--verbose", "-h"]
 
 

@@ -225,7 +225,8 @@ def test_a_pipe_into_a_folder() -> None:
             "the width to erode must be from 0 to 2000 pixels, not -1 (--erode)",
         ),
         (("mask.png", "-o", "out.png", "--erode", "1.5"), "Invalid value for '--erode'"),
-        (("mask.png", "-o", "out.jpg"), "must end in one of .png, .tif, .tiff, .webp"),
+        (("mask.png", "-o", "out.jpg"), "jpg holds neither transparency nor exact levels: write png"),
+        (("mask.png", "-o", "out.gif"), "must end in one of .png, .tif, .tiff, .webp"),
         (("mask.png", "-o", "out"), "cannot tell the format of the result out"),
         (("mask.png", "-o", ""), "a path is empty"),
         (("mask.png", "-o", "none/out.png"), "the folder of the result none/out.png does not exist"),
@@ -282,13 +283,32 @@ def test_a_bad_mask_among_good_ones() -> None:
 def test_an_old_trimap_stays_when_the_new_one_fails() -> None:
     Path("bad.png").write_bytes(b"no picture")
     Path("out.png").write_bytes(b"old")
-    _errors("bad.png", "-o", "out.png", code=1)
-    assert _run("mask.png", "-o", "out.png").exit_code == 0
+    _errors("bad.png", "-o", "out.png", "--overwrite", code=1)
+    assert _run("mask.png", "-o", "out.png", "--overwrite").exit_code == 0
+    np.testing.assert_array_equal(_made(), _expected(MASK))
+
+
+def test_only_trimaps_that_nobody_has_changed_are_replaced_unasked() -> None:
+    for name in ("out.png", "folder/mask.tif"):
+        arguments = ("mask.png", "-o", name if "/" not in name else "folder/")
+        assert _run(*arguments).exit_code == 0
+        assert _run(*arguments, "--band", "10").exit_code == 0
+    np.testing.assert_array_equal(_made(), _expected(MASK, Band(8, 8)))
+    assert _errors("mask.png", "-o", "out.png", "--no-overwrite") == [
+        "error: the result out.png already exists, and overwriting is off (--no-overwrite)"
+    ]
+    painted = _made().copy()
+    painted[0, 0] = 128
+    _save("out.png", painted)
+    (line,) = _errors("mask.png", "-o", "out.png")
+    assert line.startswith("error: out.png already exists, painted or changed by hand, and would be lost: name another")
+    assert line.endswith(", or allow it with --overwrite")
+    assert _run("mask.png", "-o", "out.png", "--overwrite").exit_code == 0
     np.testing.assert_array_equal(_made(), _expected(MASK))
 
 
 def test_a_full_disk_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise FullError("no room is left")
 
     monkeypatch.setattr("diffmatte_cli.imaging.write.write_images", refuse)

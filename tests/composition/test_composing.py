@@ -56,7 +56,7 @@ def test_layers_of_different_kinds_meet_in_the_foregrounds_own() -> None:
 
 def test_a_colour_fills_what_is_transparent(matter: fakes.FakeMatter) -> None:
     _matte("--background", "#ff8000")
-    with Image.open("cat_cutout.png") as picture:
+    with Image.open("cat_on_ff8000.png") as picture:
         assert picture.mode == "RGB"
         pixels = np.asarray(picture)
     assert (pixels[KNOWN == 0] == (255, 128, 0)).all()
@@ -83,11 +83,11 @@ def test_a_picture_covers_the_whole_frame_and_keeps_its_shape(matter: fakes.Fake
     wide[:, 28:32] = 200  # what will be the middle
     Image.fromarray(wide).save("room.png")
     _matte("--background", "room.png")
-    pixels = np.asarray(Image.open("cat_cutout.png"))
+    pixels = np.asarray(Image.open("cat_on_room.png"))
     assert pixels.shape == (fakes.HEIGHT, fakes.WIDTH, 3)
     assert pixels[0, fakes.WIDTH // 2, 0] > 150
     assert pixels[0, 0, 0] < 20
-    with Image.open("cat_cutout.png") as picture:
+    with Image.open("cat_on_room.png") as picture:
         receipt = picture.info["diffmatte"]
     assert "room" not in receipt  # but its sha256
     assert "skipped" in _matte("--background", "room.png", "--skip-existing").stderr
@@ -104,7 +104,7 @@ def test_a_background_keeps_its_light(tmp_path: Path) -> None:
 
 def test_a_checkerboard_alternates(matter: fakes.FakeMatter) -> None:
     _matte("--background", "checker")
-    pixels = np.asarray(Image.open("cat_cutout.png"))
+    pixels = np.asarray(Image.open("cat_on_checker.png"))
     assert set(np.unique(pixels[0])) == {153, 204}
     assert (pixels[0, :-1] != pixels[0, 1:]).all()  # squares of one pixel in so small a picture
 

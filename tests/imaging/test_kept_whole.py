@@ -164,9 +164,11 @@ def test_a_receipt_is_one_flat_record_that_older_programs_wrote_too() -> None:
         *("program", "weights", "image", "trimap", "result", "bits", "seed", "steps", "sampler", "schedule"),
         *("input_scale", "keep_known", "attention_grids", "precision", "until_stable", "path", "input_space", "deep"),
         *("layer", "channel", "seeds", "foreground", "background", "linear_light", "premultiplied", "space"),
+        *("mask", "band", "quality"),
     }
     assert Receipt.of(record) == RECEIPT
     assert Receipt.of(record | {"path": "plain"}) == replace(RECEIPT, computing=Computing(plain=True))
-    del record["schedule"], record["keep_known"], record["layer"], record["channel"]  # as if they had come later
+    for name in ("schedule", "keep_known", "layer", "channel", "mask", "band", "quality"):  # as if they had come later
+        del record[name]
     assert Receipt.of(record) == RECEIPT
     assert Receipt.of(record) != replace(RECEIPT, sampling=replace(RECEIPT.sampling, schedule="cosine"))

@@ -23,6 +23,7 @@ from diffmatte_cli.storage import atomic as files
 ENDINGS = [
     pytest.param(name, suffix, bits, marks=fakes.NEEDS_VFX if name == "exr" else ())
     for name, row in WRITERS.items()
+    if not row.opaque
     for suffix in row.suffixes
     for bits in row.bits
 ]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import diffmatte_cli
-from diffmatte_cli.errors import ImageError, ResourceError, UsageError, WeightsError
+from diffmatte_cli.errors import ImageError, MaskError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.inference import memory
 from diffmatte_cli.inference.matter import Matter, load_model, pick_device
 from diffmatte_cli.inference.region import Region
@@ -167,6 +167,15 @@ def test_settings_are_given_as_values_or_by_keyword(matter: Matter) -> None:
 def test_mistakes_are_told_before_the_first_step(matter: Matter) -> None:
     with pytest.raises(UsageError):
         matter.steps(*picture(), steps=0)
+
+
+def test_a_mask_as_a_trimap_is_refused(matter: Matter) -> None:
+    image, trimap = picture()
+    mask = np.where(trimap == 255, trimap, 0).astype(np.uint8)
+    with pytest.raises(MaskError, match=r"the trimap is a mask, .*: give it as the mask instead, of which a"):
+        matter.matte(image, mask)
+    assert matter.matte(image, mask, keep_known=False, steps=1).shape == mask.shape
+    np.testing.assert_array_equal(matter.matte(image, np.zeros_like(mask)), 0)
 
 
 def test_an_alpha_that_is_not_a_number_is_an_error(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from diffmatte_cli.planning.jobs import Request, plan
+from diffmatte_cli.planning.jobs import plan
+from diffmatte_cli.planning.requests import Request
 
 QUESTIONS = ("stat", "lstat", "scandir", "listdir", "readlink", "access")
 COUNT = 100

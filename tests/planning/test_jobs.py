@@ -13,8 +13,9 @@ from support.processes import finish
 from diffmatte_cli.errors import OutputError, UsageError
 from diffmatte_cli.evaluation.pairs import Pair, pair
 from diffmatte_cli.imaging.formats import WRITERS, writer_for
-from diffmatte_cli.planning.jobs import Job, Request
+from diffmatte_cli.planning.jobs import Job
 from diffmatte_cli.planning.jobs import plan as plan_all
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.planning.sequences import remarked
 
 
@@ -167,7 +168,7 @@ def test_existing_results_are_replaced_unless_asked_not_to() -> None:
         plan(CAT, TRIMAP, Path("x_cutout.png"), cutout=True, with_alpha=True, overwrite=False)
 
 
-@pytest.mark.parametrize("output", ["x", "x.jpg", "x.gif", "./-", "x.png.txt", ".png"])
+@pytest.mark.parametrize("output", ["x", "x.jp2", "x.gif", "./-", "x.png.txt", ".png"])
 def test_unknown_endings(output: str) -> None:
     with pytest.raises(UsageError, match=r"must end in one of \.png"):
         plan_all(Request((str(CAT),), str(TRIMAP), output))

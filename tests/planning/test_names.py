@@ -16,7 +16,8 @@ from diffmatte_cli.errors import PlanError, UsageError
 from diffmatte_cli.evaluation.layouts import examples
 from diffmatte_cli.evaluation.pairs import pair
 from diffmatte_cli.imaging.formats import WRITERS
-from diffmatte_cli.planning.jobs import Job, Request, plan, share
+from diffmatte_cli.planning.jobs import Job, plan, share
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.storage.paths import Place
 
 COMPOSED, APART = (normalize(form, "Zoë") for form in ("NFC", "NFD"))
@@ -249,7 +250,7 @@ def test_photographs_without_a_trimap_are_reported_and_the_rest_is_made(matter: 
     refused = fakes.run(*arguments)
     assert refused.exit_code == 2
     assert "no trimap for photos/b.png in trimaps: expected b.png or similar" in refused.stderr
-    assert "pass such photographs by (--skip-unpaired)" in refused.stderr
+    assert "give masks instead, or pass such photographs by (--mask, --skip-unpaired)" in refused.stderr
     seen = fakes.run(*arguments, "--skip-unpaired", "--dry-run")
     assert "photos/b.png passed by: no trimap for photos/b.png" in seen.stdout
     done = fakes.run(*arguments, "--skip-unpaired")

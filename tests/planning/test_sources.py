@@ -9,8 +9,9 @@ import pytest
 
 from diffmatte_cli.errors import PlanError, UsageError
 from diffmatte_cli.planning import jobs
-from diffmatte_cli.planning.jobs import Job, Request, share
-from diffmatte_cli.planning.pairing import PHOTO_SUFFIXES, TRIMAP_SUFFIXES
+from diffmatte_cli.planning.jobs import Job, share
+from diffmatte_cli.planning.pairing import GUIDE_SUFFIXES, PHOTO_SUFFIXES
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.settings import Sampling
 from diffmatte_cli.storage.paths import STREAM, location
 
@@ -53,7 +54,7 @@ def test_a_folder_and_its_trimaps() -> None:
     }
 
 
-@pytest.mark.parametrize("suffix", TRIMAP_SUFFIXES)
+@pytest.mark.parametrize("suffix", GUIDE_SUFFIXES["trimap"])
 def test_every_suffix_of_trimaps(suffix: str) -> None:
     _touch("photos/a.jpg", f"trimaps/a{suffix}.tif")
     assert _planned("photos", trimap="trimaps") == {"photos/a.jpg": (f"trimaps/a{suffix}.tif", "out/a_alpha.png")}

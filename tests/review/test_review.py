@@ -57,7 +57,7 @@ def test_a_composite_is_shown_as_it_is(matter: fakes.FakeMatter) -> None:
     fakes.make_photos("a")
     for output in ("mattes/a.png", "mattes/a_cutout.webp"):
         Path("mattes").mkdir(exist_ok=True)
-        _matte("photos/a.png", "--trimap", "trimaps/a.png", "-o", output, "--cutout", "--background", "#00ff00")
+        _matte("photos/a.png", "--trimap", "trimaps/a.png", "-o", output, "--background", "#00ff00")
         page = page_of("mattes", "--report", "r.jsonl")
         shown = page.levels("small-0-cutout")
         assert shown.shape[2] == 3 or (shown[..., 3] == 255).all()
@@ -101,7 +101,7 @@ def test_an_alpha_of_any_format_is_one(form: str, matter: fakes.FakeMatter) -> N
 def test_a_sequence_has_an_entry_a_frame(output: str, settings: tuple[str, ...], matter: fakes.FakeMatter) -> None:
     fakes.make_photos(["shot.0001", "shot.0002"])
     Path("mattes").mkdir()
-    wanted = ("--cutout", "--with-alpha", "--uncertainty", "2", *settings)
+    wanted = ("--with-alpha", "--uncertainty", "2", *(settings or ("--cutout",)))
     _matte("photos/shot.%04d.png", "--trimap", "trimaps/shot.%04d.png", "-o", output, *wanted)
     page = page_of("mattes", "--report", "r.jsonl")
     stem = "n" if "%" in output else "shot"

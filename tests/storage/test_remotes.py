@@ -18,7 +18,8 @@ from typer.testing import Result
 from diffmatte_cli.errors import ImageError, OutputError, UsageError
 from diffmatte_cli.imaging.folders import images_in
 from diffmatte_cli.imaging.receipts import read_receipt
-from diffmatte_cli.planning.jobs import Request, plan
+from diffmatte_cli.planning.jobs import plan
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.storage.paths import Place, below, location
 from diffmatte_cli.storage.remotes import is_remote, is_url, parsed, putting, read
 

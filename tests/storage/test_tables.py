@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from diffmatte_cli.errors import UsageError
-from diffmatte_cli.planning.jobs import Request, plan
+from diffmatte_cli.planning.jobs import plan
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.review.reports import read_report
 from diffmatte_cli.storage.tables import read_table
 

@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from diffmatte_cli.errors import UsageError
+from diffmatte_cli.errors import ImageError, UsageError
+from diffmatte_cli.imaging.grey import GreyImage
+from diffmatte_cli.imaging.read import ColourImage
 from diffmatte_cli.trimaps.band import Band
-from diffmatte_cli.trimaps.masks import trimap_from_mask
+from diffmatte_cli.trimaps.masks import fit_mask, trimap_from_mask
 from diffmatte_cli.trimaps.morphology import dilate, erode
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9))
@@ -121,3 +123,53 @@ def test_each_side_gets_its_own_width() -> None:
 @pytest.mark.parametrize(("level", "label"), [(0, 0), (1, 255), (0.5, 128)])
 def test_a_mask_without_an_edge_gets_no_band_along_the_border(level: float, label: int) -> None:
     assert (trimap_from_mask(np.full((5, 7), level, np.float32), Band(3, 3)) == label).all()
+
+
+def _photograph(height: int, width: int, orientation: int = 1) -> ColourImage:
+    return ColourImage(np.zeros((height, width, 3), np.uint8), orientation)
+
+
+@pytest.mark.parametrize("size", [(30, 40), (15, 20), (60, 80), (301, 400)])
+def test_a_mask_of_another_size_is_scaled(size: tuple[int, int]) -> None:
+    mask = np.zeros(size, np.float32)
+    mask[:, size[1] // 2 :] = 1
+    levels, told = fit_mask(GreyImage(mask), _photograph(30, 40))
+    assert (levels.shape, levels.dtype, told) == ((30, 40), np.float32, "")
+    assert (levels[:, :18] == 0).all()
+    assert (levels[:, 22:] == 1).all()
+
+
+def test_a_mask_of_another_shape_is_stretched_and_told() -> None:
+    levels, told = fit_mask(GreyImage(np.ones((32, 32), np.float32)), _photograph(30, 40))
+    assert (levels == 1).all()
+    assert told == "is 32x32 and the photograph 40x30: it is stretched to that shape"
+
+
+@pytest.mark.parametrize(("own", "of_photograph"), [(6, 1), (1, 6)])
+def test_a_smaller_mask_is_turned_by_an_orientation(own: int, of_photograph: int) -> None:
+    mask = np.zeros((20, 15), np.float32)
+    mask[:10] = 1
+    levels, told = fit_mask(GreyImage(mask, own), _photograph(30, 40, of_photograph))
+    assert told == ""
+    white_left = levels[:, :18].mean() > 0.9
+    assert white_left == (own == 6)  # that of the photograph turns it clockwise, its own back
+
+
+def test_a_mask_on_its_side_is_refused() -> None:
+    with pytest.raises(ImageError, match="the mask is 15x20 and the photograph 40x30, and which way to turn it"):
+        fit_mask(GreyImage(np.zeros((20, 15), np.float32)), _photograph(30, 40))
+
+
+@pytest.mark.parametrize("gap", [0, 1, 3, 5])
+def test_a_subject_that_the_frame_cuts_has_no_band_along_it(gap: int) -> None:
+    mask = np.zeros((600, 1000), np.float32)
+    mask[200 : 600 - gap, 300:700] = 1
+    trimap = trimap_from_mask(mask, Band())
+    assert (trimap[560:, 330:670] == 255).all()
+    assert (trimap[595:, :280] == 0).all()
+
+
+def test_a_subject_that_ends_inside_has_its_band() -> None:
+    mask = np.zeros((600, 1000), np.float32)
+    mask[200:590, 300:700] = 1
+    assert (trimap_from_mask(mask, Band())[580:, 330:670] == 128).all()

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...composition.background import Background, background_of
 from ...errors import DiffmatteError, ResourceError, UsageError, WeightsError, described
+from ...inference.masking import MaskModel
 from ...planning.jobs import Job
 from ...planning.options import MatteOptions
 from ...version import __version__
@@ -133,6 +134,7 @@ class Worker:
         self._job_lock = JobLock()
         self._engine: Engine | None = None
         self._background: Background | None = None
+        self._masks = MaskModel(config.options.mask_model, offline=config.options.store.offline)
         self._notes: deque[Note] = deque()
         self._has_told = False
         threading.Thread(target=self._listen, daemon=True).start()
@@ -185,6 +187,7 @@ class Worker:
             self._config.weights,
             self._warn,
             self._stop,
+            self._masks,
             several=self._config.several,
             background=self._background,
         )

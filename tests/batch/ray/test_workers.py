@@ -18,8 +18,9 @@ from diffmatte_cli.batch.ray import clusters, connecting, workers
 from diffmatte_cli.batch.ray.clusters import MOST_ALONE, MOST_TOGETHER, ClusterRun, check_cluster, jobs_together
 from diffmatte_cli.batch.ray.workers import Coordinator, JobLock, Note, Worker, WorkerConfig
 from diffmatte_cli.errors import DiffmatteError, ImageError, ResourceError, UsageError, WeightsError
-from diffmatte_cli.planning.jobs import Job, Request, plan
+from diffmatte_cli.planning.jobs import Job, plan
 from diffmatte_cli.planning.options import MatteOptions
+from diffmatte_cli.planning.requests import Request
 from diffmatte_cli.settings import Computing, Sampling
 from diffmatte_cli.storage.paths import location
 from diffmatte_cli.weights.store import Identity, WeightsStore
