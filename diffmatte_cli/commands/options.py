@@ -260,10 +260,7 @@ OverwriteOption = Annotated[
 ]
 SkipExistingOption = Annotated[
     bool,
-    _first(
-        "--skip-existing",
-        help="Skip results whose receipt names the same inputs, weights, settings and version.",
-    ),
+    _first("--skip-existing", help="Skip results whose receipt names the same inputs, weights, settings and version."),
 ]
 SkipUnpairedOption = Annotated[
     bool,
