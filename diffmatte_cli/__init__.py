@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .inference.matter import Encoding, Matter, load_model
+    from .inference.loading import load_model
+    from .inference.matter import Encoding, Matter
 
 __all__ = ["Encoding", "Matter", "load_model"]
 
+_MODULES = {"Encoding": "matter", "Matter": "matter", "load_model": "loading"}
+
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module(".inference.matter", __name__), name)
+    if name in _MODULES:
+        return getattr(import_module(f".inference.{_MODULES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,13 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import ImageError
-from ..imaging.levels import FEW
 from ..model.diffmatte import Condition, DiffMatte, prior_logits
 from ..priors.colours import Priors, Window, colour_priors
-from ..trimaps.trimap import UNKNOWN, parse_trimap
+from ..trimaps.trimap import UNKNOWN
 
-__all__ = ["Canvas", "check_pair", "classes_of"]
+__all__ = ["Canvas"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,9 @@ class Canvas:
     def of(
         cls, model: DiffMatte, image: NDArray[np.uint8], trimap: NDArray[np.uint8], device: torch.device
     ) -> "Canvas":
-        """Read ``image`` [H, W, 3] and the classes of ``trimap`` [H, W], and compute the model's priors if any."""
+        """Read ``image`` [H, W, 3] and the classes [H, W] of its trimap, and compute the model's priors if any."""
         pixels = torch.tensor(image.copy(), device=device).permute(2, 0, 1)[None].contiguous()
-        canvas = cls(model, pixels, torch.tensor(classes_of(trimap), device=device)[None, None], None)
+        canvas = cls(model, pixels, torch.tensor(trimap, device=device)[None, None], None)
         if not model.config.priors:
             return canvas
         # On the CPU if the device has no sparse products.
@@ -82,23 +80,3 @@ class Canvas:
         ends = [min(place.stop, size) for place, size in zip(window, self.size, strict=True)]
         rows, columns = (slice(place.start, max(place.start, end)) for place, end in zip(window, ends, strict=True))
         return rows, columns
-
-
-def classes_of(trimap: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the classes 0, 128 and 255 of a trimap of any levels, uint8 [H, W]."""
-    return parse_trimap((trimap / 255).astype(np.float32))
-
-
-def check_pair(image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> None:
-    """Raise ImageError unless ``image`` is uint8 [H, W, 3], and ``trimap`` uint8 [H, W] with levels up to 255."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(f"a photograph must be uint8 [H, W, 3], not {image.dtype} {list(image.shape)}")
-    if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
-        raise ImageError(
-            f"a trimap must be uint8 {list(image.shape[:2])} like its photograph, with levels from 0 to 255, "
-            f"not {trimap.dtype} {list(trimap.shape)}"
-        )
-    if trimap.size == 0:
-        raise ImageError("the photograph has no pixels")
-    if 0 < (peak := int(trimap.max())) <= FEW:
-        raise ImageError(f"the trimap's levels go up to {peak}: pass 0, 128 and 255, black to white")

@@ -4,31 +4,28 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
-from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
-from ..errors import ImageError, UsageError
+from ..errors import UsageError
 from ..model.checkpoint import Metadata
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
 from ..settings import DTYPE_NAMES, Computing, Sampling, check_device, without_effect
 from ..weights.loading import load_network
-from ..weights.pulling import obtain
-from ..weights.store import ModelSource, WeightsStore, resolve_model
-from .canvas import Canvas, check_pair, classes_of
+from ..weights.store import ModelSource
+from .canvas import Canvas
 from .capture import folded_decoder
+from .inputs import Picture, is_batch, pair_of, singles
 from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import check_not_mask, settled_alpha
 from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
 from .tiles import TiledDecoder
 
-__all__ = ["Encoding", "Matter", "compute_alike", "load_file", "load_model", "pick_device"]
+__all__ = ["Encoding", "Matter", "compute_alike", "load_file", "pick_device"]
 
 # Rows per strip in the encoder's first layers.
 STRIP = 512
@@ -82,16 +79,24 @@ class Matter:
         model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
         self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
+    def __repr__(self) -> str:
+        """Say model, device and precision."""
+        return f"Matter({self.model.config.variant} on {self.device}, {self.computing.precision})"
+
     @torch.no_grad()
-    def encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
-        """Run the encoder on ``image`` uint8 [H, W, 3] and ``trimap`` uint8 [H, W].
+    def encode(
+        self, image: Picture, trimap: Picture | None = None, *, mask: Picture | None = None, band: float | None = None
+    ) -> Encoding:
+        """Run the encoder on a photograph and its trimap, or a mask of which a trimap is made.
 
-        Below 10 % of 255 the trimap means background, above 90 % foreground, in between unknown.
+        Each is a path, an image of Pillow, an array (uint8, uint16 of full range, floats in [0, 1]; [H, W, 3] or
+        [H, W]) or a tensor ([3, H, W] or [1, H, W]); of RGBA the colour counts. In the trimap less than 10 % of white
+        means background, more than 90 % foreground, in between unknown. ``band`` is the width of the unknown region on
+        either side of a mask's edge, in percent of the longer side.
 
-        Raises ImageError if shapes or types do not match, or the trimap's levels go up to 3 at most, as numbers of
-        classes do; ResourceError if memory does not suffice.
+        Raises ImageError if shapes or types do not fit; ResourceError if memory does not suffice.
         """
-        check_pair(image, trimap)
+        image, trimap = pair_of(image, trimap, mask, band, self.tell)
         budget = self._budget(*trimap.shape)
         need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else budget.encoding - BASE
         with guard_memory(need, self.device, *trimap.shape):
@@ -109,10 +114,12 @@ class Matter:
 
     def steps(
         self,
-        image: NDArray[np.uint8] | Encoding,
-        trimap: NDArray[np.uint8] | None = None,
+        image: Picture | Encoding,
+        trimap: Picture | None = None,
         sampling: Sampling = Sampling(),
         *,
+        mask: Picture | None = None,
+        band: float | None = None,
         noise: Alpha | None = None,
         draws: Alpha | None = None,
         truth: Alpha | None = None,
@@ -124,7 +131,7 @@ class Matter:
         iterate yields once, whatever the settings of the iteration are, and tells that they have no effect.
 
         Arguments:
-            image, trimap: as for ``encode``, or an ``Encoding`` alone.
+            image, trimap, mask, band: as for ``encode``, or an ``Encoding`` alone.
             sampling, changes: the settings, and fields to replace, as in ``steps(image, trimap, seed=3)``.
             noise: float32 [H, W], x_T instead of the one drawn from the seed.
             draws: float32 [steps, H, W], the fresh noise of each step of ddpm likewise.
@@ -142,9 +149,12 @@ class Matter:
                 self._has_told = True
                 self.tell(text)
             sampling = sampling.at_once()
-        classes = _classes(image, trimap)
-        if not isinstance(image, Encoding):
-            check_not_mask(classes, sampling)
+        if isinstance(image, Encoding):
+            classes = image.canvas.levels[0, 0].cpu().numpy()
+        else:
+            image, classes = pair_of(image, trimap, mask, band, self.tell)
+            if mask is None:
+                check_not_mask(classes, sampling)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
         encoding = image if isinstance(image, Encoding) else self.encode(image, classes)
@@ -156,15 +166,29 @@ class Matter:
         alphas = iterate(predict, encoding.size, self.device, diffusion, sampling, noise, draws, truth)
         return until_stable(alphas, encoding.canvas.unknown, sampling.until_stable)
 
+    @overload
+    def matte(self, image: Tensor, trimap: Any = None, sampling: Sampling = ..., **more: Any) -> Tensor: ...
+    @overload
     def matte(
-        self,
-        image: NDArray[np.uint8] | Encoding,
-        trimap: NDArray[np.uint8] | None = None,
-        sampling: Sampling = Sampling(),
-        **more: Any,
-    ) -> Alpha:
-        """Return alpha, float32 [H, W] in [0, 1]; arguments as for ``steps``."""
-        return deque(self.steps(image, trimap, sampling, **more), maxlen=1).pop()
+        self, image: list[Any] | tuple[Any, ...], trimap: Any = None, sampling: Sampling = ..., **more: Any
+    ) -> list[Alpha]: ...
+    @overload
+    def matte(
+        self, image: Picture | Encoding, trimap: Picture | None = None, sampling: Sampling = ..., **more: Any
+    ) -> Alpha: ...
+    def matte(self, image: Any, trimap: Any = None, sampling: Sampling = Sampling(), **more: Any) -> Any:
+        """Return alpha, float32 [H, W] in [0, 1]; arguments as for ``steps``.
+
+        Of a tensor [3, H, W] it is a tensor. A batch, [B, 3, H, W] with trimaps or masks [B, 1, H, W], gives a tensor
+        [B, H, W], and a list of photographs with one of trimaps or masks a list of alphas: one after another.
+        """
+        if is_batch(image):
+            masks = singles(more.pop("mask", None), image, "mask")
+            guides = zip(image, singles(trimap, image, "trimap"), masks, strict=True)
+            alphas = [self.matte(photo, drawn, sampling, mask=mask, **more) for photo, drawn, mask in guides]
+            return torch.stack(alphas) if isinstance(image, Tensor) else alphas
+        alpha = deque(self.steps(image, trimap, sampling, **more), maxlen=1).pop()
+        return torch.from_numpy(alpha) if isinstance(image, Tensor) else alpha
 
     def _predictor(self, encoding: Encoding, sampling: Sampling) -> Predict:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
@@ -229,31 +253,6 @@ class Matter:
                 )
 
 
-def load_model(
-    model: str | Path = "tiny",
-    device: str | torch.device = "cpu",
-    *,
-    weights_file: str | Path | None = None,
-    cache_dir: str | Path | None = None,
-    offline: bool = False,
-    tell: Callable[[str], None] = _silence,
-    **computing: Any,
-) -> Matter:
-    """Load a model by name or file, ready to matte; fetch it from the Hub on first use.
-
-    Arguments: ``weights_file`` adds your own models, ``cache_dir`` holds pulled and imported weights,
-    ``offline`` uses only files on disk, ``tell`` receives messages on pulling, short memory or divided attention; see
-    ``Computing`` for the rest, as in ``load_model(precision="bf16")``.
-
-    Raises UsageError for an unknown name or absent device, WeightsError for an unusable file or a
-    failed download.
-    """
-    where = pick_device(str(device))
-    store = WeightsStore(Path(weights_file) if weights_file else None, Path(cache_dir) if cache_dir else None, offline)
-    source = resolve_model(model, store)
-    return load_file(obtain(source, store, tell=tell), where, Computing(**computing), tell)
-
-
 def load_file(
     source: ModelSource,
     device: torch.device,
@@ -285,13 +284,3 @@ def pick_device(spec: str) -> torch.device:
     if kind == "mps" and not has_mps:
         raise UsageError("device mps is not available: use cpu", "device")
     return torch.device(spec)
-
-
-def _classes(image: NDArray[np.uint8] | Encoding, trimap: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-    """Return the trimap's classes 0, 128 and 255, uint8 [H, W], after checking both arrays."""
-    if isinstance(image, Encoding):
-        return image.canvas.levels[0, 0].cpu().numpy()
-    if trimap is None:
-        raise ImageError("a photograph needs its trimap: pass both, or the result of encode()")
-    check_pair(image, trimap)
-    return classes_of(trimap)

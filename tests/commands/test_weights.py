@@ -11,7 +11,7 @@ from huggingface_hub import constants
 from safetensors import safe_open
 from support import fakes
 
-from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.weights.pulling import obtain
 from diffmatte_cli.weights.store import PACKAGE, WeightsStore, resolve_model
 

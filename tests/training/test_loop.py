@@ -25,7 +25,7 @@ pytest.importorskip("accelerate", reason="training needs the [train] extra")
 from diffmatte_cli.commands.app import app
 from diffmatte_cli.diffusion.samplers import Diffusion
 from diffmatte_cli.errors import OutputError, TrainingError, UsageError
-from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.training import loop
 from diffmatte_cli.training.config import read_config
 from diffmatte_cli.training.logs import Log

@@ -18,7 +18,7 @@ pytest.importorskip("cv2", reason="training needs the [train] extra")
 pytest.importorskip("accelerate", reason="training needs the [train] extra")
 
 from diffmatte_cli.evaluation.metrics import sad
-from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.training.config import DataConfig
 from diffmatte_cli.training.data import read_validation
 from diffmatte_cli.training.loop import CHECKPOINT

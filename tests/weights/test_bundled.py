@@ -9,7 +9,7 @@ from support import ROOT
 from diffmatte_cli.evaluation.metrics import mse, sad
 from diffmatte_cli.imaging.grey import read_grey
 from diffmatte_cli.imaging.read import read_image
-from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.trimaps.trimap import parse_trimap
 from diffmatte_cli.weights.files import file_sha256
 from diffmatte_cli.weights.store import WeightsStore, resolve_model

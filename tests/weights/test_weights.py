@@ -10,7 +10,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from support import ROOT
 
 from diffmatte_cli.errors import UsageError, WeightsError
-from diffmatte_cli.inference.matter import load_model
+from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.model.checkpoint import parameter_count
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.weights.pulling import obtain
