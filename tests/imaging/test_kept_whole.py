@@ -164,7 +164,7 @@ def test_a_receipt_is_one_flat_record_that_older_programs_wrote_too() -> None:
         *("program", "weights", "image", "trimap", "result", "bits", "seed", "steps", "sampler", "schedule"),
         *("input_scale", "keep_known", "attention_grids", "precision", "until_stable", "path", "input_space", "deep"),
         *("layer", "channel", "seeds", "foreground", "background", "linear_light", "premultiplied", "space"),
-        *("mask", "band", "quality"),
+        *("mask", "band", "quality", "download", "preprocessing"),
     }
     assert Receipt.of(record) == RECEIPT
     assert Receipt.of(record | {"path": "plain"}) == replace(RECEIPT, computing=Computing(plain=True))

@@ -111,7 +111,7 @@ def test_the_steps_shown_are_the_first_seeds(matter: fakes.FakeMatter) -> None:
 
 
 def test_nothing_unknown_is_sure(matter: fakes.FakeMatter) -> None:
-    Image.fromarray(np.where(fakes.cat_trimap() == 128, 0, fakes.cat_trimap())).save("cat_trimap.png")
+    Image.fromarray(np.zeros_like(fakes.cat_trimap())).save("cat_trimap.png")
     _matte("-o", "x.png", "--uncertainty", "2")
     assert (_drawn("x_uncertainty.png") == 0).all()
     assert read_notes(Path("x_uncertainty.png")) == {"risk": 0}

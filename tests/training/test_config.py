@@ -107,7 +107,7 @@ def test_the_papers_rows_are_as_printed(name: str) -> None:
 
 def test_every_shipped_configuration_is_known() -> None:
     shipped = {path.relative_to(TRAINING).as_posix() for path in TRAINING.rglob("*.toml")}
-    assert shipped == {"tiny.toml", "ablation.toml", *(f"paper/{name}.toml" for name in PAPER)}
+    assert shipped == {"tiny.toml", "on_vitmatte.toml", "ablation.toml", *(f"paper/{name}.toml" for name in PAPER)}
     for name in shipped:
         read_config(TRAINING / name)
 
