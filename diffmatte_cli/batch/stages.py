@@ -28,6 +28,7 @@ from ..inference.uncertainty import Spread, risk_of
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA, AUTO, MASK, TRIMAP
+from ..progress import Progress
 from ..storage.reading import read_bytes
 from ..trimaps.masks import SURE_BACKGROUND, fit_mask, trimap_from_mask
 from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
@@ -42,8 +43,8 @@ __all__ = ["Stages", "made_before"]
 _WHITE = 1 + 0.5 / 255  # what is less beyond it is rounding
 
 
-def _unwatched(_: int, __: NDArray[np.float32]) -> None:
-    """Let a step pass."""
+def _unwatched(*_: object) -> None:
+    """Let a job or step pass."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Stages:
     """The three stages, for one run.
 
     Arguments: ``weights`` says which are used; ``several`` says whether warnings name the
-    photograph; ``step_bar`` whether to show each image's steps; ``stop`` is checked between steps;
-    ``masks`` makes masks; ``background`` is the new one, if any; ``watch`` receives each step's number, from 1, and
-    alpha.
+    photograph; ``show_steps`` whether to show each image's steps; ``stop`` is checked between steps;
+    ``masks`` makes masks; ``background`` is the new one, if any; ``begin`` receives each job that is to be computed,
+    ``watch`` each step's number, from 1, and alpha.
     """
 
     options: MatteOptions
@@ -62,8 +63,9 @@ class Stages:
     stop: threading.Event
     masks: MaskModel
     several: bool = False
-    step_bar: bool = False
+    show_steps: bool = False
     background: Background | None = None
+    begin: Callable[[Job], None] = _unwatched
     watch: Callable[[int, NDArray[np.float32]], None] = _unwatched
 
     def read(self, job: Job) -> Work | Outcome:
@@ -152,6 +154,7 @@ class Stages:
 
         def compute(work: Work) -> Work:
             began = time.monotonic()
+            self.begin(work.job)
             self._make_trimap(work)
             job, settled = work.job, settled_alpha(work.trimap, work.job.sampling)
             steps = job.sampling.steps if settled is None else 0
@@ -177,14 +180,13 @@ class Stages:
             self._warn(work.job, *(finding.text for finding in diagnose(levels, work.trimap)))
 
     def _sample(self, work: Work, engine: Engine) -> None:
-        from tqdm import tqdm
-
         job, matter, seeds = work.job, engine.matter, self.options.uncertainty or 1
         sampling, first = job.sampling, job.sampling.seed
-        encoding = matter.encode(work.photo.pixels, work.trimap)
         spread = Spread((work.trimap == UNKNOWN) | (not sampling.keep_known))
         total = seeds * sampling.steps
-        with tqdm(total=total, desc="matting", unit="step", leave=False, disable=not self.step_bar) as bar:
+        with Progress("encoding", total, "step", shown=self.show_steps, lines=False, leave=False) as progress:
+            encoding = matter.encode(work.photo.pixels, work.trimap)
+            progress.now("matting")
             for seed in range(first, first + seeds):
                 for number, alpha in enumerate(matter.steps(encoding, sampling=replace(sampling, seed=seed)), 1):
                     self.check_stop()
@@ -195,7 +197,7 @@ class Stages:
                         work.alpha, taken = alpha, number
                     if seeds > 1:
                         spread.add(alpha)
-                    bar.update()
+                    progress.advance()
         work.uncertainty = spread.deviation() if seeds > 1 else None
         work.engine = f"{engine.name} on {matter.device}, {taken} step{'s' * (taken > 1)}"
 

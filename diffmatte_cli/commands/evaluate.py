@@ -1,10 +1,9 @@
 """``diffmatte evaluate``: score predicted mattes, or those of a model, against the true ones."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,13 +15,13 @@ from ..evaluation.pairs import Pair, pair
 from ..evaluation.scores import Evaluation, Scores, read_pair, score
 from ..model.config import check_attention_grids
 from ..planning.options import MatteOptions
+from ..progress import Progress
 from ..settings import Computing, Sampling
 from ..storage.paths import location
 from ..weights.store import ModelSource, WeightsStore, resolve_model
 from . import options as opt
 from .records import given_in, taking_records, warn_without_effect
 from .scores import Remarks, ScoreWriter
-from .tally import bar
 
 __all__ = ["evaluate"]
 
@@ -157,7 +156,7 @@ def evaluate(
     if pred is not None and gt is not None:
         if trimap is None and region == REGIONS[0]:
             raise UsageError(f"Missing option '--trimap', or --region {REGIONS[1]} for all pixels: {FORMS}")
-        _score_files(pair(pred, gt, trimap, warn), options, writer, quiet)
+        _score_files(pair(pred, gt, trimap, warn), pred, options, writer, quiet)
     elif data is not None and layout is not None:
         computing = Computing(precision, memory, attention_grids=attention_grids, threads=threads)
         working = MatteOptions(model, store, device, computing, quiet=quiet)
@@ -198,19 +197,20 @@ def _check_use(context: typer.Context, options: ScoreOptions, writer: ScoreWrite
         raise UsageError("--definition is for grad and conn: add one to --metrics, or omit it")
 
 
-def _score_files(pairs: Sequence[Pair], options: ScoreOptions, writer: ScoreWriter, quiet: bool) -> None:
+def _score_files(pairs: Sequence[Pair], place: Path, options: ScoreOptions, writer: ScoreWriter, quiet: bool) -> None:
     """Score existing predictions, one at a time."""
     writer.check_places(pairs, None)
     gallery, remarks = writer.gallery(options), Remarks()
     found: dict[str, Scores] = {}
-    with _bar(len(pairs), quiet) as progress:
+    with Progress(f"evaluating {place}", len(pairs), shown=not quiet) as progress:
         for entry in pairs:
+            progress.note(entry.name)
             trial = read_pair(entry)
             found[entry.name] = score(trial, options)
             remarks.add(trial, entry.trimap, found[entry.name])
             if gallery is not None:
                 gallery.add(trial, found[entry.name])
-            progress.update()
+            progress.advance()
     remarks.tell()
     writer.write({None: Evaluation(found)}, gallery, {})
 
@@ -264,8 +264,9 @@ def _score_model(
     (engine,) = engines(source, working, say_nothing if working.quiet else say)
     gallery, remarks = writer.gallery(options), Remarks()
     found: dict[int, dict[str, Scores]] = {sampling.steps: {} for sampling in run.samplings}
-    with _bar(len(chosen), working.quiet) as progress:
+    with Progress(f"evaluating {run.data}", len(chosen), shown=not working.quiet) as progress:
         for example in chosen:
+            progress.note(example.name)
             for steps, trial in trials(example, engine.matter, run.samplings, run.consistent):
                 scores = found[steps][trial.name] = score(trial, options)
                 if (folder := run.folder(steps)) is not None:
@@ -273,13 +274,9 @@ def _score_model(
             remarks.add(trial, example.trimap, scores)
             if gallery is not None:  # for the last number of steps
                 gallery.add(trial, scores)
-            progress.update()
+            progress.advance()
     remarks.tell()
     how = run.samplings[0]  # steps are listed with the scores
     about = {"model": source.name, "layout": run.layout, "seed": how.seed, "consistent": run.consistent}
     about["keep_known"] = how.keep_known
     writer.write({steps: Evaluation(images) for steps, images in found.items()}, gallery, about)
-
-
-def _bar(total: int, quiet: bool) -> Any:
-    return bar(total, shown=not quiet and sys.stderr.isatty(), doing="evaluating")

@@ -14,6 +14,7 @@ from ..planning.jobs import Job, plan, share
 from ..planning.options import MatteOptions
 from ..planning.requests import Request
 from ..planning.sources import AUTO, MASK
+from ..progress import Progress
 from ..settings import Computing, Sampling
 from ..storage.paths import STREAM, spelled
 from ..storage.streams import check_input, check_output
@@ -22,7 +23,7 @@ from ..weights.store import ModelSource, WeightsStore, resolve_model
 from . import mask_options as masks
 from . import options as opt
 from .records import given_in, taking_records
-from .tally import Tally, bar
+from .tally import Tally
 
 __all__ = ["matte", "run"]
 
@@ -178,7 +179,8 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
     tell = say_nothing if options.quiet else say
     source = identified(source, options.store, progress=not options.quiet, tell=tell)
     with stopping_on_signals() as stop, ExitStack() as opened:
-        show_bar = not options.quiet and sys.stderr.isatty()
+        shown = not options.quiet
+        progress = opened.enter_context(Progress("matting", len(jobs), shown=shown and several, lines=False))
         stages = Stages(
             options,
             source.identity,
@@ -186,12 +188,13 @@ def run(jobs: list[Job], options: MatteOptions, source: ModelSource, report: Pat
             stop.event,
             MaskModel(options.mask_model, offline=options.store.offline),
             several=several,
-            step_bar=show_bar and not several,
+            show_steps=shown and not several,
             background=None if options.background is None else background_of(options.background),
+            begin=lambda job: progress.note(job.name),
         )
         overwrite = all(job.overwrite for job in jobs)
         rows = None if report is None else opened.enter_context(Report(report, overwrite=overwrite))
-        tally = Tally(jobs, options, stop, rows, several, opened.enter_context(bar(len(jobs), show_bar and several)))
+        tally = Tally(jobs, options, stop, rows, several, progress)
         if options.engine == "ray":
             from ..batch.ray.clusters import ClusterRun, run_on_cluster
 

@@ -3,12 +3,13 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..console import fail, say, say_nothing, warn
 from ..errors import UsageError
+from ..progress import Progress
 from ..storage.paths import STREAM, location
 from ..storage.remotes import LOCAL, is_url
 from ..storage.streams import check_output
@@ -89,8 +90,8 @@ def review(
     if not quiet:
         _tell_gaps(gathered, results)
     stream = sys.stdout.buffer if target == STREAM else target
-    with _bar(not quiet and sys.stderr.isatty()) as progress:
-        summary = write_page(gathered.entries, results, stream, full=full, overwrite=overwrite, began=progress.update)
+    with Progress("reading", shown=not quiet) as progress:
+        summary = write_page(gathered.entries, results, stream, full=full, overwrite=overwrite, began=progress.advance)
     _tell_end(summary, target, quiet)
 
 
@@ -99,12 +100,6 @@ def _file(text: str, what: str) -> Path:
     if is_url(text) and not text.startswith(tuple(f"{scheme}://" for scheme in LOCAL)):
         raise UsageError(f"{what} {text} is a URL, and review reads local files only: copy it to this machine first")
     return location(text)
-
-
-def _bar(shown: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(desc="reading", unit="image", disable=not shown)
 
 
 def _tell_gaps(gathered: "Gathered", folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +11,7 @@ from ..console import fail, say, trace
 from ..errors import DiffmatteError, FullError, OutputError, UsageError, WeightsError, lacks_temporary
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
+from ..progress import Progress
 from ..storage.paths import spelled
 from .naming import running
 
@@ -18,19 +19,12 @@ if TYPE_CHECKING:
     from ..batch.report import Report
     from ..process.signals import Stop
 
-__all__ = ["Tally", "bar"]
+__all__ = ["Tally"]
 
 # Errors that every other photograph would meet too.
 FATAL = (WeightsError, UsageError, FullError, BrokenPipeError)
 # At most so many jobs that were not processed are named.
 MOST_NAMED = 20
-
-
-def bar(total: int, shown: bool, doing: str = "matting") -> Any:
-    """Return a progress bar over images; one that is not shown does nothing."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=doing, unit="image", disable=not shown)
 
 
 @dataclass
@@ -42,7 +36,7 @@ class Tally:
     stop: "Stop"
     report: "Report | None"
     several: bool
-    bar: Any
+    progress: Progress
     began: float = field(default_factory=monotonic)
     ended: set[int] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("done", "skipped", "unpaired", "failed"), 0))
@@ -64,9 +58,9 @@ class Tally:
         self._report(job, outcome)
         if outcome.error is not None:
             self._failed(outcome.error, failure(job, outcome.error))
-        elif not self.options.quiet and self.bar.disable:
+        elif not self.options.quiet and not self.progress.is_bar:
             say(self._line(job, outcome))
-        self.bar.update()
+        self.progress.advance()
 
     def _report(self, job: Job, outcome: Outcome) -> None:
         try:

@@ -14,7 +14,7 @@ from .options import DeviceOption, QuietOption, VerboseOption
 
 if TYPE_CHECKING:
     from ..training.config import DataConfig, TrainConfig
-    from ..training.loop import Progress
+    from ..training.loop import Reached
     from ..training.processes import Processes
 
 __all__ = ["train"]
@@ -131,7 +131,7 @@ def _make_folder(output: Path) -> None:
         raise UsageError(f"cannot create the folder {output}: {error.strerror}") from error
 
 
-def _report(outcome: "Progress") -> None:
+def _report(outcome: "Reached") -> None:
     if outcome.step < outcome.steps:
         say(f"stopped at step {outcome.step} of {outcome.steps}; continue with --resume; weights: {outcome.weights}")
     else:

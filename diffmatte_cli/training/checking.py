@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from ..errors import ImageError, TrainingError, joined, listed
 from ..imaging.exif import stored_orientation
@@ -20,6 +19,7 @@ from ..imaging.grey import LOST, read_matte
 from ..imaging.levels import FEW
 from ..imaging.opening import tolerant_pillow
 from ..imaging.orientation import swaps_sides
+from ..progress import Progress
 from ..storage.atomic import staged_file
 from .synthesis.pictures import find_pictures, opacity_of, read_deep
 from .synthesis.sets import Foreground
@@ -101,8 +101,10 @@ def _examined(materials: Sequence[Material], progress: bool) -> Iterator[tuple[M
     pool = ThreadPoolExecutor()
     with tolerant_pillow():
         try:
-            results = zip(materials, pool.map(_problems, materials), strict=True)
-            yield from tqdm(results, "checking", len(materials), unit="picture", disable=None if progress else True)
+            with Progress("checking", len(materials), "picture", shown=progress) as shown:
+                for material, problems in zip(materials, pool.map(_problems, materials), strict=True):
+                    yield material, problems
+                    shown.advance()
         finally:
             pool.shutdown(cancel_futures=True)
 

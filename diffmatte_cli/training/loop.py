@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from ..diffusion.samplers import Diffusion
 from ..errors import TrainingError, UsageError
 from ..inference.matter import compute_alike
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
+from ..progress import Progress
 from ..storage.atomic import staged_file
 from .config import OptimiserConfig, TrainConfig
 from .data import Batch, Pair, batches, composer, read_validation
@@ -30,7 +30,7 @@ from .processes import Processes
 from .resuming import read_state
 from .validation import validate
 
-__all__ = ["CHECKPOINT", "WEIGHTS", "Progress", "Trainer", "learning_rate"]
+__all__ = ["CHECKPOINT", "WEIGHTS", "Reached", "Trainer", "learning_rate"]
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
@@ -41,7 +41,7 @@ Terms = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Progress:
+class Reached:
     """How far a run came: steps done of the steps planned, and where its weights are."""
 
     step: int
@@ -122,13 +122,13 @@ class Trainer:
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state.moments})
         self.step = state.step
 
-    def run(self) -> Progress:
+    def run(self) -> Reached:
         """Train to the last step, or until ``stopping`` says so."""
         materials = composer(self.config.data)
         with closing(batches(self.config, materials, self.step, self.processes.device, self.share)) as source:
             return self._run(source)
 
-    def _run(self, source: Iterator[Batch]) -> Progress:
+    def _run(self, source: Iterator[Batch]) -> Reached:
         config, steps, is_main = self.config, self.config.optimiser.steps, self.processes.is_main
         pairs = read_validation(config.data)
         objective = self.processes.wrap(self.objective)
@@ -137,24 +137,26 @@ class Trainer:
         if pairs and self._validates():  # before the first step, or where a resumed run had not come to it
             self._validate(pairs, log)
         stopped = self.processes.any(self.stopping())
-        for parts in () if stopped else self._bar(zip(*[source] * config.run.accumulate, strict=True), steps):
-            terms, norm = self._train(objective, parts)
-            self.step += 1
-            if self.step % config.run.log_every == 0 or self.step == steps:
-                self._tell(terms, norm, log)
-            validates = bool(pairs) and self._validates()
-            if is_main and (validates or time.monotonic() - saved > 60 * config.run.checkpoint_minutes):
-                self._save()
-                saved = time.monotonic()
-            if validates:
-                self._validate(pairs, log)
-            if self.processes.any(self.stopping()):
-                break
+        with self._shown() as progress:
+            for parts in () if stopped else zip(*[source] * config.run.accumulate, strict=True):
+                terms, norm = self._train(objective, parts)
+                self.step += 1
+                self._show(terms, progress)
+                if self.step % config.run.log_every == 0 or self.step == steps:
+                    self._tell(terms, norm, log)
+                validates = bool(pairs) and self._validates()
+                if is_main and (validates or time.monotonic() - saved > 60 * config.run.checkpoint_minutes):
+                    self._save()
+                    saved = time.monotonic()
+                if validates:
+                    self._validate(pairs, log)
+                if self.processes.any(self.stopping()):
+                    break
         if log is not None:
             self._save()
             log.close()
         self.processes.wait()
-        return Progress(self.step, steps, self.folder / WEIGHTS)
+        return Reached(self.step, steps, self.folder / WEIGHTS)
 
     def _validate(self, pairs: list[Pair], log: Log | None) -> None:
         scores, sheets = validate(self.average, pairs, self.config.run, self.processes, self.stopping)
@@ -167,12 +169,14 @@ class Trainer:
     def _validates(self) -> bool:
         return self.step % self.config.run.validate_every == 0 or self.step == self.config.optimiser.steps
 
-    def _bar(self, source: Iterable[tuple[Batch, ...]], steps: int) -> Iterable[tuple[Batch, ...]]:
+    def _shown(self) -> Progress:
         shown = self.progress and self.processes.is_main
-        bar: Iterable[tuple[Batch, ...]] = tqdm(
-            source, "training", steps, initial=self.step, unit="step", disable=None if shown else True
-        )
-        return bar
+        return Progress("training", self.config.optimiser.steps, "step", shown=shown, done=self.step)
+
+    def _show(self, terms: Terms, progress: Progress) -> None:
+        if progress.is_due:  # seldom, since a GPU's work has to be awaited for it
+            progress.note(f"loss {float(total_loss(terms, self.config.loss)):.4g}")
+        progress.advance()
 
     def _train(self, objective: nn.Module, parts: tuple[Batch, ...]) -> tuple[Terms, float]:
         """Make one optimiser step; return the loss terms and the gradient's norm before clipping."""
