@@ -11,6 +11,7 @@ from PIL import Image
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two backgrounds, one matte with alpha and one without, and one validation picture."""
     # Here, since what needs no data is tested without the [train] extra, too.
+    pytest.importorskip("cv2", reason="training data need the [train] extra")
     from diffmatte_cli.training.synthesis.composition import compose
     from diffmatte_cli.training.synthesis.files import Assets, find_pictures
     from diffmatte_cli.training.synthesis.noise import smooth_noise

@@ -314,7 +314,6 @@ def test_the_folder_is_packed_from_what_the_other_recipe_has(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twice alike; held-out subjects are seen in validation pictures alone, and these are the very same."""
-    pytest.importorskip("cv2", reason="packing needs the [train] extra")
     rendered = tmp_path / "rendered"
     rendered.mkdir()
     for number in range(13):
