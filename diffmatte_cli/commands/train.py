@@ -58,8 +58,8 @@ def train(
     trainer = Trainer(settings, output, processes, progress=not quiet)
     if resume:
         trainer.resume()
-    elif init is not None:
-        trainer.start_from(init)
+    elif weights := init or settings.initial.weights:
+        trainer.start_from(weights)
     elif settings.initial.encoder:
         for line in trainer.initialise():
             if not quiet:
@@ -80,19 +80,22 @@ def _settings(config: Path, changes: list[str], output: Path, resume: bool, init
     """Read the configuration, and check that it and the options go together."""
     if resume and init is not None:
         raise UsageError("--resume and --init conflict: a resumed run has its own weights")
-    require("train", "training")
     from ..training.config import read_config
-    from ..training.loop import CHECKPOINT
 
     settings = read_config(config, changes)
+    if settings.data.recipe != "packed" or settings.data.validation == "drawn":
+        require("train", "training")
+    from ..training.loop import CHECKPOINT
+
     if settings.run.tensorboard:
         require("tensorboard", "tensorboard = true")
     if not resume and (output / CHECKPOINT).exists():
         raise UsageError(f"{output} already holds a run: add --resume, or choose another folder")
     if init is not None and not init.is_file():
         raise UsageError(f"weights file {init} does not exist: check --init")
-    if init is not None and settings.initial.encoder:
-        raise UsageError("--init and encoder in [initial] conflict: the weights already include an encoder")
+    if init is not None and (settings.initial.encoder or settings.initial.weights):
+        what = "encoder" if settings.initial.encoder else "weights"
+        raise UsageError(f"--init and {what} in [initial] conflict: the file already includes the whole model")
     _check_folders(config, settings.data)
     return settings
 
@@ -100,7 +103,8 @@ def _settings(config: Path, changes: list[str], output: Path, resume: bool, init
 def _check_folders(config: Path, data: "DataConfig") -> None:
     from ..training.config import MADE
 
-    for folder in (data.backgrounds, data.mattes, data.rendered, data.foregrounds, data.alphas, data.validation):
+    foregrounds = (data.mattes, data.rendered, data.foregrounds, data.alphas)
+    for folder in (data.backgrounds, *foregrounds, data.packed, data.validation):
         if folder not in ("", *MADE) and not Path(folder).is_dir():
             raise UsageError(
                 f"folder {folder} does not exist: check [data] in {config}; paths are relative to the current folder"
@@ -109,7 +113,7 @@ def _check_folders(config: Path, data: "DataConfig") -> None:
 
 def _check_data(data: "DataConfig", output: Path, processes: "Processes", quiet: bool) -> None:
     """Check the data in the first process; if it finds a problem, the others exit silently."""
-    from ..training.data import check_materials, left_out_of
+    from ..training.materials import check_materials, left_out_of
 
     problem: DiffmatteError | None = None
     if processes.is_main:

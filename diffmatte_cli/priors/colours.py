@@ -22,7 +22,7 @@ ITERATIONS = (30, 60, 120)
 COLOUR_WEIGHT = 3e-3
 # Pixels that are computed at a time, where pixels do not depend on each other.
 STRIP = 2**22
-# With more unknown pixels than this the last size is not iterated: its matrix has 200 bytes for each.
+# With more unknown pixels in a picture the last size is not iterated: its matrix has 200 bytes for each.
 MOST_UNKNOWN = 6_000_000
 
 # Rows and columns of a picture.
@@ -100,7 +100,7 @@ def _solve(image: Tensor, trimap: Tensor, colours: Callable[[slice], tuple[Tenso
     """
     alpha, weight, start = _without_windows(image, trimap, colours, level)
     start = torch.where(trimap == 0.5, start, trimap)
-    if int((trimap == 0.5).sum()) > MOST_UNKNOWN:
+    if int((trimap == 0.5).flatten(1).sum(1).max()) > MOST_UNKNOWN:
         return start
     return MattingLaplacian(image, trimap).solve(start, alpha, weight, ITERATIONS[level])
 

@@ -22,7 +22,7 @@ WINDOW = tuple(product((-1, 0, 1), repeat=2))
 # Pixels that share a window are at most this many rows and columns apart.
 REACH = 2
 NEIGHBOURS = tuple(product(range(-REACH, REACH + 1), repeat=2))
-# Unknown pixels whose rows are made at a time, which bounds the memory beside the matrix itself.
+# Unknown pixels of each picture whose rows are made at a time, which bounds the memory beside the matrix itself.
 PART = 2**17
 # A curvature below this is rounding: the solution stands.
 NEGLIGIBLE = 1e-20
@@ -39,12 +39,15 @@ class MattingLaplacian:
         self.unknown = trimap == 0.5
         self.counts = self.unknown.flatten(1).sum(1)
         total = int(self.counts.sum())
+        each = torch.arange(len(image), dtype=torch.int32, device=image.device)
+        self.samples = each.repeat_interleave(self.counts, output_size=total) if len(image) > 1 else None
         self.right_side, self.diagonal = image.new_zeros(total), image.new_zeros(total)
         values = image.new_zeros(total, len(NEIGHBOURS))
         columns = torch.zeros(values.shape, dtype=torch.int32, device=image.device)
         rows = _Rows(image, trimap)
-        for start in range(0, total, PART):
-            part = slice(start, min(start + PART, total))
+        length = PART * len(image)
+        for start in range(0, total, length):
+            part = slice(start, min(start + length, total))
             weights, around, foreground = rows.of(part)
             self.right_side[part] = -(weights * foreground).sum(0)
             self.diagonal[part] = weights[len(NEIGHBOURS) // 2]
@@ -68,23 +71,28 @@ class MattingLaplacian:
         direction, energy = scaled, self._dot(residual, scaled)
         for _ in range(iterations):
             image = self._product(direction, pull)
-            pace = _ratio(energy, self._dot(direction, image))
+            pace = self._of_pixels(_ratio(energy, self._dot(direction, image)))
             x, residual = x + pace * direction, residual - pace * image
             scaled = residual / diagonal
             before, energy = energy, self._dot(residual, scaled)
-            direction = scaled + _ratio(energy, before) * direction
+            direction = scaled + self._of_pixels(_ratio(energy, before)) * direction
         return start.masked_scatter(self.unknown, x.clamp(0, 1))
 
     def _product(self, x: Tensor, pull: Tensor) -> Tensor:
         return torch.addcmul(self.matrix @ x, pull, x)
 
     def _dot(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the inner product of each sample, at each of its pixels, [N], or [] for one sample."""
+        """Return the inner product of each sample, [B], or [] for one sample."""
         products = (x * y).double()
         if len(self.counts) == 1:
-            return products.sum().float()  # the same for all of them
-        sums: Tensor = torch.segment_reduce(products, "sum", lengths=self.counts, initial=0)
-        return sums.float().repeat_interleave(self.counts)
+            return products.sum().float()
+        # Nothing is checked, since a GPU would have to be waited for.
+        sums: Tensor = torch.segment_reduce(products, "sum", lengths=self.counts, initial=0, unsafe=True)
+        return sums.float()
+
+    def _of_pixels(self, values: Tensor) -> Tensor:
+        """Return what samples have, [B], for each of their pixels, [N]."""
+        return values if self.samples is None else values.index_select(0, self.samples)
 
 
 class _Rows:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -21,8 +20,7 @@ from ..imaging.opening import tolerant_pillow
 from ..imaging.orientation import swaps_sides
 from ..progress import Progress
 from ..storage.atomic import staged_file
-from .synthesis.pictures import find_pictures, opacity_of, read_deep
-from .synthesis.sets import Foreground
+from .synthesis.files import Foreground, find_pictures
 
 __all__ = ["Material", "check_data", "list_materials", "list_validation"]
 
@@ -187,6 +185,10 @@ def _check_grey(path: Path) -> None:
 
 def _check_white(path: Path, opacity: str) -> None:
     """Refuse alphas of 0 and 1, and those of 0 to 255 in 16 bits."""
+    import cv2  # which packed pictures do without
+
+    from .synthesis.pictures import opacity_of, read_deep
+
     opacities = opacity_of(read_deep(path, cv2.IMREAD_GRAYSCALE if opacity == "grey" else cv2.IMREAD_UNCHANGED))
     if peak := int(opacities.max()):
         white = np.iinfo(opacities.dtype).max

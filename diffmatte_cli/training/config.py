@@ -29,8 +29,8 @@ __all__ = [
     "read_config",
 ]
 
-# How samples are made: by drawing, and as Appendix C has it.
-RECIPES = ("drawn", "paper")
+# How samples are made: by drawing, as Appendix C has it, and of packed pictures in the device's memory.
+RECIPES = ("drawn", "paper", "packed")
 # Validation pictures that need no folder of their own.
 MADE = ("drawn", "rendered")
 # Many times the longest row of the paper.
@@ -66,6 +66,7 @@ class DataConfig:
 
     ``rendered`` are pictures with alpha that are shown up to their own size, in ``rendered_share`` of the foregrounds;
     ``procedural_share`` of the others are drawn. With ``validation = "rendered"`` one in twelve is held out for that.
+    ``packed`` is a folder that holds all that its recipe composes from.
     From epoch ``late_start`` on, crops are of ``late_crop`` pixels, ``late_batch`` a step; 0 for no change.
     """
 
@@ -77,6 +78,7 @@ class DataConfig:
     rendered_share: Fraction = 0.33
     foregrounds: str = ""
     alphas: str = ""
+    packed: str = ""
     crop: Annotated[int, SIDE] = 192
     batch: Positive = 8
     late_start: Annotated[float, within(0)] = inf
@@ -98,7 +100,8 @@ class OptimiserConfig:
 
     The run lasts ``epochs`` of ``epoch_steps`` steps. From epoch ``milestones[i]`` on, the rate is
     ``learning_rate * factors[i]``. A ViT's blocks get ``layer_decay`` times the rate of the block above,
-    and an encoder as a whole ``encoder_rate`` times the rate; 0 freezes it.
+    and an encoder as a whole ``encoder_rate`` times the rate; 0 freezes it. With ``call_minutes`` a call of ``train``
+    ends after so many, and the rate falls to 0 within them by the clock, after a warm-up of its own.
     """
 
     learning_rate: Annotated[float, Rule("above 0 and finite", lambda rate: 0 < rate < inf)] = 1e-3
@@ -108,6 +111,7 @@ class OptimiserConfig:
     epochs: float = 60
     epoch_steps: Positive = 100
     warmup: Natural = 100
+    call_minutes: Annotated[float, above(0)] = inf
     milestones: Annotated[tuple[float, ...], RISING] = ()
     factors: tuple[Factor, ...] = ()
     clip_norm: Annotated[float, above(0)] = 1.0
@@ -133,8 +137,12 @@ class SelfAlignConfig:
 
 @dataclass(frozen=True)
 class InitialConfig:
-    """What training starts from: ``encoder``, a public checkpoint of it, as a path, on the Hub or in a package."""
+    """What training starts from: a whole model's ``weights``, by name or path, or a public checkpoint of the encoder.
 
+    ``encoder`` is a path, or a file on the Hub or in a package.
+    """
+
+    weights: str = ""
     encoder: str = ""
 
 
@@ -248,7 +256,14 @@ def _rules(config: TrainConfig) -> Iterator[tuple[bool, str]]:
         foreign = bool(data.foregrounds or data.alphas)
         yield not foreign, 'foregrounds and alphas are for recipe = "paper": name pictures with alpha as mattes'
     yield config.model.iterates, f"{config.model.variant} does not iterate, and Algorithm 1 trains what does"
-    yield data.validation != "rendered" or bool(data.rendered), 'validation = "rendered" needs rendered'
+    if data.recipe == "packed":
+        alone = bool(data.packed and not (data.backgrounds or data.mattes or data.rendered))
+        yield alone, 'recipe = "packed" needs packed, and neither backgrounds, mattes nor rendered'
+    else:
+        yield not data.packed, 'packed is for recipe = "packed"'
+        yield data.validation != "rendered" or bool(data.rendered), 'validation = "rendered" needs rendered'
+    one = not (config.initial.weights and config.initial.encoder)
+    yield one, "weights and encoder in [initial] conflict: the weights already include an encoder"
     divides = not any(batch % config.run.accumulate for batch in data.batches)
     yield divides, "accumulate must divide batch and late_batch"
     long = 0.5 < options.epochs * float(options.epoch_steps) <= MOST_STEPS

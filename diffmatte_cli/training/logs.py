@@ -9,7 +9,7 @@ from ..imaging.encoding import Result
 from ..imaging.write import write_images
 from ..storage.atomic import staged_file
 from ..storage.tables import read_table
-from .synthesis.noise import Bytes
+from .synthesis.layers import Bytes
 
 __all__ = ["Log"]
 

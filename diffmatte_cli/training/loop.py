@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
 from ..progress import Progress
 from ..storage.atomic import staged_file
+from ..weights.pulling import obtain
+from ..weights.store import WeightsStore, resolve_model
 from .config import OptimiserConfig, TrainConfig
-from .data import Batch, Pair, batches, composer, read_validation
+from .data import Batch, recipe_batches
 from .groups import parameter_groups
 from .initialisation import initialise_encoder
 from .logs import Log
 from .losses import Scales, scales_of, total_loss
+from .materials import Pair, read_validation
 from .objective import Objective, draw
 from .processes import Processes
 from .resuming import read_state
@@ -49,18 +53,25 @@ class Reached:
     weights: Path
 
 
-def learning_rate(config: OptimiserConfig, step: int) -> float:
-    """Return the rate of ``step``: a linear warm-up, then one stage after another."""
+def learning_rate(config: OptimiserConfig, step: int, first: int = 0, minutes: float = 0.0) -> float:
+    """Return the rate of ``step``: a linear warm-up, then one stage after another.
+
+    With ``call_minutes`` it is warmed up from the call's ``first`` step on, and falls with the ``minutes`` that have
+    passed in the call.
+    """
     passed = sum(step >= config.step_of(epoch) for epoch in config.milestones)
     stage = 1.0 if passed == 0 else config.factors[passed - 1]
-    return config.learning_rate * stage * min(1.0, (step + 1) / max(config.warmup, 1))
+    done = step + 1 - (first if config.call_minutes < inf else 0)
+    left = max(0.0, 1 - minutes / config.call_minutes)  # 1 where there is no end
+    return config.learning_rate * stage * min(1.0, done / max(config.warmup, 1)) * left
 
 
 @dataclass
 class Trainer:
     """One run in one folder, of which this is one process.
 
-    ``stopping`` is asked after every step; when it says yes in any process the run is checkpointed and ends.
+    ``stopping`` is asked after every step; when it says yes in any process the run is checkpointed and ends. So it is
+    when the ``call_minutes`` of the configuration have passed by the ``clock``, in seconds, since the trainer was made.
     """
 
     config: TrainConfig
@@ -68,10 +79,12 @@ class Trainer:
     processes: Processes = field(default_factory=lambda: Processes("cpu"))
     stopping: Callable[[], bool] = lambda: False
     progress: bool = True
+    clock: Callable[[], float] = time.monotonic
     step: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         config, device = self.config, self.processes.device
+        self.began, self.first, self.rate = self.clock(), 0, 0.0
         self.share = self.processes.share(config)
         compute_alike()
         torch.manual_seed(config.run.seed)
@@ -91,12 +104,14 @@ class Trainer:
         groups = parameter_groups(self.model, options.weight_decay, options.layer_decay, options.encoder_rate)
         self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
 
-    def start_from(self, path: Path) -> None:
-        """Take the weights, but nothing else, from a safetensors file of the same shape."""
-        other, _ = read_model(path)
+    def start_from(self, weights: str | Path) -> None:
+        """Take the weights, but nothing else, of a model of the same shape, by its name or its safetensors file."""
+        store = WeightsStore()
+        source = obtain(resolve_model(weights, store), store, progress=self.progress)
+        other, _ = read_model(source.path, source.sha256)
         for key in ("variant", "decoder_width"):
-            if getattr(other.config, key) != getattr(self.config.model, key):
-                raise UsageError(f"{path} has {key} {getattr(other.config, key)}: set it in [model]")
+            if (theirs := getattr(other.config, key)) != (ours := getattr(self.config.model, key)):
+                raise UsageError(f"{weights} has {key} {theirs}, not {ours}: set it in [model], or choose others")
         for model in (self.model, self.average):
             model.load_state_dict(other.state_dict())
 
@@ -120,12 +135,11 @@ class Trainer:
         self.model.load_state_dict(state.model)
         self.average.load_state_dict(state.average)
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state.moments})
-        self.step = state.step
+        self.step = self.first = state.step
 
     def run(self) -> Reached:
         """Train to the last step, or until ``stopping`` says so."""
-        materials = composer(self.config.data)
-        with closing(batches(self.config, materials, self.step, self.processes.device, self.share)) as source:
+        with closing(recipe_batches(self.config, self.step, self.processes.device, self.share)) as source:
             return self._run(source)
 
     def _run(self, source: Iterator[Batch]) -> Reached:
@@ -136,7 +150,7 @@ class Trainer:
         saved = time.monotonic()
         if pairs and self._validates():  # before the first step, or where a resumed run had not come to it
             self._validate(pairs, log)
-        stopped = self.processes.any(self.stopping())
+        stopped = self.processes.any(self._ends())
         with self._shown() as progress:
             for parts in () if stopped else zip(*[source] * config.run.accumulate, strict=True):
                 terms, norm = self._train(objective, parts)
@@ -150,13 +164,20 @@ class Trainer:
                     saved = time.monotonic()
                 if validates:
                     self._validate(pairs, log)
-                if self.processes.any(self.stopping()):
+                if self.processes.any(self._ends()):
                     break
         if log is not None:
             self._save()
             log.close()
         self.processes.wait()
         return Reached(self.step, steps, self.folder / WEIGHTS)
+
+    def _minutes(self) -> float:
+        """Return the minutes that have passed in this call."""
+        return (self.clock() - self.began) / 60
+
+    def _ends(self) -> bool:
+        return self.stopping() or self._minutes() >= self.config.optimiser.call_minutes
 
     def _validate(self, pairs: list[Pair], log: Log | None) -> None:
         scores, sheets = validate(self.average, pairs, self.config.run, self.processes, self.stopping)
@@ -187,8 +208,9 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         if not torch.isfinite(norm):
             raise TrainingError(f"loss or gradient of step {self.step} is not finite: lower learning_rate or use fp32")
+        self.rate = learning_rate(config, self.step, self.first, self._minutes())
         for group in self.optimiser.param_groups:
-            group["lr"] = group["lr_scale"] * learning_rate(config, self.step)
+            group["lr"] = group["lr_scale"] * self.rate
         self.optimiser.step()
         self._update_average()
         return terms, float(norm)
@@ -197,10 +219,12 @@ class Trainer:
         """Work on a step's micro-batches one after another; return their mean terms."""
         stage, alignment = self.config.stage(self.step), self.config.alignment(self.step)
         scales, seed, drops = self._scales(parts, stage.batch), self.config.run.seed, self.model.encoder.drops
+        device = self.processes.device
+        at_once = device if self.config.data.recipe == "packed" else None
         found = []
         for number, batch in enumerate(parts):
             indices = self.share.indices(stage.first_sample, stage.batch, number)
-            draws = draw(alignment, stage.crop, seed, self.step, indices, drops).to(self.processes.device)
+            draws = draw(alignment, stage.crop, seed, self.step, indices, drops, at_once).to(device)
             with self.processes.alone(objective, number < len(parts) - 1):
                 terms = objective(*batch, draws, alignment, scales)
                 loss = total_loss(terms, self.config.loss) / len(parts)
@@ -217,8 +241,7 @@ class Trainer:
     def _tell(self, terms: Terms, norm: float, log: Log | None) -> None:
         means = self.processes.sum(torch.stack(list(terms.values()))) / self.processes.count
         if log is not None:
-            rate = learning_rate(self.config.optimiser, self.step - 1)
-            log.losses(self.step, rate, norm, dict(zip(terms, means.tolist(), strict=True)))
+            log.losses(self.step, self.rate, norm, dict(zip(terms, means.tolist(), strict=True)))
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..diffusion.samplers import Diffusion, ddim, time_pairs
 from ..model.diffmatte import DiffMatte
 from .losses import Scales, matting_losses
+from .synthesis.dice import seeded
 
 __all__ = ["ALIGNMENTS", "Draws", "Objective", "draw", "noisy_sample"]
 
@@ -50,36 +50,41 @@ class Draws:
         return replace(self, noise=self.noise.to(device), t=self.t.to(device), earlier=earlier, drops=drops)
 
 
-def draw(alignment: str, size: int, seed: int, step: int, indices: list[int], drops: int = 0) -> Draws:
-    """Draw on the CPU what the samples ``indices`` of the run need at crops of ``size`` pixels.
+def draw(
+    alignment: str,
+    size: int,
+    seed: int,
+    step: int,
+    indices: list[int],
+    drops: int = 0,
+    at_once: torch.device | None = None,
+) -> Draws:
+    """Draw what the samples ``indices`` of the run need at crops of ``size`` pixels, on the CPU.
 
-    Each sample draws from (seed, its index) alone: noise, then for UTI the interval delta in U(0, 1), then t in
+    With ``at_once``, a device, all of them draw together on it, from (seed, the first one's index) alone. Otherwise
+    each sample draws from (seed, its index) alone: noise, then for UTI the interval delta in U(0, 1), then t in
     U(0, 1 - delta), then ``drops`` numbers. Iterated alignment draws from (seed, step) the number of sampling steps
     and how many of them are done, for all samples of a step.
     """
-    generators = [_generator(seed, OF_SAMPLES, index) for index in indices]
-    noise = torch.stack([torch.randn((1, size, size), generator=generator) for generator in generators])
+    device = at_once or torch.device("cpu")
+    alone = indices[:1] if at_once else indices
+    generators, each = [seeded(device, seed, OF_SAMPLES, index) for index in alone], len(indices) // len(alone)
+    noise = torch.cat([torch.randn((each, 1, size, size), generator=source, device=device) for source in generators])
     if alignment == "iterated":
-        generator = _generator(seed, OF_STEPS, step)
+        generator = seeded(torch.device("cpu"), seed, OF_STEPS, step)
         steps = CHAINS[int(torch.randint(len(CHAINS), (), generator=generator))]
         done = int(torch.randint(steps, (), generator=generator))
-        t, earlier = torch.full((len(indices),), time_pairs(steps)[done][0]), None
+        t, earlier = torch.full((len(indices),), time_pairs(steps)[done][0], device=device), None
     else:
         steps = done = 0
-        delta = _uniforms(generators, 1)[:, 0] if alignment == "uti" else torch.zeros(len(indices))
-        t = _uniforms(generators, 1)[:, 0] * (1 - delta)
+        delta = _uniforms(generators, 1, each)[:, 0] if alignment == "uti" else torch.zeros(len(indices), device=device)
+        t = _uniforms(generators, 1, each)[:, 0] * (1 - delta)
         earlier = torch.ones_like(t) if alignment in FROM_START else t + delta if alignment == "uti" else None
-    return Draws(noise, t, earlier, steps, done, _uniforms(generators, drops) if drops else None)
+    return Draws(noise, t, earlier, steps, done, _uniforms(generators, drops, each) if drops else None)
 
 
-def _generator(*entropy: int) -> torch.Generator:
-    """Return a generator of ``entropy``; of its seed torch uses 32 bits, which a few samples in millions share."""
-    (state,) = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
-
-
-def _uniforms(generators: list[torch.Generator], count: int) -> Tensor:
-    return torch.stack([torch.rand(count, generator=generator) for generator in generators])
+def _uniforms(generators: list[torch.Generator], count: int, each: int) -> Tensor:
+    return torch.cat([torch.rand((each, count), generator=source, device=source.device) for source in generators])
 
 
 @torch.no_grad()

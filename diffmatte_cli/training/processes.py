@@ -1,17 +1,21 @@
 """The processes that share a run, through Accelerate: one, unless ``accelerate launch`` or ``torchrun`` made more."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, broadcast
 from torch import Tensor, nn
 
 from ..errors import UsageError
+from ..extras import require
 from ..inference.matter import pick_device
 from .config import TrainConfig
 from .data import Share
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 __all__ = ["Processes"]
 
@@ -23,16 +27,13 @@ class Processes:
     """This process among those of the run; ``device`` is what it works on."""
 
     def __init__(self, device: str) -> None:
-        where = pick_device(device)
-        self.accelerator = Accelerator(
-            cpu=where.type == "cpu",
-            device_placement=False,
-            mixed_precision="no",  # the configuration says it, and what is autocast
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
-        )
-        self.rank: int = self.accelerator.process_index
-        self.count: int = self.accelerator.num_processes
-        self.device = where if self.count == 1 else self.accelerator.device
+        self.device = pick_device(device)
+        self.rank, self.count = 0, 1
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as launchers say
+            require("train", "training in several processes")
+            self.accelerator = _accelerator(self.device)
+            self.rank, self.count = self.accelerator.process_index, self.accelerator.num_processes
+            self.device = self.accelerator.device
 
     @property
     def is_main(self) -> bool:
@@ -59,7 +60,9 @@ class Processes:
 
     def alone(self, module: nn.Module, wanted: bool) -> AbstractContextManager[None]:
         """Keep gradients to oneself for a while, if ``wanted``: more of the same step are to come."""
-        alone: AbstractContextManager[None] = self.accelerator.no_sync(module) if wanted else nullcontext()
+        if not wanted or self.count == 1:
+            return nullcontext()
+        alone: AbstractContextManager[None] = self.accelerator.no_sync(module)
         return alone
 
     def sum(self, values: Tensor) -> Tensor:
@@ -74,9 +77,24 @@ class Processes:
     def copy_first(self, module: nn.Module) -> None:
         """Give a module the first process's buffers in all."""
         if self.count > 1:
+            from accelerate.utils import broadcast
+
             for buffer in module.buffers():
                 broadcast(buffer, 0)
 
     def wait(self) -> None:
         """Wait until all processes come to this place."""
-        self.accelerator.wait_for_everyone()
+        if self.count > 1:
+            self.accelerator.wait_for_everyone()
+
+
+def _accelerator(device: torch.device) -> "Accelerator":
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
+    return Accelerator(
+        cpu=device.type == "cpu",
+        device_placement=False,
+        mixed_precision="no",  # the configuration says it, and what is autocast
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+    )

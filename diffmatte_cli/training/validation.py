@@ -10,9 +10,9 @@ from ..inference.iteration import Alpha
 from ..inference.matter import Matter
 from ..model.diffmatte import DiffMatte
 from .config import RunConfig
-from .data import Pair
+from .materials import Pair
 from .processes import Processes
-from .synthesis.noise import Bytes
+from .synthesis.layers import Bytes
 
 __all__ = ["validate"]
 

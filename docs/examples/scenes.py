@@ -17,8 +17,8 @@ from render import garden
 from diffmatte_cli import load_model
 from diffmatte_cli.evaluation.metrics import mse, sad
 from diffmatte_cli.training.synthesis.composition import compose
+from diffmatte_cli.training.synthesis.files import Assets
 from diffmatte_cli.training.synthesis.finishing import finish, stack
-from diffmatte_cli.training.synthesis.pictures import Assets
 
 HERE = Path(__file__).parent
 SEED = 990

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from diffmatte_cli.training.config import DataConfig
-from diffmatte_cli.training.data import read_validation
+from diffmatte_cli.training.materials import read_validation
 
 
 def main() -> None:

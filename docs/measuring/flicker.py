@@ -15,7 +15,7 @@ import numpy as np
 
 from diffmatte_cli import load_model
 from diffmatte_cli.training.synthesis.composition import compose
-from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
+from diffmatte_cli.training.synthesis.files import Assets, find_pictures
 
 SEED, SIDE, MARGIN, NOISE = 733, 480, 48, 1.5
 Frame = tuple[np.ndarray, np.ndarray, np.ndarray]

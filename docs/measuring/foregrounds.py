@@ -20,8 +20,9 @@ import numpy as np
 from diffmatte_cli import load_model
 from diffmatte_cli.composition.foreground import FOREGROUNDS
 from diffmatte_cli.inference.peak import peak_memory
-from diffmatte_cli.training.synthesis.composition import Layers, compose
-from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
+from diffmatte_cli.training.synthesis.composition import compose
+from diffmatte_cli.training.synthesis.files import Assets, find_pictures
+from diffmatte_cli.training.synthesis.layers import Layers
 
 SEED = 515
 

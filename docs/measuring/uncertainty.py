@@ -17,7 +17,7 @@ import numpy as np
 from diffmatte_cli import load_model
 from diffmatte_cli.inference.uncertainty import Spread, risk_of
 from diffmatte_cli.training.config import DataConfig
-from diffmatte_cli.training.data import read_validation
+from diffmatte_cli.training.materials import read_validation
 
 Floats = np.ndarray
 

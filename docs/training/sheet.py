@@ -6,6 +6,7 @@ The folders in CONFIG start where the command is run.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,7 @@ import torch
 from PIL import Image
 
 from diffmatte_cli.training.config import read_config
-from diffmatte_cli.training.data import composer
-from diffmatte_cli.training.synthesis.finishing import finish, stack
+from diffmatte_cli.training.data import recipe_batches
 
 # Samples side by side.
 COLUMNS = 8
@@ -29,10 +29,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[])
     options = parser.parse_args()
-    data = read_config(options.config, options.set).data
-    compose = composer(data)
-    samples = (finish(stack([compose(options.seed, index, data.crop)])) for index in range(options.count))
-    tiles = [torch.cat([part.expand(-1, 3, -1, -1)[0] for part in sample], dim=1) for sample in samples]
+    config = read_config(options.config, options.set)
+    data = replace(config.data, batch=options.count, late_batch=0, workers=0)
+    config = replace(config, data=data, run=replace(config.run, seed=options.seed, accumulate=1))
+    batch = next(recipe_batches(replace(config, model=replace(config.model, priors=False)), 0, torch.device("cpu")))
+    tiles = list(torch.cat([part.expand(-1, 3, -1, -1) for part in batch[:3] if part is not None], dim=2))
     tiles += [torch.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     rows = [torch.cat(tiles[first : first + COLUMNS], dim=2) for first in range(0, len(tiles), COLUMNS)]
     pixels = (torch.cat(rows, dim=1).permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)

@@ -15,7 +15,7 @@ import numpy as np
 from diffmatte_cli import load_model
 from diffmatte_cli.evaluation.metrics import sad
 from diffmatte_cli.training.config import DataConfig
-from diffmatte_cli.training.data import read_validation
+from diffmatte_cli.training.materials import read_validation
 
 
 def main() -> None:

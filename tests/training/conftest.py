@@ -12,8 +12,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two backgrounds, one matte with alpha and one without, and one validation picture."""
     # Here, since what needs no data is tested without the [train] extra, too.
     from diffmatte_cli.training.synthesis.composition import compose
+    from diffmatte_cli.training.synthesis.files import Assets, find_pictures
     from diffmatte_cli.training.synthesis.noise import smooth_noise
-    from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
     from diffmatte_cli.training.synthesis.subjects import PROCEDURAL
 
     folder = tmp_path_factory.mktemp("data")

@@ -58,6 +58,7 @@ def test_the_rate_warms_up_and_falls_in_stages() -> None:
         ("crop = 64", "cropp = 64", "[data] has an unknown key 'cropp'"),
         ("[run]", "[running]", "unknown table [running]"),
         ("warmup = 2", "milestones = [0.5]", "one length"),
+        ("[model]", '[initial]\nweights = "tiny"\nencoder = "x.pth"\n[model]', "weights and encoder in"),
         ('alignment = "uti"', 'alignment = "full"', "none, white-noise, uti"),
         ("epochs = 6", "epochs = ", "is not TOML"),
         ("epochs = 6", "epochs = inf", "at least one step"),
@@ -107,7 +108,10 @@ def test_the_papers_rows_are_as_printed(name: str) -> None:
 
 def test_every_shipped_configuration_is_known() -> None:
     shipped = {path.relative_to(TRAINING).as_posix() for path in TRAINING.rglob("*.toml")}
-    assert shipped == {"tiny.toml", "on_vitmatte.toml", "ablation.toml", *(f"paper/{name}.toml" for name in PAPER)}
+    assert shipped == {
+        *("tiny.toml", "tiny_gpu.toml", "on_vitmatte.toml", "ablation.toml"),
+        *(f"paper/{name}.toml" for name in PAPER),
+    }
     for name in shipped:
         read_config(TRAINING / name)
 

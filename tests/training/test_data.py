@@ -17,24 +17,19 @@ import cv2
 from diffmatte_cli.errors import TrainingError
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.training.config import DataConfig, OptimiserConfig, RunConfig, TrainConfig
-from diffmatte_cli.training.data import (
-    Batch,
-    Share,
-    batches,
-    check_materials,
-    composer,
-    read_materials,
-    read_validation,
-)
+from diffmatte_cli.training.data import Batch, Share, batches
+from diffmatte_cli.training.materials import check_materials, composer, read_materials, read_validation
 from diffmatte_cli.training.synthesis import composition, surfaces
 from diffmatte_cli.training.synthesis.camera import AS_IS, NO_CAMERA, Camera, Tint, draw_camera, draw_tint, pack
-from diffmatte_cli.training.synthesis.composition import MARGIN, compose, draw_foreground
+from diffmatte_cli.training.synthesis.composition import compose, draw_foreground
+from diffmatte_cli.training.synthesis.files import Assets, find_pictures
 from diffmatte_cli.training.synthesis.finishing import Stack, finish, stack
 from diffmatte_cli.training.synthesis.jpeg import compress
+from diffmatte_cli.training.synthesis.layers import MARGIN
 from diffmatte_cli.training.synthesis.noise import smooth_noise
 from diffmatte_cli.training.synthesis.outlines import draw_outline
 from diffmatte_cli.training.synthesis.pelts import PELTS, lay_pelt
-from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures, place_cutout
+from diffmatte_cli.training.synthesis.pictures import place_cutout
 from diffmatte_cli.training.synthesis.scenery import draw_scenery
 from diffmatte_cli.training.synthesis.shapes import glass
 from diffmatte_cli.training.synthesis.subjects import PROCEDURAL

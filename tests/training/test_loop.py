@@ -26,13 +26,12 @@ from diffmatte_cli.commands.app import app
 from diffmatte_cli.diffusion.samplers import Diffusion
 from diffmatte_cli.errors import OutputError, TrainingError, UsageError
 from diffmatte_cli.inference.loading import load_model
-from diffmatte_cli.training import loop
 from diffmatte_cli.training.config import read_config
 from diffmatte_cli.training.logs import Log
 from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer
 from diffmatte_cli.training.objective import ALIGNMENTS
 from diffmatte_cli.training.synthesis.composition import compose
-from diffmatte_cli.training.synthesis.pictures import Assets, find_pictures
+from diffmatte_cli.training.synthesis.files import Assets, find_pictures
 
 TRAINING = ROOT / "docs" / "training"
 
@@ -183,12 +182,35 @@ def test_training_starts_from_given_weights(config_file: Path, tmp_path: Path) -
     second = Trainer(config, tmp_path)
     second.start_from(weights)
     torch.testing.assert_close(second.model.state_dict(), load_model(weights).model.state_dict())
+    assert not second.optimiser.state_dict()["state"]
+    with pytest.raises(UsageError, match="tiny has decoder_width 16, not 4: set it in"):
+        second.start_from("tiny")
+    with pytest.raises(UsageError, match="no model named 'tinny'"):
+        second.start_from("tinny")
+
+
+def test_a_configuration_names_the_weights_to_begin_with(config_file: Path, tmp_path: Path) -> None:
+    """As the option does, with which it conflicts; a resumed run has its own."""
+    weights = _folder(tmp_path / "first") / "weights.safetensors"
+    trainer = Trainer(read_config(config_file), weights.parent, stopping=lambda: True, progress=False)
+    trainer.run()
+    command = ["train", str(config_file), "--device", "cpu", "-o", str(tmp_path / "run"), "--max-minutes", "0"]
+    command += [f"--set=initial.weights={weights.as_posix()}"]
+    result = CliRunner().invoke(app, [*command, "--init", str(weights)])
+    assert result.exit_code == 2
+    assert "--init and weights in [initial] conflict" in " ".join(result.stderr.split())
+    given = load_model(weights).model.state_dict()
+    for resumed in ([], ["--resume"]):
+        result = CliRunner().invoke(app, [*command, *resumed])
+        assert result.exit_code == 0, result.output
+        torch.testing.assert_close(load_model(tmp_path / "run" / WEIGHTS).model.state_dict(), given)
+        weights.unlink(missing_ok=True)
 
 
 def test_training_learns_what_it_is_shown(config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pair of samples, again and again."""
     samples = [compose(Assets((), ()), 4, index, 64) for index in range(2)]
-    monkeypatch.setattr(loop, "composer", lambda _: lambda seed, index, crop: samples[index % 2])
+    monkeypatch.setattr("diffmatte_cli.training.data.composer", lambda _: lambda seed, index, crop: samples[index % 2])
     changes = [
         "optimiser.epochs=60",
         "self_align.alignment=none",

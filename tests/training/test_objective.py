@@ -113,7 +113,7 @@ def test_times_follow_the_published_draws(golden: Path, monkeypatch: pytest.Monk
     with np.load(golden / "objective.npz") as file:
         run = {k.removeprefix("stage2_"): torch.from_numpy(file[k]) for k in file if k.startswith("stage2_")}
     uniforms = iter(run["uniform_draws"])
-    monkeypatch.setattr(objective, "_uniforms", lambda generators, count: next(uniforms)[:, None])
+    monkeypatch.setattr(objective, "_uniforms", lambda generators, count, each: next(uniforms)[:, None])
     draws = draw("uti", 64, 0, 0, [0, 1])
     torch.testing.assert_close(draws.t, run["t"])
     torch.testing.assert_close(draws.earlier, run["t_temp"])
@@ -129,6 +129,19 @@ def test_each_sample_draws_for_itself() -> None:
     assert len(set(together.t.tolist())) == 3
     assert not torch.equal(together.noise[0], together.noise[1])
     assert not torch.equal(together.noise, draw("uti", 8, 6, 3, [6, 7, 8]).noise)
+
+
+def test_samples_that_draw_at_once_depend_on_the_first_alone() -> None:
+    """On the device that is named."""
+    first, again, other = (
+        draw("uti", 8, 5, step, indices, drops=4, at_once=torch.device("cpu"))
+        for step, indices in ((3, [6, 7, 8]), (9, [6, 7, 8]), (3, [9, 10, 11]))
+    )
+    for name, shape in (("noise", (3, 1, 8, 8)), ("t", (3,)), ("earlier", (3,)), ("drops", (3, 4))):
+        ours = getattr(first, name)
+        assert ours.shape == shape
+        assert torch.equal(ours, getattr(again, name)), name
+        assert len({*ours.flatten().tolist(), *getattr(other, name).flatten().tolist()}) == 2 * ours.numel(), name
 
 
 def test_noise_is_standard_normal() -> None:

@@ -20,8 +20,8 @@ pytest.importorskip("accelerate", reason="training needs the [train] extra")
 from diffmatte_cli.evaluation.metrics import sad
 from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.training.config import DataConfig
-from diffmatte_cli.training.data import read_validation
 from diffmatte_cli.training.loop import CHECKPOINT
+from diffmatte_cli.training.materials import read_validation
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "diffmatte_cli")
 
@@ -36,6 +36,7 @@ train = Trainer._train
 
 def train_or_hang(trainer, *rest):
     if trainer.step == 7:
+        (trainer.folder / "stuck").touch()
         threading.Event().wait()
     return train(trainer, *rest)
 
@@ -76,9 +77,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(config_file: Path, tmp_path: Pat
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     _finish(_command(config_file, whole, *options))
     with start(*_command(config_file, killed, *options, program=("-c", STUCK))) as process:
-        wait_for((killed / CHECKPOINT).exists, process)
+        wait_for((killed / "stuck").exists, process)
     assert process.returncode == -signal.SIGKILL
-    assert torch.load(killed / CHECKPOINT, weights_only=True)["step"] < 14
+    assert torch.load(killed / CHECKPOINT, weights_only=True)["step"] == 7
     _finish(_command(config_file, killed, *options, "--resume"))
     assert _weights(whole).keys() == _weights(killed).keys()
     for name, expected in _weights(whole).items():

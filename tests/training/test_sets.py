@@ -20,12 +20,12 @@ from diffmatte_cli.errors import TrainingError
 from diffmatte_cli.training import checking
 from diffmatte_cli.training.checking import Material, check_data, list_materials, list_validation
 from diffmatte_cli.training.synthesis import recipe
-from diffmatte_cli.training.synthesis.composition import Layers
+from diffmatte_cli.training.synthesis.files import Foreground, Sets, left_out
 from diffmatte_cli.training.synthesis.finishing import finish, stack
-from diffmatte_cli.training.synthesis.noise import Bytes, smooth_noise
-from diffmatte_cli.training.synthesis.pictures import left_out
+from diffmatte_cli.training.synthesis.layers import Bytes, Layers
+from diffmatte_cli.training.synthesis.noise import smooth_noise
 from diffmatte_cli.training.synthesis.recipe import compose_paper, pick_foreground
-from diffmatte_cli.training.synthesis.sets import Foreground, Sets, read_foreground, read_sets
+from diffmatte_cli.training.synthesis.sets import read_foreground, read_sets
 from diffmatte_cli.training.synthesis.trimaps import erode_known
 
 GREEN, GARBAGE = (20, 200, 30), (255, 0, 255)

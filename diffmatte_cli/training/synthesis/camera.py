@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from torch import Tensor
 
-from .noise import Floats
+from .layers import Floats
 
 __all__ = ["AS_IS", "NEUTRAL", "NO_CAMERA", "Camera", "Tint", "draw_camera", "draw_tint", "pack", "unpack"]
 

@@ -5,46 +5,25 @@ workers and processes, and a resumed run, see the same data. Blending the layers
 the camera's traces are left to ``finishing``, which works on whole batches.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from .camera import draw_camera, draw_tint, pack
-from .noise import Bytes, Floats, clouds, log_uniform
-from .pictures import Assets, cut_patch, place_cutout
+from .files import Assets
+from .layers import ECHOED, GRAIN_UNIT, MARGIN, MATCHED, ONE_PHOTO, SECOND, Bytes, Floats, Layers
+from .noise import clouds, log_uniform
+from .pictures import cut_patch, place_cutout
 from .scenery import draw_scenery
 from .subjects import PROCEDURAL
 from .surfaces import Matte, draw_coat, paint
 from .trimaps import make_trimap
 
-__all__ = ["GRAIN_UNIT", "Layers", "compose", "draw_background", "draw_foreground"]
+__all__ = ["compose", "draw_background", "draw_foreground"]
 
-# Composed around the crop, so that trimaps and blurs know what lies outside.
-MARGIN = 16
-# Grain is kept in bytes: this many steps for one standard deviation.
-GRAIN_UNIT = 32
 # Crops without an unknown pixel are drawn again, so many times at most.
 TRIES = 4
-
-
-@dataclass(frozen=True)
-class Layers:
-    """A sample before blending.
-
-    ``front`` and ``back``: straight colours, uint8 [S, S, 3]; ``alpha``: uint8 [S, S]; ``trimap``: uint8 [S, S]
-    in {0, 128, 255}; ``grain``: normal noise in steps of 1 / GRAIN_UNIT, int8 [S, S, 3]; ``settings``: float32
-    [N], see ``camera.pack``.
-    """
-
-    front: Bytes
-    back: Bytes
-    alpha: Bytes
-    trimap: Bytes
-    grain: NDArray[np.int8]
-    settings: Floats
 
 
 def compose(assets: Assets, seed: int, index: int, crop: int) -> Layers:
@@ -69,13 +48,13 @@ def _scene(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Floats,
     texture, back = _patches(rng, assets, size)
     back = draw_background(rng, back)
     front, alpha = draw_foreground(rng, assets, texture, size)
-    if rng.random() < 0.12:
+    if rng.random() < SECOND:
         second, cover = draw_foreground(rng, assets, texture[::-1], size)
         front, alpha = _join([(front, alpha), (second, cover)], front)
     hard = rng.random()
-    if hard < 0.13:
+    if hard < MATCHED:
         front = _matched(rng, front, back, alpha)
-    elif hard < 0.25:
+    elif hard < MATCHED + ECHOED:
         back = _echoed(rng, front, back)
     front, alpha = _optics(rng, front, alpha)
     return front, back, alpha
@@ -86,7 +65,7 @@ def _patches(rng: np.random.Generator, assets: Assets, size: int) -> tuple[Float
     if not assets.backgrounds:
         return draw_scenery(rng, size), draw_scenery(rng, size)
     paths = [assets.backgrounds[pick] for pick in rng.integers(len(assets.backgrounds), size=2)]
-    texture = cut_patch(rng, paths[0 if rng.random() < 0.12 else 1], size)
+    texture = cut_patch(rng, paths[0 if rng.random() < ONE_PHOTO else 1], size)
     return texture, cut_patch(rng, paths[0], size)
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .camera import Camera, Tint, unpack
-from .composition import GRAIN_UNIT, Layers
 from .jpeg import compress
+from .layers import GRAIN_UNIT, Layers
 
 __all__ = ["Finished", "Stack", "finish", "stack"]
 

@@ -2,12 +2,10 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Bytes", "Floats", "clouds", "log_uniform", "smooth_noise"]
+from .layers import Floats
 
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
+__all__ = ["clouds", "log_uniform", "smooth_noise"]
 
 
 def smooth_noise(rng: np.random.Generator, size: int, cell: float) -> Floats:

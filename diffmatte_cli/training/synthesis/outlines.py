@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .noise import Floats, log_uniform, smooth_noise
+from .layers import Floats
+from .noise import log_uniform, smooth_noise
 
 __all__ = ["Outline", "draw_outline"]
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .noise import Bytes, Floats, log_uniform, smooth_noise
+from .layers import Bytes, Floats
+from .noise import log_uniform, smooth_noise
 from .outlines import Outline
 from .strands import ENLARGED, SHIFT, Coverage, flatten
 

@@ -1,7 +1,5 @@
 """Pictures that samples are made of: photographs, and pictures with alpha."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,60 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TrainingError
-from ...imaging.folders import images_in, told_unread
-from ...imaging.formats import suffixes_of
-from ...storage.paths import Place
-from .noise import Bytes, Floats, log_uniform
+from .layers import Bytes, Floats
+from .noise import log_uniform
 
-__all__ = ["Assets", "cut_patch", "cut_square", "find_pictures", "left_out", "opacity_of", "place_cutout"]
-__all__ += ["read_deep", "read_pixels"]
+__all__ = ["cut_patch", "cut_square", "opacity_of", "place_cutout", "read_cutout", "read_deep", "read_photo"]
+__all__ += ["read_pixels"]
 
-# What OpenCV and the check before the first step both read.
-SUFFIXES = suffixes_of(("JPEG", "MPO", "PNG", "WEBP", "TIFF"))
 # Larger pictures are scaled down to this, which bounds the caches at about 2 GB a worker.
 LONGEST_PHOTO, LONGEST_CUTOUT = 1600, 1024
 # Decoded pictures kept by each worker: decoding is half of the work otherwise.
 CACHED_PICTURES = 384
 
 
-@dataclass(frozen=True)
-class Assets:
-    """Files to compose from: opaque photographs, and pictures with alpha (or grey level as density).
-
-    Without photographs scenery is drawn in their place, without mattes every foreground is drawn, but for the
-    ``rendered_share`` of those that show one of ``rendered``.
-    """
-
-    backgrounds: tuple[Path, ...]
-    mattes: tuple[Path, ...]
-    procedural_share: float = 0.6
-    rendered: tuple[Path, ...] = ()
-    rendered_share: float = 0.0
-
-
-def find_pictures(folder: Path) -> tuple[Path, ...]:
-    """List the pictures below a folder in a stable order, without hidden ones; an empty folder is an error."""
-    found = tuple(sorted(place.path for place in _listed(folder)))
-    if not found:
-        raise TrainingError(f"{folder} holds no pictures: check the path in the configuration's [data] table")
-    return found
-
-
-def left_out(folder: Path) -> str | None:
-    """Say how many files below a folder training cannot read, by their suffixes; None if there are none."""
-    others: list[Place] = []
-    list(_listed(folder, others))
-    return f"in {folder} {told_unread(others)}" if others else None
-
-
-def _listed(folder: Path, others: list[Place] | None = None) -> Iterator[Place]:
-    place = Place(folder)
-    return images_in(place, recursive=True, suffixes=SUFFIXES, others=others) if place.kind == "folder" else iter(())
-
-
 def cut_patch(rng: np.random.Generator, path: Path, size: int) -> Floats:
     """Cut a random square out of a photograph, scaled by 0.4 to 1.5, [S, S, 3] in [0, 1]."""
-    photo = _read_photo(path)
+    photo = read_photo(path)
     side = min(*photo.shape[:2], int(size / rng.uniform(0.4, 1.5)))
     patch = cut_square(rng, photo, side)
     if rng.random() < 0.5:
@@ -85,7 +44,7 @@ def place_cutout(rng: np.random.Generator, path: Path, size: int, own_size: bool
     Its longest side becomes 0.7 to 3 times ``size``; with ``own_size`` it is up to a tenth larger than it is.
     Returns straight colours [S, S, 3] and alpha [S, S], in [0, 1].
     """
-    rgba = _read_cutout(path)
+    rgba = read_cutout(path)
     height, width = rgba.shape[:2]
     whole = size / max(height, width)
     scale = log_uniform(rng, min(whole, 0.5), 1.1) if own_size else whole * log_uniform(rng, 0.7, 3)
@@ -104,13 +63,13 @@ def place_cutout(rng: np.random.Generator, path: Path, size: int, own_size: bool
 
 
 @lru_cache(maxsize=CACHED_PICTURES)
-def _read_photo(path: Path) -> Bytes:
+def read_photo(path: Path) -> Bytes:
     """Read a photograph, RGB [H, W, 3]."""
     return np.ascontiguousarray(_limited(read_pixels(path, cv2.IMREAD_COLOR), LONGEST_PHOTO)[..., ::-1])
 
 
 @lru_cache(maxsize=CACHED_PICTURES)
-def _read_cutout(path: Path) -> Bytes:
+def read_cutout(path: Path) -> Bytes:
     """Read premultiplied RGBA [H, W, 4]; without an alpha channel the brightest channel is the opacity."""
     pixels = read_pixels(path, cv2.IMREAD_UNCHANGED)
     alpha = opacity_of(pixels)[..., None]

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import NEUTRAL
-from .composition import Layers
-from .noise import Bytes, Floats, log_uniform
+from .files import Sets
+from .layers import Bytes, Floats, Layers
+from .noise import log_uniform
 from .pictures import cut_square, read_pixels
-from .sets import Sets, read_foreground
+from .sets import read_foreground
 from .trimaps import erode_known
 
 __all__ = ["compose_paper", "pick_foreground"]

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from .noise import Floats, clouds, log_uniform, smooth_noise
+from .layers import Floats
+from .noise import clouds, log_uniform, smooth_noise
 
 __all__ = ["draw_scenery"]
 

@@ -1,7 +1,6 @@
 """Sets of foregrounds and backgrounds, as Adobe Image Matting and Distinctions-646 come with."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -9,26 +8,11 @@ import numpy as np
 
 from ...errors import TrainingError, listed
 from ...imaging.folders import by_stem, respelled
-from .noise import Bytes
-from .pictures import find_pictures, read_pixels
+from .files import Foreground, Sets, find_pictures
+from .layers import Bytes
+from .pictures import read_pixels
 
-__all__ = ["Foreground", "Sets", "read_foreground", "read_sets"]
-
-
-@dataclass(frozen=True)
-class Foreground:
-    """A foreground's file of colours and its file of alpha; without the latter, colours are RGBA."""
-
-    colours: Path
-    alpha: Path | None = None
-
-
-@dataclass(frozen=True)
-class Sets:
-    """Files to compose from as the paper does: any foreground over any background."""
-
-    foregrounds: tuple[Foreground, ...]
-    backgrounds: tuple[Path, ...]
+__all__ = ["read_foreground", "read_sets"]
 
 
 def read_sets(foregrounds: Path, alphas: Path | None, backgrounds: Path) -> Sets:

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from .noise import Bytes, Floats, clouds, log_uniform, smooth_noise
+from .layers import Bytes, Floats
+from .noise import clouds, log_uniform, smooth_noise
 from .outlines import draw_outline
 from .strands import ENLARGED, Coverage, bend, draw_blade, draw_strand, empty_canvas, flatten
 from .surfaces import Matte

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .noise import Bytes, Floats
+from .layers import Bytes, Floats
 
 __all__ = ["ENLARGED", "SHIFT", "Coverage", "bend", "draw_blade", "draw_strand", "empty_canvas", "flatten"]
 

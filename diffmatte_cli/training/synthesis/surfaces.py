@@ -5,23 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .noise import Floats, clouds, log_uniform, smooth_noise
+from .layers import NATURAL, Floats
+from .noise import clouds, log_uniform, smooth_noise
 
 __all__ = ["Coat", "Matte", "draw_coat", "paint"]
-
-# Animals, hair and earth, RGB: black, white, greys, browns, gold, ginger, cream.
-NATURAL = (
-    (0.06, 0.055, 0.05),
-    (0.93, 0.92, 0.89),
-    (0.45, 0.44, 0.43),
-    (0.70, 0.69, 0.67),
-    (0.23, 0.15, 0.10),
-    (0.42, 0.29, 0.19),
-    (0.62, 0.48, 0.34),
-    (0.80, 0.66, 0.46),
-    (0.72, 0.42, 0.20),
-    (0.88, 0.82, 0.72),
-)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,10 @@ import cv2
 import numpy as np
 
 from ...trimaps.trimap import trimap_of
-from .noise import Bytes, Floats, log_uniform, smooth_noise
+from .layers import BY_HAND, USUAL_WIDTH, WIDEST, Bytes, Floats
+from .noise import log_uniform, smooth_noise
 
 __all__ = ["erode_known", "make_trimap"]
-
-# The trimaps of published test sets: what is known within 5 / 255, eroded by an ellipse this wide.
-USUAL_WIDTH = 25
-# The widest kernel, and the share of trimaps that are drawn by hand.
-WIDEST, BY_HAND = 121, 0.17
 
 
 def make_trimap(rng: np.random.Generator, alpha: Floats) -> Bytes:
