@@ -3,11 +3,12 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from typing import TypedDict
 
 from .errors import UsageError
 
 __all__ = ["DTYPE_NAMES", "MOST_STEPS", "SAMPLER_NAMES", "SCHEDULE_NAMES"]
-__all__ += ["Computing", "Sampling", "check_choice", "check_device", "without_effect"]
+__all__ += ["Computing", "Sampling", "SamplingFields", "check_choice", "check_device", "without_effect"]
 
 SCHEDULE_NAMES = ("linear", "cosine", "sigmoid", "power")
 SAMPLER_NAMES = ("ddim", "ddpm")
@@ -65,6 +66,19 @@ class Sampling:
     def at_once(self) -> "Sampling":
         """Return the settings of a model that does not iterate: one step, in which nothing is drawn."""
         return Sampling(steps=1, **{name: getattr(self, name) for name in _AT_ONCE})
+
+
+class SamplingFields(TypedDict, total=False):
+    """The fields of ``Sampling`` as keywords, for editors and type checkers."""
+
+    steps: int
+    seed: int
+    sampler: str
+    schedule: str | None
+    input_scale: float | None
+    keep_known: bool
+    until_stable: float | None
+    whole: bool
 
 
 @dataclass(frozen=True)

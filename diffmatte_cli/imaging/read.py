@@ -28,6 +28,7 @@ from .png import PNG, colour_chunks, readable
 from .tiff import TIFF, Page, inverted, page_of
 
 __all__ = ["ColourImage", "decode_deep", "decode_image", "is_beyond_pillow", "read_image", "reads_deep", "rgb_of"]
+__all__ += ["rgb_pixels"]
 
 _MOST_DPI = 1e5  # more is a mistake, and some formats cannot store it
 _LOST = f"its 16 bits a channel are read as 8: all are read with {install('vfx')}"
@@ -98,7 +99,7 @@ def decode_image(content: bytes, path: Path, space: str = "auto", layer: str | N
         )
     with opened(content, path, layer) as (image, info):
         whole = info.is_deep and is_installed("vfx")
-        pixels = rgb_of(decode_deep(content, path, layer=layer), path) if whole else _rgb_pixels(image)
+        pixels = rgb_of(decode_deep(content, path, layer=layer), path) if whole else rgb_pixels(image)
         return replace(
             _colour_image(orient(pixels, info.orientation if whole else info.left), False, space),
             orientation=info.orientation,
@@ -125,7 +126,7 @@ def reads_deep(content: bytes, layer: str | None = None) -> bool:
     return False
 
 
-def _rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
+def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
     """Return a decoded image's colour, uint8 [H, W, 3]."""
     if image.mode.startswith("I;16"):  # truncated like 16-bit colour
         grey = (np.asarray(image) >> 8).astype(np.uint8)

@@ -20,12 +20,17 @@ def settled_alpha(trimap: NDArray[np.uint8], sampling: Sampling) -> NDArray[np.f
     return (trimap > UNKNOWN).astype(np.float32)
 
 
-def check_not_mask(trimap: NDArray[np.uint8], sampling: Sampling) -> None:
+def check_not_mask(
+    trimap: NDArray[np.uint8],
+    sampling: Sampling,
+    instead: str = "give it as the mask instead, of which a trimap is made",
+) -> None:
     """Raise MaskError for a ``trimap`` uint8 [H, W] of black and white alone, unless the raw prediction is requested.
 
-    One that is black all over, or white, is no mask: of a sequence, the subject may have left the frame.
+    One that is black all over, or white, is no mask: of a sequence, the subject may have left the frame. ``instead``
+    says what to do.
     """
     settled = settled_alpha(trimap, sampling)
     if settled is not None and settled.min() < settled.max():
         text = "the trimap is a mask, black and white without grey for what is unknown"
-        raise MaskError(f"{text}: give it as the mask instead, of which a trimap is made", "mask")
+        raise MaskError(f"{text}: {instead}", "mask")

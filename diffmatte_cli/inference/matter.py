@@ -4,9 +4,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import repeat
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..diffusion.samplers import Diffusion
@@ -14,12 +16,12 @@ from ..errors import UsageError
 from ..model.checkpoint import Metadata
 from ..model.config import grids_for
 from ..model.diffmatte import DiffMatte
-from ..settings import DTYPE_NAMES, Computing, Sampling, check_device, without_effect
+from ..settings import DTYPE_NAMES, Computing, Sampling, SamplingFields, check_device, without_effect
 from ..weights.loading import load_network
 from ..weights.store import ModelSource
 from .canvas import Canvas
 from .capture import folded_decoder
-from .inputs import Picture, is_batch, pair_of, singles
+from .inputs import INSTEAD, Fields, FileOrArray, Picture, is_batch, pair_of, singles
 from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import check_not_mask, settled_alpha
 from .memory import BASE, MemoryBudget, default_limit, guard_memory, plain_bytes
@@ -36,7 +38,7 @@ def _silence(text: str) -> None:
     """Say nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Encoding:
     """An image after its one pass through the encoder; ``features`` is F of Eq. 5.
 
@@ -46,6 +48,9 @@ class Encoding:
     canvas: Canvas
     features: Tensor
     prepared: dict[tuple["Matter", bool], TiledDecoder] = field(default_factory=dict, compare=False)
+
+    def __repr__(self) -> str:
+        return "Encoding({} x {} pixels)".format(*reversed(self.size))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,14 +68,18 @@ class Matter:
         metadata: Metadata | None = None,
         computing: Computing = Computing(),
         tell: Callable[[str], None] = _silence,
+        name: str = "",
         **changes: Any,
     ) -> None:
-        """Move a model to a device; ``changes`` replace fields of ``computing``, ``tell`` receives messages."""
+        """Move a model to a device; ``changes`` replace fields of ``computing``, ``tell`` receives messages.
+
+        ``name`` is what the model is called, by default as its variant.
+        """
         self.computing = replace(computing, **changes)
         if self.computing.threads is not None:
             torch.set_num_threads(self.computing.threads)
         compute_alike()
-        self.model = model.fold().on(device)
+        self.model, self.name = model.fold().on(device), name or model.config.variant
         self.device, self.metadata, self.tell = device, metadata or {}, tell
         self._has_told = False
         self.diffusion = Diffusion(model.config.schedule, model.config.input_scale, model.config.noise)
@@ -80,10 +89,8 @@ class Matter:
         self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
     def __repr__(self) -> str:
-        """Say model, device and precision."""
-        return f"Matter({self.model.config.variant} on {self.device}, {self.computing.precision})"
+        return f"Matter({self.name} on {self.device}, {self.computing.precision})"
 
-    @torch.no_grad()
     def encode(
         self, image: Picture, trimap: Picture | None = None, *, mask: Picture | None = None, band: float | None = None
     ) -> Encoding:
@@ -96,7 +103,11 @@ class Matter:
 
         Raises ImageError if shapes or types do not fit; ResourceError if memory does not suffice.
         """
-        image, trimap = pair_of(image, trimap, mask, band, self.tell)
+        return self._encode(*pair_of(image, trimap, mask, band, self.tell))
+
+    @torch.no_grad()
+    def _encode(self, image: NDArray[np.uint8], trimap: NDArray[np.uint8]) -> Encoding:
+        """Run the encoder on a photograph's colour [H, W, 3] and its trimap's classes [H, W]."""
         budget = self._budget(*trimap.shape)
         need = plain_bytes(self.model.config, *trimap.shape) if self.computing.plain else budget.encoding - BASE
         with guard_memory(need, self.device, *trimap.shape):
@@ -123,7 +134,7 @@ class Matter:
         noise: Alpha | None = None,
         draws: Alpha | None = None,
         truth: Alpha | None = None,
-        **changes: Any,
+        **changes: Unpack[SamplingFields],
     ) -> Iterator[Alpha]:
         """Yield the alpha of every step, float32 [H, W] in [0, 1]; the last one is the result.
 
@@ -154,10 +165,10 @@ class Matter:
         else:
             image, classes = pair_of(image, trimap, mask, band, self.tell)
             if mask is None:
-                check_not_mask(classes, sampling)
+                check_not_mask(classes, sampling, INSTEAD)
         if (settled := settled_alpha(classes, sampling)) is not None:
             return repeat(settled, int(sampling.steps))
-        encoding = image if isinstance(image, Encoding) else self.encode(image, classes)
+        encoding = image if isinstance(image, Encoding) else self._encode(image, classes)
         predict, own = self._predictor(encoding, sampling), self.diffusion
         if not iterates:
             return at_once(predict, encoding.size, self.device)
@@ -167,28 +178,29 @@ class Matter:
         return until_stable(alphas, encoding.canvas.unknown, sampling.until_stable)
 
     @overload
-    def matte(self, image: Tensor, trimap: Any = None, sampling: Sampling = ..., **more: Any) -> Tensor: ...
+    def matte(self, image: Tensor, trimap: Any = None, sampling: Sampling = ..., **more: Unpack[Fields]) -> Tensor: ...
     @overload
     def matte(
-        self, image: list[Any] | tuple[Any, ...], trimap: Any = None, sampling: Sampling = ..., **more: Any
-    ) -> list[Alpha]: ...
+        self, image: list[Any] | tuple[Any, ...], trimap: Any = None, sampling: Sampling = ..., **more: Unpack[Fields]
+    ) -> list[Any]: ...
     @overload
     def matte(
-        self, image: Picture | Encoding, trimap: Picture | None = None, sampling: Sampling = ..., **more: Any
+        self, image: FileOrArray | Encoding, trimap: Any = None, sampling: Sampling = ..., **more: Unpack[Fields]
     ) -> Alpha: ...
-    def matte(self, image: Any, trimap: Any = None, sampling: Sampling = Sampling(), **more: Any) -> Any:
+    def matte(self, image: Any, trimap: Any = None, sampling: Sampling = Sampling(), **more: Unpack[Fields]) -> Any:
         """Return alpha, float32 [H, W] in [0, 1]; arguments as for ``steps``.
 
-        Of a tensor [3, H, W] it is a tensor. A batch, [B, 3, H, W] with trimaps or masks [B, 1, H, W], gives a tensor
-        [B, H, W], and a list of photographs with one of trimaps or masks a list of alphas: one after another.
+        A tensor [3, H, W] gives a tensor on its device. A batch [B, 3, H, W] with trimaps or masks [B, 1, H, W] gives a
+        tensor [B, H, W], and a list of photographs with one of trimaps or masks a list of alphas: one after another.
         """
+        rest: Any = more
         if is_batch(image):
-            masks = singles(more.pop("mask", None), image, "mask")
+            masks = singles(rest.pop("mask", None), image, "mask")
             guides = zip(image, singles(trimap, image, "trimap"), masks, strict=True)
-            alphas = [self.matte(photo, drawn, sampling, mask=mask, **more) for photo, drawn, mask in guides]
+            alphas = [self.matte(photo, drawn, sampling, mask=mask, **rest) for photo, drawn, mask in guides]
             return torch.stack(alphas) if isinstance(image, Tensor) else alphas
-        alpha = deque(self.steps(image, trimap, sampling, **more), maxlen=1).pop()
-        return torch.from_numpy(alpha) if isinstance(image, Tensor) else alpha
+        alpha = deque(self.steps(image, trimap, sampling, **rest), maxlen=1).pop()
+        return torch.from_numpy(alpha).to(image.device) if isinstance(image, Tensor) else alpha
 
     def _predictor(self, encoding: Encoding, sampling: Sampling) -> Predict:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
@@ -264,7 +276,7 @@ def load_file(
     Raises WeightsError if the variant differs, or the bytes from those that the model's sha256 is of.
     """
     network, metadata = load_network(source.path, source.sha256, source.record)
-    return Matter(network, device, metadata, computing, tell)
+    return Matter(network, device, metadata, computing, tell, source.name)
 
 
 def compute_alike() -> None:

@@ -151,7 +151,7 @@ class Trainer:
         if pairs and self._validates():  # before the first step, or where a resumed run had not come to it
             self._validate(pairs, log)
         stopped = self.processes.any(self._ends())
-        with self._shown() as progress:
+        with Progress("training", steps, "step", shown=self.progress and is_main, done=self.step) as progress:
             for parts in () if stopped else zip(*[source] * config.run.accumulate, strict=True):
                 terms, norm = self._train(objective, parts)
                 self.step += 1
@@ -189,10 +189,6 @@ class Trainer:
 
     def _validates(self) -> bool:
         return self.step % self.config.run.validate_every == 0 or self.step == self.config.optimiser.steps
-
-    def _shown(self) -> Progress:
-        shown = self.progress and self.processes.is_main
-        return Progress("training", self.config.optimiser.steps, "step", shown=shown, done=self.step)
 
     def _show(self, terms: Terms, progress: Progress) -> None:
         if progress.is_due:  # seldom, since a GPU's work has to be awaited for it

@@ -246,6 +246,7 @@ def test_a_bar_over_the_batch_on_a_terminal(arguments: list[str], bar: bool) -> 
         content = shown()
         assert process.wait(PATIENCE) == 1
     assert (b"3/3" in content and b"image" in content) == bar
+    assert (b"photos/a.png]" in content) == bar  # what is being computed
     assert b"photos/a.png:" not in content
     assert b"cannot read photos/b.png" in content
 

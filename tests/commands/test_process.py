@@ -91,7 +91,8 @@ def test_closed_streams_are_no_reason_to_fail() -> None:
 def test_a_progress_bar_on_a_terminal(arguments: list[str], bar: bool) -> None:
     command_line = ["0", "matte", "cat.png", "--trimap", "cat_trimap.png", *arguments]
     with terminal() as (stderr, shown), start(*fakes.PROGRAM, *command_line, stderr=stderr) as process:
-        assert (b"matting" in shown()) == bar
+        content = shown()
+        assert (b"encoding" in content and b"matting" in content) == bar
         assert process.wait(PATIENCE) == 0
 
 

@@ -1,6 +1,8 @@
 """Photographs, trimaps and masks as Python programs hold them: each gives the alpha of the plain arrays."""
 
 from collections.abc import Callable
+from dataclasses import fields
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from diffmatte_cli.errors import ImageError
+import diffmatte_cli
+from diffmatte_cli.errors import ImageError, UsageError
 from diffmatte_cli.inference.matter import Matter
 from diffmatte_cli.model.config import VARIANTS
 from diffmatte_cli.model.diffmatte import DiffMatte
+from diffmatte_cli.planning.options import MatteOptions
+from diffmatte_cli.settings import Computing, Sampling, SamplingFields
 from diffmatte_cli.trimaps.band import Band
 from diffmatte_cli.trimaps.masks import trimap_from_mask
 
@@ -145,6 +150,10 @@ def test_what_was_guessed_is_told(network: DiffMatte) -> None:
         ((IMAGE, TRIMAP[:30]), "the trimap is 50x30 but the photograph is 50x40"),
         ((IMAGE, IMAGE), r"a trimap is \[H, W\], or a tensor \[1, H, W\], not \[40, 50, 3\]"),
         ((IMAGE,), "a photograph needs its trimap or its mask"),
+        ((IMAGE, np.full((40, 50), np.nan)), "the trimap is float64 with values that are no levels"),
+        ((IMAGE, Image.fromarray(IMAGE)), "cannot read the trimap: its colours are"),
+        ((Image.new("RGB", (0, 0)), TRIMAP), "the photograph has no pixels"),
+        ((Image.fromarray(np.full((40, 50), np.nan, np.float32)), TRIMAP), "or some that are not finite"),
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: tuple[Any, ...], message: str, matter: Matter) -> None:
@@ -154,3 +163,54 @@ def test_what_cannot_be_used_is_named(arguments: tuple[Any, ...], message: str, 
 
 def test_it_says_what_it_is(matter: Matter) -> None:
     assert repr(matter) == "Matter(tiny on cpu, fp32)"
+
+
+def test_images_of_pillow_are_read_by_the_rules_of_files(tmp_path: Path, matter: Matter) -> None:
+    """Deep grey, a palette of labels, an alpha that says nothing beside a plain colour, damage."""
+    deep = Image.fromarray(np.uint16(257) * IMAGE[..., 0])
+    assert deep.mode == "I;16"
+    grey = matter.matte(np.repeat(IMAGE[..., :1], 3, axis=2), TRIMAP, steps=1)
+    assert np.array_equal(matter.matte(deep, TRIMAP, steps=1), grey)
+
+    inside = np.zeros((40, 50), np.uint8)
+    inside[10:30, 10:40] = 1
+    labels = Image.fromarray(inside, "P")
+    labels.putpalette([0, 0, 0, 128, 0, 0])
+    on_green = Image.fromarray(np.where(inside[..., None] == 1, IMAGE, np.uint8([0, 255, 0])))
+    opaque = on_green.copy()
+    opaque.putalpha(255)
+    wanted = matter.encode(IMAGE, mask=inside == 1).canvas.levels
+    on_green.save(tmp_path / "on_green.png")
+    for mask in (labels, on_green, opaque, np.asarray(opaque), tmp_path / "on_green.png"):
+        assert torch.equal(matter.encode(IMAGE, mask=mask).canvas.levels, wanted)
+
+    Image.fromarray(IMAGE).save(tmp_path / "cut.png")
+    content = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    with Image.open(tmp_path / "cut.png") as cut, pytest.raises(ImageError, match="the photograph cannot be read"):
+        matter.matte(cut, TRIMAP)
+
+
+def test_a_url_is_a_place_and_not_a_path(matter: Matter) -> None:
+    with pytest.raises(UsageError, match="unknown URL scheme"):
+        matter.matte("nowhere://bucket/photo.png", TRIMAP)
+
+
+def test_what_helps_writing_is_whole() -> None:
+    """Keywords that editors offer, with the defaults that hold, and names that complete."""
+    assert set(SamplingFields.__annotations__) == {field.name for field in fields(Sampling)}
+    offered = signature(diffmatte_cli.load_model).parameters
+    assert {field.name: field.default for field in fields(Computing)}.items() <= {
+        name: parameter.default for name, parameter in offered.items()
+    }.items()
+    assert not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in offered.values())
+    assert offered["device"].default == MatteOptions.device
+    assert set(diffmatte_cli.__all__) <= set(dir(diffmatte_cli))
+
+
+def test_an_encoding_says_its_size_alone(matter: Matter) -> None:
+    assert repr(matter.encode(IMAGE, TRIMAP)) == "Encoding(50 x 40 pixels)"
+
+
+def test_a_model_is_called_by_its_name(network: DiffMatte) -> None:
+    assert repr(Matter(network, torch.device("cpu"), name="ours")) == "Matter(ours on cpu, fp32)"
