@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..errors import UsageError, WeightsError, described
 from ..imaging.colour import as_shares
+from ..process.threads import kept_threads
 
 __all__ = ["MaskModel"]
 
@@ -51,8 +52,9 @@ class MaskModel:
     @cached_property
     def _session(self) -> tuple[Any, str]:
         """The session, and the sha256 of its file."""
-        from rembg import new_session
-        from rembg.sessions import sessions_class
+        with kept_threads():  # it loads pymatting, and that Numba
+            from rembg import new_session
+            from rembg.sessions import sessions_class
 
         name, _, file = self.name.partition(":")
         kinds = {kind.name(): kind for kind in sessions_class if kind.is_local()}  # others send pictures away

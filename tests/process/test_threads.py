@@ -1,7 +1,8 @@
-"""How OpenMP threads wait, as the runtime itself tells."""
+"""How many threads compute, and how they wait, as the runtime itself tells."""
 
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from support import ROOT
@@ -30,3 +31,35 @@ def test_threads_that_wait_sleep_soon_unless_chosen_otherwise(
     done = finish(*MATTE, "--verbose", "-o", f"{tmp_path}/alpha.png", env=asked)
     assert done.returncode == 0, done.stderr
     assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "statements"),
+    [
+        (
+            "pymatting",
+            """
+            from diffmatte_cli.composition.foreground import multi_level
+            multi_level(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5, np.float32))
+            """,
+        ),
+        (
+            "rembg",
+            """
+            from diffmatte_cli.errors import WeightsError
+            from diffmatte_cli.inference.masking import MaskModel
+            try:
+                MaskModel("u2net", offline=True).sha256
+            except WeightsError:
+                pass
+            """,
+        ),
+    ],
+)
+def test_numba_leaves_the_number_of_threads_alone(package: str, statements: str, tmp_path: Path) -> None:
+    """Loaded, it sets OpenMP's, whatever was asked for; results depend on how many threads share a sum."""
+    pytest.importorskip(package, reason="needs the extra ml or auto")
+    code = f"import numpy as np, torch\n{dedent(statements)}\nprint(torch.get_num_threads())"
+    chosen = {"OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "1", "U2NET_HOME": str(tmp_path)}
+    done = finish("-c", code, env=chosen)
+    assert done.stdout == "2\n", done.stderr
