@@ -29,6 +29,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def threads_kept() -> Iterator[None]:
+    """Fail a test that leaves torch another number of threads, with which the next would compute other bits."""
+    before = torch.get_num_threads() if (torch := sys.modules.get("torch")) else None
+    yield
+    if before and (torch := sys.modules.get("torch")):
+        assert torch.get_num_threads() == before
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """Small arrays computed by the published implementation."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..errors import UsageError
 from ..imaging.colour import as_shares
-from ..process.threads import kept_threads
+from ..process.threads import local_threads
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +62,7 @@ def multi_level(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.f
     """
     colour = as_shares(image)
     top = max(1.0, float(colour.max(initial=0)))  # it needs [0, 1]
-    with kept_threads():  # which Numba changes for torch, too, when it is loaded
+    with local_threads():  # which Numba changes for torch, too, when it is loaded
         estimate = _pymatting()(colour / top, alpha)
     foreground: NDArray[np.float32] = estimate.astype(np.float32) * np.float32(top)
     return np.where(alpha[..., None] < 1, foreground, colour)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import UsageError, WeightsError, described
 from ..imaging.colour import as_shares
-from ..process.threads import kept_threads
+from ..process.threads import local_threads
 
 __all__ = ["MaskModel"]
 
@@ -52,7 +52,7 @@ class MaskModel:
     @cached_property
     def _session(self) -> tuple[Any, str]:
         """The session, and the sha256 of its file."""
-        with kept_threads():  # it loads pymatting, and that Numba
+        with local_threads():  # it loads pymatting, and that Numba
             from rembg import new_session
             from rembg.sessions import sessions_class
 

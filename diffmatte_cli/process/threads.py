@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["kept_threads", "one_thread", "wait_without_spinning"]
+__all__ = ["local_threads", "wait_without_spinning"]
 
 # Turns that a waiting OpenMP thread makes before it sleeps. Of libgomp's own 300,000 most processor time goes into
 # waiting where other programs run, too; with this many a run on an idle machine is as fast.
@@ -19,27 +19,22 @@ def wait_without_spinning() -> None:
 
 
 @contextmanager
-def kept_threads() -> Iterator[None]:
-    """Leave torch's number of threads, and OpenCV's if it is loaded, as it was before the block."""
+def local_threads(number: int | None = None) -> Iterator[None]:
+    """Leave the number of threads as it was before the block, torch's and, if it is loaded, OpenCV's.
+
+    Within the block they compute with ``number`` threads, if it is given.
+    """
     import torch
 
     cv2 = sys.modules.get("cv2")
-    threads, theirs = torch.get_num_threads(), cv2.getNumThreads() if cv2 else 0
+    settings = [(torch.set_num_threads, torch.get_num_threads())]
+    if cv2:
+        settings.append((cv2.setNumThreads, cv2.getNumThreads()))
     try:
+        if number:
+            for setting, _ in settings:
+                setting(number)
         yield
     finally:
-        torch.set_num_threads(threads)
-        if cv2:
-            cv2.setNumThreads(theirs)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit torch, and OpenCV if it is loaded, to one thread for the block."""
-    import torch
-
-    with kept_threads():
-        torch.set_num_threads(1)
-        if cv2 := sys.modules.get("cv2"):
-            cv2.setNumThreads(1)
-        yield
+        for setting, before in settings:
+            setting(before)

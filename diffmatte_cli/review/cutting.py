@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..composition.background import cutout
 from ..composition.foreground import estimate_foreground
-from ..process.threads import one_thread
+from ..process.threads import local_threads
 
 __all__ = ["cut_out"]
 
@@ -21,7 +21,7 @@ def cut_out(image: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.ui
     Colours are estimated in tiles with half transparent pixels; elsewhere the image's own are right, or invisible.
     """
     rgba = np.dstack([image, alpha])
-    with one_thread():  # more cost more than they save on images as small as the page's
+    with local_threads(1):  # more cost more than they save on images as small as the page's
         for tile in _tiles(alpha.shape):
             part = alpha[tile]
             if ((part > 0) & (part < 255)).any():

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..priors.colours import colour_priors
 from ..process.signals import SIGNALS, signals_handled
-from ..process.threads import one_thread
+from ..process.threads import local_threads
 from .config import TrainConfig
 from .materials import Compose, composer
 from .synthesis.finishing import Stack, finish, stack
@@ -159,7 +159,7 @@ class _MicroBatches(Dataset["Stack | Batch | Exception | None"]):
     def _made(self, item: int) -> Stack | Batch:
         config, (step, part) = self.config, divmod(item, self.share.parts)
         stage = config.stage(self.first + step)
-        with one_thread():  # workers share the cores, and sums may depend on how they are split
+        with local_threads(1):  # workers share the cores, and sums may depend on how they are split
             indices = self.share.indices(stage.first_sample, stage.batch, part)
             samples = stack([self.source(config.run.seed, index, stage.crop) for index in indices])
             return _finished(samples, config.model.priors) if self.finished else samples

@@ -18,6 +18,7 @@ from ..errors import TrainingError, UsageError
 from ..inference.matter import compute_alike
 from ..model.checkpoint import read_model, write_model
 from ..model.diffmatte import DiffMatte
+from ..process.threads import local_threads
 from ..progress import Progress
 from ..storage.atomic import staged_file
 from ..weights.pulling import obtain
@@ -88,8 +89,6 @@ class Trainer:
         self.share = self.processes.share(config)
         compute_alike()
         torch.manual_seed(config.run.seed)
-        if config.run.threads:
-            torch.set_num_threads(config.run.threads)
         model = DiffMatte(config.model)
         if config.model.priors:
             # The first prediction is the colour prior itself, and training only corrects it.
@@ -139,7 +138,8 @@ class Trainer:
 
     def run(self) -> Reached:
         """Train to the last step, or until ``stopping`` says so."""
-        with closing(recipe_batches(self.config, self.step, self.processes.device, self.share)) as source:
+        batches = recipe_batches(self.config, self.step, self.processes.device, self.share)
+        with local_threads(self.config.run.threads), closing(batches) as source:
             return self._run(source)
 
     def _run(self, source: Iterator[Batch]) -> Reached:

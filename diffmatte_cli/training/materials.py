@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import TrainingError
 from ..imaging.grey import read_grey, read_matte
 from ..imaging.read import read_image
-from ..process.threads import one_thread
+from ..process.threads import local_threads
 from ..trimaps.trimap import UNKNOWN, parse_trimap
 from .checking import Material, check_data, list_materials, list_validation
 from .config import MADE, DataConfig
@@ -149,7 +149,7 @@ def _read_folder(folder: Path, limit: int) -> tuple[list[Pair], list[str]]:
 def _made_pair(assets: Assets, name: str, number: int) -> Pair:
     from .synthesis.composition import compose
 
-    with one_thread():
+    with local_threads(1):
         image, trimap, alpha = finish(stack([compose(assets, MADE_SEED, number, MADE_SIZE)]))
     levels = (trimap[0, 0] * 255).ceil().to(torch.uint8).numpy()
     pixels = (image[0] * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
