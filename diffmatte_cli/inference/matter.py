@@ -21,6 +21,7 @@ from ..weights.loading import load_network
 from ..weights.store import ModelSource
 from .canvas import Canvas
 from .capture import folded_decoder
+from .folding import folded_encoder
 from .inputs import INSTEAD, Fields, FileOrArray, Picture, is_batch, pair_of, singles
 from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import check_not_mask, settled_alpha
@@ -86,6 +87,7 @@ class Matter:
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
         model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
+        self.encoder = folded_encoder(model.encoder)
         self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
     def __repr__(self) -> str:
@@ -118,8 +120,10 @@ class Matter:
             if budget.encoding > self.limit:
                 self.tell(f"encoding takes about {budget.encoding / 2**30:.2g} GiB, more than the memory budget")
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                features = self.model.encode_in_strips(
-                    lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
+                features = self.encoder.in_strips(
+                    lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))).encoder_input,
+                    canvas.padded[0],
+                    STRIP,
                 )
         return Encoding(canvas, features.float())
 
