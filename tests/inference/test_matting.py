@@ -87,9 +87,10 @@ def test_norms_are_folded_in_a_copy_of_the_encoder(variant: str) -> None:
     before = {key: value.clone() for key, value in model.encoder.state_dict().items()}
     folded = folded_encoder(model.encoder)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    seen = torch.rand(1, model.config.encoder_channels, 64, 96)
+    seen = torch.rand(1, model.config.encoder_channels, 64, 96, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(folded(seen), model.encoder(seen), rtol=0, atol=1e-4)
+        feature = model.encoder(seen)
+        assert (folded(seen) - feature).norm() < 1e-5 * feature.norm()
     torch.testing.assert_close(model.encoder.state_dict(), before, rtol=0, atol=0)
     vit = DiffMatte(VARIANTS["vits"]).encoder
     assert folded_encoder(vit) is vit
