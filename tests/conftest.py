@@ -13,6 +13,7 @@ from PIL import Image
 from support import ROOT, fakes
 from support.hub_server import REPO, REVISION, serving
 from support.hub_user import LARGE, TABLE, WEIGHTS, Place
+from support.skipping import note_skipped
 
 from diffmatte_cli.commands import matte as command
 
@@ -27,6 +28,14 @@ def pytest_configure() -> None:
     """End by SIGTERM as by Ctrl-C, so that what tests have started is killed."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    note_skipped(report)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    note_skipped(report)
 
 
 @pytest.fixture(autouse=True)

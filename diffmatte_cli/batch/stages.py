@@ -28,6 +28,7 @@ from ..inference.uncertainty import Spread, risk_of
 from ..planning.jobs import Job
 from ..planning.options import MatteOptions
 from ..planning.sources import ALPHA, AUTO, MASK, TRIMAP
+from ..process.memory import give_back
 from ..progress import Progress
 from ..storage.reading import read_bytes
 from ..trimaps.masks import SURE_BACKGROUND, fit_mask, trimap_from_mask
@@ -163,6 +164,7 @@ class Stages:
                 work.dump = opened.enter_context(dump)
                 if settled is None:
                     self._sample(work, engine)
+                    give_back()
                 else:
                     work.alpha = settled
                     work.uncertainty = np.zeros_like(settled) if self.options.uncertainty else None

@@ -34,6 +34,7 @@ _WEAK = 1e-4  # weight of colour from beyond a window, as a share of its area: m
 _BLUR = 0.02  # of the longer side: radius of a blurred background
 _importing = threading.Lock()
 _STRIP = 64  # rows or columns summed at once: small enough for the processor's cache
+_ROWS = 512  # rows that are estimated at once
 
 
 def estimate_foreground(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -45,13 +46,17 @@ def estimate_foreground(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDAr
     """
     import torch
 
+    foreground = np.empty(image.shape, np.float32)
     with torch.inference_mode():
-        known = torch.from_numpy(np.clip(alpha, 0, 1).astype(np.float32))
-        scales = [(_layer(known, radius), _layer(1 - known, radius)) for radius in (_WIDE, _NARROW)]
-        foreground = np.empty(image.shape, np.float32)
-        for channel in range(3):  # one at a time: a third of the memory
-            colour = torch.from_numpy(as_shares(image[..., channel]))
-            foreground[..., channel] = _fuse(colour, scales).numpy()
+        beyond, tops = _means(image, alpha), np.maximum(1, as_shares(image.max((0, 1))))
+        for rows in _strips(len(alpha)):
+            seen = slice(max(0, rows.start - _WIDE - _NARROW), rows.stop + _WIDE + _NARROW)
+            known = _shares(alpha[seen])
+            scales = [(_layer(known, radius), _layer(1 - known, radius)) for radius in (_WIDE, _NARROW)]
+            for channel in range(3):
+                colour = torch.from_numpy(as_shares(image[seen, :, channel]))
+                fused = _fuse(colour, scales, beyond[:, channel], float(tops[channel]))
+                foreground[rows, :, channel] = fused[rows.start - seen.start :][: rows.stop - rows.start].numpy()
     return foreground
 
 
@@ -109,14 +114,14 @@ def blurred_background(image: NDArray[Any], alpha: NDArray[np.float32]) -> NDArr
     import torch
 
     with torch.inference_mode():
-        share = torch.from_numpy(1 - np.clip(alpha, 0, 1))
+        share, (_, beyond) = 1 - _shares(alpha), _means(image, alpha)
         radius = max(1, round(_BLUR * max(alpha.shape)))
         far, near = _layer(share, 4 * radius), _layer(share, radius)
         area = _box_sum(torch.ones_like(share), radius)
         background = np.empty(image.shape, np.float32)
         for channel in range(3):
             colour = torch.from_numpy(as_shares(image[..., channel]))
-            filled = near.fill(colour, far.fill(colour, far.mean(colour)))
+            filled = near.fill(colour, far.fill(colour, beyond[channel]))
             for _ in range(2):  # three box filters are nearly a Gaussian one
                 filled = _box_sum(filled, radius) / area
             background[..., channel] = filled.numpy()
@@ -132,10 +137,6 @@ class _Layer:
     reach: "torch.Tensor"
     radius: int
 
-    def mean(self, colour: "torch.Tensor") -> "torch.Tensor":
-        """Average ``colour`` [H, W] over the whole image by weight."""
-        return ((colour * self.weight).double().sum() / self.weight.double().sum().clamp_min(1e-12)).float()
-
     def fill(self, colour: "torch.Tensor", beyond: "torch.Tensor") -> "torch.Tensor":
         """Average ``colour`` [H, W] over the window by weight; use ``beyond`` where there is no weight nearby."""
         weak = _WEAK * (2 * self.radius + 1) ** 2
@@ -147,12 +148,38 @@ def _layer(share: "torch.Tensor", radius: int) -> _Layer:
     return _Layer(share, weight, _box_sum(weight, radius), radius)
 
 
-def _fuse(colour: "torch.Tensor", scales: list[tuple[_Layer, _Layer]]) -> "torch.Tensor":
-    """Refine both layers of one channel [H, W] from scale to scale; opaque pixels keep their colour."""
-    top = max(1.0, colour.max().item())
+def _strips(height: int) -> list[slice]:
+    return [slice(start, min(start + _ROWS, height)) for start in range(0, height, _ROWS)]
+
+
+def _shares(alpha: NDArray[np.float32]) -> "torch.Tensor":
+    import torch
+
+    return torch.from_numpy(np.clip(alpha, 0, 1, dtype=np.float32))
+
+
+def _means(image: NDArray[Any], alpha: NDArray[np.float32]) -> "torch.Tensor":
+    """Average the colour of foreground and background over the whole image by weight, [2, 3]."""
+    import torch
+
+    sums, areas = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)
+    for rows in _strips(len(alpha)):
+        share, colour = _shares(alpha[rows]), torch.from_numpy(as_shares(image[rows]))
+        for layer, weight in enumerate((share.square(), (1 - share).square())):
+            sums[layer] += (colour * weight[..., None]).sum((0, 1), dtype=torch.float64)
+            areas[layer] += weight.sum(dtype=torch.float64)
+    return (sums / areas.clamp_min(1e-12)).float()
+
+
+def _fuse(
+    colour: "torch.Tensor", scales: list[tuple[_Layer, _Layer]], beyond: "torch.Tensor", top: float
+) -> "torch.Tensor":
+    """Refine both layers of one channel [H, W] from scale to scale; opaque pixels keep their colour.
+
+    ``beyond`` is what both layers are filled with far from any colour of theirs.
+    """
     foreground = background = colour
-    above, below = scales[0]
-    beyond_above, beyond_below = above.mean(colour), below.mean(colour)
+    beyond_above, beyond_below = beyond
     for above, below in scales:
         smooth = above.fill(foreground, beyond_above)
         background = beyond_below = below.fill(background, beyond_below)

@@ -88,10 +88,11 @@ def ddim(predict: Predict, x_t: Tensor, diffusion: Diffusion, steps: int, draw: 
         x_in = diffusion.normalise(x_t)
         x_0 = predict(x_in, t).clamp(-1, 1)
         (signal, sigma), (signal_next, sigma_next) = (_factors(diffusion, time) for time in (t, t_next))
-        noise = (x_t - signal * x_0) / max(sigma, 1e-10)
-        x_next = signal_next * x_0 + sigma_next * noise
+        x_next = (x_t - signal * x_0).div_(max(sigma, 1e-10))  # the noise, so far
+        x_next = x_next.mul_(sigma_next).add_(signal_next * x_0)
         yield Step(t, t_next, x_t, x_in, x_0, x_next)
         x_t = x_next
+        del x_in, x_0, x_next  # whole pictures, during the next prediction
 
 
 def consistent(predict: Predict, noise: Tensor, diffusion: Diffusion, steps: int, truth: Tensor) -> Iterator[Step]:

@@ -31,13 +31,13 @@ class Canvas:
         cls, model: DiffMatte, image: NDArray[np.uint8], trimap: NDArray[np.uint8], device: torch.device
     ) -> "Canvas":
         """Read ``image`` [H, W, 3] and the classes [H, W] of its trimap, and compute the model's priors if any."""
-        pixels = torch.tensor(image.copy(), device=device).permute(2, 0, 1)[None].contiguous()
+        pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C")).to(device)[None]
         canvas = cls(model, pixels, torch.tensor(trimap, device=device)[None, None], None)
         if not model.config.priors:
             return canvas
         # On the CPU if the device has no sparse products.
         where = torch.device("cpu") if device.type == "mps" else device
-        found = colour_priors(pixels.to(where).float() / 255, canvas.decided.to(where))
+        found = colour_priors(pixels.to(where).float().div_(255), canvas.decided.to(where))
         planes = (plane.to(device) for plane in (found.foreground, found.background, found.alpha))
         return cls(model, canvas.image, canvas.levels, Priors(*planes))
 
@@ -60,6 +60,11 @@ class Canvas:
     def decided(self) -> Tensor:
         """The trimap as 0, 0.5 and 1, float32 [1, 1, H, W]."""
         return torch.where(self.unknown, 0.5, (self.levels > UNKNOWN).float())
+
+    @property
+    def settled(self) -> Tensor:
+        """What x_0 is wherever alpha is known, -1 or 1, float32 [1, 1, H, W]."""
+        return (self.levels > UNKNOWN).float().mul_(2).sub_(1)
 
     def condition(self, window: Window | None = None) -> Condition:
         """Return the condition for a window, by default the whole image, padded."""

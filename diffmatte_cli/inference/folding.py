@@ -1,11 +1,16 @@
-"""Fold batch norm, and bilinear doubling, into the decoder's convolutions; ``region`` derives it."""
+"""Fold batch norm into convolutions, and the decoder's bilinear doubling, too; ``region`` derives it."""
 
+import copy
+from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
 
-__all__ = ["FoldedBlock", "FoldedHead", "fold", "ready"]
+from ..model.encoders.base import Encoder
+
+__all__ = ["FoldedBlock", "FoldedHead", "fold", "folded_encoder", "ready"]
 
 # [place, tap on the small map, tap on the doubled map]: see ``region``.
 DOUBLING = torch.tensor([[[3.0, 1, 0], [1, 3, 3], [0, 0, 1]], [[1.0, 0, 0], [3, 3, 1], [0, 1, 3]]]) / 4
@@ -44,6 +49,19 @@ class FoldedHead:
         self.weight, self.bias = ready(weight, dtype), bias.to(dtype)
         self.last: Tensor = last.weight.flatten().float()
         self.last_bias: Tensor = last.bias.float()
+
+
+def folded_encoder(encoder: Encoder) -> Encoder:
+    """Return a copy with each batch norm in the convolution defined before it; without any, the encoder itself."""
+    if not any(isinstance(module, nn.BatchNorm2d) for module in encoder.modules()):
+        return encoder
+    folded = copy.deepcopy(encoder).eval()
+    for module in folded.modules():
+        for (name, convolution), (norm_name, norm) in pairwise(list(module.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(convolution, norm))
+                setattr(module, norm_name, nn.Identity())
+    return folded
 
 
 def fold(convolution: Any, norm: Any, out_axis: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..diffusion.samplers import SAMPLERS, Diffusion, consistent
+from ..diffusion.samplers import SAMPLERS, Diffusion, Step, consistent
 from ..errors import ImageError, UsageError, WeightsError
 from ..settings import Sampling
 
@@ -45,15 +45,15 @@ def iterate(
         if sampling.sampler != "ddim":
             raise UsageError(f"consistent sampling requires the sampler ddim, not {sampling.sampler}")
         x_0 = 2 * _given("the true alpha", truth, size).to(device) - 1
-        return _alphas(step.x_0 for step in consistent(predict, x_t, diffusion, steps, x_0))
+        return _alphas(consistent(predict, x_t, diffusion, steps, x_0))
     fresh = draw if draws is None else _replay(_given("noise", draws, (steps, *size)).to(device))
-    return _alphas(step.x_0 for step in SAMPLERS[sampling.sampler](predict, x_t, diffusion, steps, fresh))
+    return _alphas(SAMPLERS[sampling.sampler](predict, x_t, diffusion, steps, fresh))
 
 
 def at_once(predict: Predict, size: tuple[int, int], device: torch.device) -> Iterator[Alpha]:
     """Return the alpha of a model that does not iterate; raises WeightsError while iterating."""
     x_in = torch.zeros(1, 1, *size, device=device)
-    return _alphas(predict(x_in, 1.0) for _ in range(1))
+    yield _alpha(predict(x_in, 1.0))
 
 
 def until_stable(alphas: Iterator[Alpha], unknown: Tensor, levels: float | None) -> Iterator[Alpha]:
@@ -69,15 +69,20 @@ def until_stable(alphas: Iterator[Alpha], unknown: Tensor, levels: float | None)
         before = alpha
 
 
-def _alphas(predictions: Iterator[Tensor]) -> Iterator[Alpha]:
-    for x_0 in predictions:
-        alpha = ((x_0 + 1) / 2)[0, 0].cpu().numpy()
-        if not np.isfinite(alpha).all():
-            raise WeightsError(
-                "the model computed NaN or infinity: its weights are unusable, or the precision is too low",
-                "precision",
-            )
+def _alphas(steps: Iterator[Step]) -> Iterator[Alpha]:
+    for step in steps:
+        alpha = _alpha(step.x_0)
+        del step  # and with it whole pictures, during the next prediction
         yield alpha
+
+
+def _alpha(x_0: Tensor) -> Alpha:
+    alpha: Alpha = (x_0 + 1).div_(2)[0, 0].cpu().numpy()
+    if not np.isfinite(alpha).all():
+        raise WeightsError(
+            "the model computed NaN or infinity: its weights are unusable, or the precision is too low", "precision"
+        )
+    return alpha
 
 
 def _given(what: str, values: Alpha, shape: tuple[int, ...]) -> Tensor:

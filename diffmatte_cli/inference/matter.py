@@ -21,6 +21,7 @@ from ..weights.loading import load_network
 from ..weights.store import ModelSource
 from .canvas import Canvas
 from .capture import folded_decoder
+from .folding import folded_encoder
 from .inputs import INSTEAD, Fields, FileOrArray, Picture, is_batch, pair_of, singles
 from .iteration import Alpha, Predict, at_once, iterate, until_stable
 from .known import check_not_mask, settled_alpha
@@ -86,6 +87,7 @@ class Matter:
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
         model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
+        self.encoder = folded_encoder(model.encoder)
         self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
     def __repr__(self) -> str:
@@ -118,8 +120,10 @@ class Matter:
             if budget.encoding > self.limit:
                 self.tell(f"encoding takes about {budget.encoding / 2**30:.2g} GiB, more than the memory budget")
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                features = self.model.encode_in_strips(
-                    lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))), canvas.padded[0], STRIP
+                features = self.encoder.in_strips(
+                    lambda rows: canvas.condition((rows, slice(0, canvas.padded[1]))).encoder_input,
+                    canvas.padded[0],
+                    STRIP,
                 )
         return Encoding(canvas, features.float())
 
@@ -204,19 +208,19 @@ class Matter:
 
     def _predictor(self, encoding: Encoding, sampling: Sampling) -> Predict:
         """Return the sampler's view of the network: (x_in, t) -> x_0 in [-1, 1], [1, 1, H, W]."""
-        unknown, settled = encoding.canvas.unknown, 2 * encoding.canvas.decided - 1
-        (height, width), keep_known = encoding.size, sampling.keep_known
+        canvas, (height, width), keep_known = encoding.canvas, encoding.size, sampling.keep_known
+        in_part = keep_known and not sampling.whole and not self.computing.plain
         if self.computing.plain:
             network, need = self._plain_network(encoding), plain_bytes(self.model.config, height, width)
         else:
-            network = self._region_network(encoding, keep_known and not sampling.whole, settled)
+            network = self._region_network(encoding, in_part)
             need = self._budget(height, width).smallest_tile
 
         @torch.no_grad()
         def predict(x_in: Tensor, t: float) -> Tensor:
             with guard_memory(need, self.device, height, width):
                 x_0 = network(x_in, t)
-            return torch.where(unknown, x_0, settled) if keep_known else x_0
+            return torch.where(canvas.unknown, x_0, canvas.settled) if keep_known and not in_part else x_0
 
         return predict
 
@@ -231,13 +235,13 @@ class Matter:
 
         return network
 
-    def _region_network(self, encoding: Encoding, in_part: bool, settled: Tensor) -> Predict:
-        """Return the decoder for the unknown pixels, or for all unless ``in_part``; x_0 is ``settled`` elsewhere."""
+    def _region_network(self, encoding: Encoding, in_part: bool) -> Predict:
+        """Return the decoder for the unknown pixels, with x_0 settled elsewhere, or for all unless ``in_part``."""
         tiles = encoding.prepared.get((self, in_part)) or self._tiles(encoding, in_part)
         encoding.prepared[self, in_part] = tiles
 
         def network(x_in: Tensor, t: float) -> Tensor:
-            x_0 = settled.clone()
+            x_0 = encoding.canvas.settled
             for places, logits in tiles.logits(x_in, t):
                 x_0.view(-1)[places] = 2 * torch.sigmoid(logits) - 1
             return x_0

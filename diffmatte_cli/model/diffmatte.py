@@ -1,6 +1,5 @@
 """The whole model f_theta of Eq. 5: condition -> encoder once -> decoder at every step, or at once."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,21 +81,6 @@ class DiffMatte(nn.Module):
         self.encoder.draws = drops
         features: Tensor = self.encoder(condition.encoder_input)
         return features
-
-    def encode_in_strips(self, strip: Callable[[slice], Condition], height: int, rows: int) -> Tensor:
-        """Return the feature F of a picture that never stands in memory as planes.
-
-        ``strip`` gives the condition of some rows; ``height`` is the padded picture's, ``rows`` how many to see
-        at a time, both multiples of 32. The encoder's first layers see them with a halo, so that nothing changes.
-        """
-        encoder, stride, halo = self.encoder, self.encoder.shallow_stride, self.encoder.halo
-        parts = []
-        for start in range(0, height, rows):
-            stop = min(start + rows, height)
-            begin = max(0, start - halo)
-            part = encoder.shallow(strip(slice(begin, min(height, stop + halo))).encoder_input)
-            parts.append(part[..., (start - begin) // stride : (stop - begin) // stride, :].clone())
-        return encoder.deep(torch.cat(parts, dim=2))
 
     def use_attention(self, grids: int, whole: bool = False) -> None:
         """Choose how the encoder's attention works: within ``grids`` x ``grids`` grids, and ``whole`` or in parts.

@@ -102,6 +102,15 @@ def test_the_estimate_is_finite_and_in_range_for_hard_noise() -> None:
     assert 0 <= estimated.min() <= estimated.max() <= 1
 
 
+def test_strips_of_rows_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    image, alpha = rng.random((150, 40, 3)).astype(np.float32), rng.random((150, 40)).astype(np.float32)
+    whole = estimate_foreground(image, alpha)
+    for rows in (1, 16, 149):
+        monkeypatch.setattr(foreground, "_ROWS", rows)
+        np.testing.assert_allclose(estimate_foreground(image, alpha), whole, rtol=0, atol=1e-6)
+
+
 def test_the_input_is_left_alone() -> None:
     image, alpha, _ = _scene()
     before = image.copy(), alpha.copy()

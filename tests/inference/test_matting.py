@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.published import published_matter
+from torch import nn
 
 import diffmatte_cli
 from diffmatte_cli.errors import ImageError, MaskError, ResourceError, UsageError, WeightsError
 from diffmatte_cli.inference import memory
+from diffmatte_cli.inference.folding import folded_encoder
 from diffmatte_cli.inference.loading import load_model
 from diffmatte_cli.inference.matter import Matter, pick_device
 from diffmatte_cli.inference.region import Region
@@ -78,12 +81,27 @@ def test_a_true_alpha_takes_the_place_of_predictions(matter: Matter) -> None:
         matter.steps(image, trimap, steps=3, truth=truth, sampler="ddpm")
 
 
+@pytest.mark.parametrize("variant", ["tiny", "res34"])
+def test_norms_are_folded_in_a_copy_of_the_encoder(variant: str) -> None:
+    model = published_matter(variant).model
+    before = {key: value.clone() for key, value in model.encoder.state_dict().items()}
+    folded = folded_encoder(model.encoder)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    seen = torch.rand(1, model.config.encoder_channels, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        feature = model.encoder(seen)
+        assert (folded(seen) - feature).norm() < 1e-5 * feature.norm()
+    torch.testing.assert_close(model.encoder.state_dict(), before, rtol=0, atol=0)
+    vit = DiffMatte(VARIANTS["vits"]).encoder
+    assert folded_encoder(vit) is vit
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 def test_the_encoder_runs_once_and_the_decoder_every_step(
     steps: int, matter: Matter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = {"deep": 0, "step": 0}
-    for owner, name in ((matter.model.encoder, "deep"), (Region, "step")):
+    for owner, name in ((matter.encoder, "deep"), (Region, "step")):
         real = getattr(owner, name)
 
         def counted(*args: object, name: str = name, real: object = real) -> object:

@@ -1,8 +1,11 @@
 """What the machine may still give, and what is refused before it is begun."""
 
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+from support.processes import finish
 
 from diffmatte_cli.errors import ResourceError
 from diffmatte_cli.process import memory
@@ -37,3 +40,21 @@ def test_what_needs_more_than_is_free_is_refused_with_both_numbers(monkeypatch: 
         memory.check_room(3 * 2**30, "this")
     monkeypatch.setattr(memory, "free_memory", lambda: None)
     memory.check_room(2**60, "this")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process holds")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    """Blocks that are too small to be returned one by one, with one in use at the end."""
+    code = """
+        from pathlib import Path
+        from diffmatte_cli.process.memory import give_back
+        def held():
+            return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+        blocks = [bytes([1]) * 100_000 for _ in range(2000)]
+        del blocks[:-1]
+        before = held()
+        give_back()
+        assert held() < before - 100_000_000, (before, held())
+    """
+    done = finish("-c", dedent(code))
+    assert done.returncode == 0, done.stderr

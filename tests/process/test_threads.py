@@ -7,6 +7,9 @@ from textwrap import dedent
 import pytest
 from support import ROOT
 from support.processes import finish
+from support.skipping import skip_without
+
+from diffmatte_cli.extras import is_installed
 
 EXAMPLE = ROOT / "docs" / "examples" / "astronaut"
 MATTE = ("-m", "diffmatte_cli", "matte", f"{EXAMPLE}.jpg", "--trimap", f"{EXAMPLE}_trimap.png", "--steps", "1")
@@ -34,17 +37,16 @@ def test_threads_that_wait_sleep_soon_unless_chosen_otherwise(
 
 
 @pytest.mark.parametrize(
-    ("package", "statements"),
+    "statements",
     [
-        (
-            "pymatting",
+        pytest.param(
             """
             from diffmatte_cli.composition.foreground import multi_level
             multi_level(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), 0.5, np.float32))
             """,
+            marks=skip_without(is_installed("ml"), "needs the extra ml (pymatting)"),
         ),
-        (
-            "rembg",
+        pytest.param(
             """
             from diffmatte_cli.errors import WeightsError
             from diffmatte_cli.inference.masking import MaskModel
@@ -53,12 +55,13 @@ def test_threads_that_wait_sleep_soon_unless_chosen_otherwise(
             except WeightsError:
                 pass
             """,
+            marks=skip_without(is_installed("auto"), "needs the extra auto (rembg)"),
         ),
     ],
+    ids=["pymatting", "rembg"],
 )
-def test_numba_leaves_the_number_of_threads_alone(package: str, statements: str, tmp_path: Path) -> None:
+def test_numba_leaves_the_number_of_threads_alone(statements: str, tmp_path: Path) -> None:
     """Loaded, it sets OpenMP's, whatever was asked for; results depend on how many threads share a sum."""
-    pytest.importorskip(package, reason="needs the extra ml or auto")
     code = f"import numpy as np, torch\n{dedent(statements)}\nprint(torch.get_num_threads())"
     chosen = {"OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "1", "U2NET_HOME": str(tmp_path)}
     done = finish("-c", code, env=chosen)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from diffmatte_cli.errors import TrainingError, UsageError
 from diffmatte_cli.priors import colours
+from diffmatte_cli.process.threads import local_threads
 from diffmatte_cli.training.config import OptimiserConfig, TrainConfig, read_config
 from diffmatte_cli.training.data import recipe_batches
 from diffmatte_cli.training.loop import CHECKPOINT, Trainer, learning_rate
@@ -379,7 +380,8 @@ def test_scripts_tell_of_packed_samples(
         ("sheet.py", "-o", str(tmp_path / "sheet.png"), "--count", "3"),
     ):
         monkeypatch.setattr(sys, "argv", [script, str(packed_config), *rest])
-        runpy.run_path(str(TRAINING / script), run_name="__main__")
+        with local_threads():
+            runpy.run_path(str(TRAINING / script), run_name="__main__")
     told = capsys.readouterr().out
     for name in ("composition", "finishing", "priors", "step", "all of it"):
         rates = [line for line in told.splitlines() if line.startswith(name) and line.endswith("a second")]

@@ -1,9 +1,11 @@
 """What every encoder is: the part of the network that sees an image once."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib import import_module
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..config import ModelConfig
@@ -47,6 +49,20 @@ class Encoder(nn.Module, ABC):
         ``x`` is [B, C, H, W] with H and W multiples of 32: RGB, then the trimap and what else the configuration shows.
         """
         return self.deep(self.shallow(x))
+
+    def in_strips(self, strip: Callable[[slice], Tensor], height: int, rows: int) -> Tensor:
+        """Return the feature F of a picture whose planes never stand in memory at once, the same but for rounding.
+
+        ``strip`` gives the planes [B, C, R, W] of some of its ``height`` rows; ``rows`` are how many to see at a time,
+        both multiples of 32. ``shallow`` sees them with a halo.
+        """
+        stride, halo, parts = self.shallow_stride, self.halo, []
+        for start in range(0, height, rows):
+            stop = min(start + rows, height)
+            begin = max(0, start - halo)
+            part = self.shallow(strip(slice(begin, min(height, stop + halo))))
+            parts.append(part[..., (start - begin) // stride : (stop - begin) // stride, :].clone())
+        return self.deep(torch.cat(parts, dim=2))
 
     @abstractmethod
     def shallow(self, x: Tensor) -> Tensor:

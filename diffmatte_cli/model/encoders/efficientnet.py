@@ -57,8 +57,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features [B, out_channels, H/stride, W/stride]."""
-        hidden = x if isinstance(self.expand, nn.Identity) else F.relu6(self.expand(x))
-        narrowed: Tensor = self.project(F.relu6(self.filter(hidden)))
+        hidden = x if isinstance(self.expand, nn.Identity) else F.relu6(self.expand(x), inplace=True)
+        narrowed: Tensor = self.project(F.relu6(self.filter(hidden), inplace=True))
         return x + narrowed if self.adds else narrowed
 
 
@@ -101,7 +101,7 @@ class EfficientNet(Encoder):
 
     def shallow(self, x: Tensor) -> Tensor:
         """Return the first stages' features, at 1/8."""
-        x = self.stages[:SHALLOW](F.relu6(self.stem(x)))
+        x = self.stages[:SHALLOW](F.relu6(self.stem(x), inplace=True))
         return x
 
     def deep(self, x: Tensor) -> Tensor:
