@@ -22,7 +22,7 @@ from ..imaging.png import is_usual_colour
 from ..imaging.read import ColourImage, decode_image, reads_deep
 from ..imaging.receipts import Receipt, read_notes, read_receipt, sha256_of
 from ..imaging.write import write_images
-from ..inference.known import check_not_mask, settled_alpha
+from ..inference.known import check_not_mask, fit_trimap, settled_alpha
 from ..inference.masking import MaskModel
 from ..inference.uncertainty import Spread, risk_of
 from ..planning.jobs import Job
@@ -32,7 +32,7 @@ from ..process.memory import give_back
 from ..progress import Progress
 from ..storage.reading import read_bytes
 from ..trimaps.masks import SURE_BACKGROUND, fit_mask, trimap_from_mask
-from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, fit_to_image, parse_trimap, unknown_share
+from ..trimaps.trimap import BACKGROUND, UNKNOWN, diagnose, parse_trimap, unknown_share
 from ..version import __version__
 from ..weights.store import Identity
 from .engines import Engine
@@ -98,7 +98,7 @@ class Stages:
             work.mask, told = fit_mask(grey, work.photo)
             notes = [note for note in (*grey.notes, told) if note not in (BY_ALPHA, "")]
             return work.mask > SURE_BACKGROUND, [f"the mask {note}" for note in notes]
-        levels = fit_to_image(grey, work.photo)
+        levels = fit_trimap(grey, work.photo)
         work.trimap = parse_trimap(levels)
         check_not_mask(work.trimap, work.job.sampling)
         findings = (finding.text for finding in diagnose(levels, work.trimap))

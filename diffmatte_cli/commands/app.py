@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..console import fail, say, trace
-from ..errors import DiffmatteError, PlanError, UsageError, described, is_shortage, lacks_temporary
+from ..errors import DiffmatteError, MaskError, PlanError, UsageError, described, is_shortage, lacks_temporary
 from ..process.signals import end_on_signals
 from ..process.stderr import mute_libraries
 from ..process.threads import wait_without_spinning
@@ -86,7 +86,8 @@ def _exit_code(error: BaseException, options: Options) -> int:
         fail("no folder takes temporary files: set TMPDIR to one that does")
         return UsageError.exit_code
     if isinstance(error, DiffmatteError):
-        fail(options.named(error))
+        command = options.with_another("--trimap", "--mask") if isinstance(error, MaskError) else ""
+        fail(f"{error}: {command}" if command else options.named(error))
         return error.exit_code
     if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
         fail("no space left for standard output: redirect it elsewhere")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..console import say, say_nothing, warn
-from ..errors import UsageError
+from ..errors import ImageError, UsageError
 from ..model.recognising import config_of
 from ..settings import Computing, Sampling
 from ..weights.store import WeightsStore, file_or_variant
@@ -95,13 +95,17 @@ def _read(image: Path, trimap: Path) -> "tuple[NDArray[np.uint8], NDArray[np.uin
     from ..imaging.grey import decode_grey
     from ..imaging.read import decode_image
     from ..storage.reading import read_bytes
-    from ..trimaps.trimap import fit_to_image, parse_trimap
+    from ..trimaps.trimap import UNKNOWN, fit_to_image, parse_trimap
 
     photo = decode_image(read_bytes(image), image)
     grey = decode_grey(read_bytes(trimap), trimap)
     for note in grey.notes:
         warn(f"{trimap} {note}")
-    return photo.pixels, parse_trimap(fit_to_image(grey, photo))
+    classes = parse_trimap(fit_to_image(grey, photo))
+    if not (classes == UNKNOWN).any():
+        makes = "if it is a mask, `diffmatte trimap` makes a trimap of it"
+        raise ImageError(f"{trimap} has no unknown (grey) region, so there is nothing to time: {makes}")
+    return photo.pixels, classes
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..storage.paths import location
-from ..trimaps.band import DEFAULT_PERCENT
+from ..trimaps.band import Band
 from . import help
 
 __all__ = ["BandOption", "MaskModelOption", "MaskOption", "TrimapOutputOption"]
@@ -39,7 +39,7 @@ BandOption = Annotated[
         metavar="PERCENT",
         rich_help_panel=help.INPUTS,
         help="With --mask: width of the unknown region on each side of the mask's edge, in percent of the longer side;"
-        f" default: {DEFAULT_PERCENT:g}.",
+        f" default: {Band().name}.",
     ),
 ]
 TrimapOutputOption = Annotated[

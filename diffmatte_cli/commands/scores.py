@@ -32,25 +32,32 @@ class Remarks:
     Attributes:
         notes: the files that each note of reading is about.
         unscored: the trimaps that leave nothing to score.
+        settled: the trimaps that left the model nothing to compute, and yet something to score.
     """
 
     notes: dict[str, list[str]] = field(default_factory=dict)
     unscored: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
 
     def add(self, trial: Trial, trimap: Path | None, scores: Scores) -> None:
         """Collect what is to be told of an image."""
         for path, note in trial.notes:
             self.notes.setdefault(note, []).append(str(path))
-        if not scores:
-            self.unscored.append(str(trimap or f"the trimap of {trial.name}"))
+        if not scores or trial.settled:
+            names = self.settled if scores else self.unscored
+            names.append(str(trimap or f"the trimap of {trial.name}"))
 
     def tell(self) -> None:
         """Print it as warnings."""
         for note, names in self.notes.items():
             warn(f"{'each of ' * (len(names) > 1)}{listed(names)} {note}")
-        if names := self.unscored:
-            have, are = ("have", "are") if len(names) > 1 else ("has", "is")
-            warn(f"{listed(names)} {have} no unknown region, and {are} left out of the mean")
+        for names, one, several in (
+            (self.unscored, "is left out of the mean", "are left out of the mean"),
+            (self.settled, "is scored as the matte", "are scored as the mattes"),
+        ):
+            if names:
+                have, what = ("have", several) if len(names) > 1 else ("has", one)
+                warn(f"{listed(names)} {have} no unknown region, and {what}")
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,10 @@ class ScoreWriter:
         Scores are printed first, so that a full disk does not lose them. Raises ImageError where there are none.
         """
         if not all(found.scored for found in evaluations.values()):
-            raise ImageError("no trimap has an unknown region to score: correct them, or give --region image")
+            raise ImageError(
+                "no trimap has an unknown region to score: make them of masks by"
+                " `diffmatte trimap`, or give --region image"
+            )
         if self.as_json:
             sys.stdout.write(as_json(_record(evaluations, about)))
         elif self.csv == STREAM:

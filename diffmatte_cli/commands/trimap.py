@@ -14,7 +14,7 @@ from ..planning.sources import Source, gather
 from ..planning.targets import Targets, painted
 from ..storage.paths import STREAM, Place, spelled
 from ..storage.streams import check_input, check_output
-from ..trimaps.band import DEFAULT_PERCENT, Band
+from ..trimaps.band import Band
 from . import options as opt
 
 __all__ = ["trimap"]
@@ -47,7 +47,7 @@ BandOption = Annotated[
     typer.Option(
         "--band",
         metavar="PERCENT",
-        help=f"Both widths in percent of the longer side; default: {DEFAULT_PERCENT:g} if no width is given.",
+        help=f"Both widths in percent of the longer side; default, if no width is given: {Band().name}.",
     ),
 ]
 OverwriteOption = Annotated[

@@ -31,7 +31,7 @@ class Trial:
 
     ``pred`` and ``gt`` are float32 [H, W] in [0, 1], ``trimap`` is uint8 [H, W] in {0, 128, 255}, 128 all over where
     there is none, and ``image``, if known, uint8 [H, W, 3]. ``notes`` are what is to be told of how files were read:
-    each with its predicate, as in ``GreyImage``.
+    each with its predicate, as in ``GreyImage``. ``settled`` says that the trimap left the model nothing to compute.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Trial:
     trimap: "NDArray[np.uint8]"
     image: "NDArray[np.uint8] | None" = None
     notes: tuple[tuple[Path, str], ...] = ()
+    settled: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ..imaging.grey import GreyImage, read_grey, read_matte
 from ..imaging.opening import tolerant_pillow
 from ..imaging.read import ColourImage, read_image
 from ..imaging.write import write_images
+from ..inference.known import settled_alpha
 from ..settings import Sampling
 from ..trimaps.trimap import fit_to_image, parse_trimap
 from .layouts import Example, made_trimap
@@ -47,7 +48,8 @@ def trials(
     encoding = matter.encode(image.pixels, trimap)
     for sampling in samplings:
         alpha = quantise(matter.matte(encoding, sampling=sampling, truth=gt if consistent else None), 8)
-        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, image.pixels, noted(greys))
+        settled = settled_alpha(trimap, sampling) is not None
+        yield sampling.steps, Trial(example.name, as_shares(alpha), gt, trimap, image.pixels, noted(greys), settled)
 
 
 def _laid_on(image: ColourImage, grey: GreyImage) -> NDArray[np.float32]:

@@ -21,7 +21,8 @@ from ..storage.paths import location
 from ..storage.reading import read_bytes
 from ..trimaps.band import Band
 from ..trimaps.masks import fit_mask, trimap_from_mask
-from ..trimaps.trimap import fit_to_image, parse_trimap
+from ..trimaps.trimap import parse_trimap
+from .known import fit_trimap
 
 __all__ = ["INSTEAD", "Fields", "FileOrArray", "Picture", "is_batch", "pair_of", "photograph", "singles"]
 
@@ -62,7 +63,7 @@ def pair_of(
         raise ImageError("a photograph needs its trimap or its mask, one of them: pass it, or the result of encode()")
     photo = photograph(image)
     grey = _grey(drawn, what)
-    levels, told = (fit_to_image(grey, photo), "") if what == "trimap" else fit_mask(grey, photo)
+    levels, told = (fit_trimap(grey, photo, INSTEAD), "") if what == "trimap" else fit_mask(grey, photo)
     for text in (*photo.notes, *(f"the {what} {note}" for note in (*grey.notes, told) if note not in ("", BY_ALPHA))):
         tell(text)
     return photo.pixels, parse_trimap(levels) if what == "trimap" else trimap_from_mask(levels, Band(percent=band))

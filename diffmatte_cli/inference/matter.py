@@ -103,7 +103,8 @@ class Matter:
         means background, more than 90 % foreground, in between unknown. ``band`` is the width of the unknown region on
         either side of a mask's edge, in percent of the longer side.
 
-        Raises ImageError if shapes or types do not fit; ResourceError if memory does not suffice.
+        Raises ImageError if shapes or types do not fit, MaskError where such a trimap is a mask; ResourceError if
+        memory does not suffice.
         """
         return self._encode(*pair_of(image, trimap, mask, band, self.tell))
 

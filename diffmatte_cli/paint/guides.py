@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from ..imaging.grey import read_grey, read_matte
 from ..imaging.read import ColourImage
+from ..inference.known import fit_trimap
 from ..trimaps.band import Band
 from ..trimaps.masks import fit_mask, trimap_from_mask
-from ..trimaps.trimap import BACKGROUND, diagnose, fit_to_image, parse_trimap
+from ..trimaps.trimap import BACKGROUND, diagnose, parse_trimap
 
 __all__ = ["KINDS", "Guide", "trimap_of_guide"]
 
@@ -42,7 +43,7 @@ def trimap_of_guide(guide: Guide | None, image: ColourImage) -> tuple[NDArray[np
         notes = (*mask.notes, *([scaled] if scaled else []))
         return trimap_from_mask(levels, Band()), tuple(f"the mask {note}" for note in notes)
     grey = read_grey(guide.path)
-    levels = fit_to_image(grey, image)
+    levels = fit_trimap(grey, image)
     trimap = parse_trimap(levels)
     found = (finding.text for finding in diagnose(levels, trimap))
     return trimap, (*(f"the trimap {note}" for note in grey.notes), *found)

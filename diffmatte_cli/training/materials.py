@@ -142,7 +142,7 @@ def _read_folder(folder: Path, limit: int) -> tuple[list[Pair], list[str]]:
         else:
             told.append(f"{trimap} has no unknown region, and its picture is left out of validation")
     if found[:limit] and not pairs:
-        raise TrainingError(f"no trimap of {folder} has an unknown region to validate on: correct them")
+        raise TrainingError(f"no trimap of {folder} has an unknown region: make them of masks by `diffmatte trimap`")
     return pairs, told
 
 

@@ -38,7 +38,8 @@ def validate(
         if stopping():
             break
         name, image, trimap, truth = pairs[number]
-        alphas = [matter.matte(image, trimap, steps=steps, seed=number) for steps in run.validation_steps]
+        encoding = matter.encode(image, trimap)
+        alphas = [matter.matte(encoding, steps=steps, seed=number) for steps in run.validation_steps]
         sums += torch.tensor([(sad(alpha, truth, trimap), mse(alpha, truth, trimap)) for alpha in alphas])
         if len(sheets) < run.previews:
             sheets[name] = _sheet(pairs[number], alphas[-1])

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 
-__all__ = ["DEFAULT_PERCENT", "Band"]
+__all__ = ["Band"]
 
-DEFAULT_PERCENT = 1.5
+_USUAL_PERCENT = 1.0
 _MOST_PIXELS = 2000
 
 
@@ -15,6 +15,7 @@ class Band:
     """Hold the width of the unknown region inside the subject and outside it.
 
     ``erode`` and ``dilate`` are in pixels; where neither is given, both are ``percent`` of the image's longer side.
+    Where none is given, the band is the usual one.
     """
 
     erode: int | None = None
@@ -34,16 +35,23 @@ class Band:
             )
 
     @property
+    def is_usual(self) -> bool:
+        """Whether no width was given."""
+        return self == Band()
+
+    @property
     def name(self) -> str:
         """The widths as they stand in receipts."""
-        if self.erode is None and self.dilate is None:
-            return f"{DEFAULT_PERCENT if self.percent is None else self.percent:g} %"
+        if self.is_usual:
+            return f"{_USUAL_PERCENT:g} %, less in gaps"
+        if self.percent is not None:
+            return f"{self.percent:g} %"
         return f"{self.erode or 0} px inside, {self.dilate or 0} px outside"
 
     def pixels(self, height: int, width: int) -> tuple[int, int]:
         """Return the widths inside and outside, in pixels."""
         if self.erode is None and self.dilate is None:
-            percent = DEFAULT_PERCENT if self.percent is None else self.percent
+            percent = _USUAL_PERCENT if self.percent is None else self.percent
             both = min(_MOST_PIXELS, max(1, round(percent / 100 * max(height, width))))
             return both, both
         return self.erode or 0, self.dilate or 0

@@ -67,8 +67,9 @@ def examine(image: ColourImage, grey: GreyImage) -> Diagnosis:
     """Examine a photograph and its trimap: size and orientation, levels, classes, and the band's width."""
     levels, findings = _fitted(image, grey)
     findings = [*(Finding("levels", f"the trimap {note}", mended=True) for note in grey.notes), *findings]
-    if levels is None:
-        return Diagnosis(tuple(findings))
+    if levels is None:  # a mask need not fit
+        found = diagnose(grey.levels, parse_trimap(grey.levels))
+        return Diagnosis((*findings, *(finding for finding in found if finding.code == "no-unknown")))
     trimap = parse_trimap(levels)
     found = diagnose(levels, trimap)
     if _has_jpeg_noise(levels):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ..errors import ImageError
 from .band import Band
-from .morphology import erode
+from .morphology import Mask, dilate, erode
 from .trimap import has_shape, readings, trimap_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ Levels = NDArray[np.float32]
 
 # Levels in between are unknown.
 SURE_BACKGROUND, SURE_FOREGROUND = 0.05, 0.95
+_CORE = 0.005  # of the longer side: in gaps too narrow for the usual band, what is farther from the edge is known
 _GAP = 0.005  # of the longer side: a subject that ends so close to the image's border is cut by it
 
 
@@ -49,12 +50,27 @@ def fit_mask(mask: "GreyImage", image: "ColourImage") -> tuple[Levels, str]:
 def trimap_from_mask(levels: Levels, band: Band) -> NDArray[np.uint8]:
     """Return a trimap [H, W] in {0, 128, 255} of a mask's levels [H, W] in [0, 1], where the subject is white.
 
-    Levels between 5 % and 95 % are unknown, and so is everything within ``band`` of the edge. Where the image's border
-    cuts the subject there is no edge, even if the mask ends a little short of it.
+    Levels between 5 % and 95 % are unknown, and so is everything within ``band`` of the edge. Where no width is given,
+    gaps too narrow for the usual band, as between legs, keep a core of known background. Where the image's border cuts
+    the subject there is no edge, even if the mask ends a little short of it.
     """
     inside, outside = band.pixels(*levels.shape)
     levels = _to_the_border(levels)
-    return trimap_of(erode(levels >= SURE_FOREGROUND, inside), erode(levels <= SURE_BACKGROUND, outside))
+    background = levels <= SURE_BACKGROUND
+    known = erode(background, outside)
+    if band.is_usual:
+        cores = _cores(background, max(1, round(_CORE * max(levels.shape))))
+        known |= cores & ~dilate(known, 3 * outside // 2)
+    return trimap_of(erode(levels >= SURE_FOREGROUND, inside), known)
+
+
+def _cores(mask: Mask, depth: int) -> Mask:
+    """Return what of a mask is more than ``depth`` pixels from its edge, but not in strips along the image's border.
+
+    There the subject may go on, and its mask end short of the border.
+    """
+    inner = erode(np.pad(mask, 1), depth)[1:-1, 1:-1]  # more than ``depth`` from the border, too
+    return erode(mask, depth) & dilate(inner, depth + 1)
 
 
 def _to_the_border(levels: Levels) -> Levels:

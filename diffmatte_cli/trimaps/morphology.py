@@ -5,7 +5,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["dilate", "erode"]
+__all__ = ["Mask", "dilate", "erode"]
 
 Mask = NDArray[np.bool_]
 

@@ -94,3 +94,15 @@ def test_mistakes_are_told(options: list[str], words: str) -> None:
     result = fakes.run("bench", *options)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_a_trimap_that_leaves_nothing_to_time_is_an_error(tmp_path: Path) -> None:
+    image, mask = tmp_path / "a.png", tmp_path / "mask.png"
+    Image.new("RGB", (96, 64)).save(image)
+    Image.new("L", (96, 64), 255).save(mask)
+    result = fakes.run("bench", str(image), "--trimap", str(mask))
+    assert result.exit_code == 1
+    assert (
+        "has no unknown (grey) region, so there is nothing to time: if it is a mask, `diffmatte trimap`"
+        in result.stderr
+    )

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -51,7 +52,7 @@ def test_the_trimap_is_the_one_that_trimap_makes(matter: fakes.FakeMatter) -> No
     np.testing.assert_array_equal(trimap, _pixels("made.png"))
     receipt = read_receipt(Path("cat_alpha.png"))
     assert receipt is not None
-    assert (receipt.mask, receipt.band) == ("given", "1.5 %")
+    assert (receipt.mask, receipt.band) == ("given", "1 %, less in gaps")
 
 
 def test_its_band_is_part_of_the_receipt(matter: fakes.FakeMatter) -> None:
@@ -188,7 +189,8 @@ def test_a_mask_as_a_trimap_is_answered_with_the_option(matter: fakes.FakeMatter
     result = fakes.run("matte", "cat.png", "--trimap", "cat_mask.png")
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("error: the trimap is a mask, black and white without grey")
-    assert result.stderr.endswith("give it as the mask instead, of which a trimap is made (--mask)\n")
+    instead = "give it as the mask instead, of which a trimap is made"
+    assert result.stderr.endswith(f"{instead}: diffmatte matte cat.png --mask cat_mask.png\n")
     assert not Path("cat_alpha.png").exists()
     Path("masks").mkdir()
     fakes.make_photos("ab")
@@ -198,6 +200,30 @@ def test_a_mask_as_a_trimap_is_answered_with_the_option(matter: fakes.FakeMatter
     assert "error: photos/a.png: the trimap is a mask" in result.stderr
     assert "(--mask)" in result.stderr
     assert os.listdir("out") == ["b_alpha.png"]
+
+
+@pytest.mark.parametrize("given", [("--trimap", "my small mask.png"), ("--trimap=my small mask.png",)])
+def test_a_mask_of_another_size_as_a_trimap_is_answered_so_too(
+    given: tuple[str, ...], matter: fakes.FakeMatter
+) -> None:
+    height, width = fakes.HEIGHT // 2, fakes.WIDTH // 2
+    Image.fromarray(MASK[::2, ::2]).save("my small mask.png")
+    result = fakes.run("matte", "cat.png", *given, "-o", "a.png")
+    assert result.exit_code == 2
+    words = "the trimap is a mask, black and white without grey for what is unknown"
+    sizes = f"{width}x{height} where the photograph is {fakes.WIDTH}x{fakes.HEIGHT}"
+    told, _, command = result.stderr.splitlines()[-1].rpartition(": ")
+    assert told == f"error: {words}, {sizes}: give it as the mask instead, of which a trimap is made"
+    assert command == shlex.join(["diffmatte", "matte", "cat.png", *given, "-o", "a.png"]).replace("trimap", "mask")
+    _run(*shlex.split(command)[2:])  # which does it
+    assert Path("a.png").exists()
+
+
+def test_a_painted_trimap_of_another_size_is_no_mask(matter: fakes.FakeMatter) -> None:
+    Image.fromarray(np.where(MASK > 0, MASK, np.uint8(128))[::2, ::2]).save("small.png")
+    result = fakes.run("matte", "cat.png", "--trimap", "small.png")
+    assert result.exit_code == 1
+    assert "paint the trimap over the photograph at its full size" in result.stderr
 
 
 @pytest.mark.parametrize("level", [0, 255])

@@ -164,6 +164,14 @@ def test_an_empty_unknown_region_is_told(model: fakes.FakeMatter) -> None:
     assert "bat.png has no unknown region, and is left out of the mean" in result.stderr
 
 
+def test_a_mask_in_the_place_of_a_trimap_is_told_where_the_whole_image_is_scored(model: fakes.FakeMatter) -> None:
+    Image.fromarray(np.where(fakes.cat_trimap() == 255, np.uint8(255), np.uint8(0))).save("set/trimap/bat.png")
+    result = fakes.run(*GIVEN, "--region", "image", "--json")
+    assert result.exit_code == 0
+    assert "bat.png has no unknown region, and is scored as the matte" in result.stderr
+    assert "is scored as the matte" not in fakes.run(*GIVEN, "--region", "image", "--raw").stderr
+
+
 @pytest.mark.parametrize("part", ["image", "alpha", "trimap"])
 def test_sizes_that_differ_are_named_before_a_model_is_loaded(part: str, model: fakes.FakeMatter) -> None:
     Image.new("RGB" if part == "image" else "L", (7, 5)).save(f"set/{part}/cat.png")

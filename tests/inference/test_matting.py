@@ -195,6 +195,9 @@ def test_a_mask_as_a_trimap_is_refused(matter: Matter) -> None:
         MaskError, match=r"the trimap is a mask, .*: pass it as the mask instead, as in matte\(image, mask="
     ):
         matter.matte(image, mask)
+    words = rf"the trimap is a mask, .*, {mask.shape[1] // 2}x{mask.shape[0] // 2} where .* as in matte\(image, mask="
+    with pytest.raises(MaskError, match=words):
+        matter.encode(image, mask[::2, ::2])
     assert matter.matte(image, mask, keep_known=False, steps=1).shape == mask.shape
     np.testing.assert_array_equal(matter.matte(image, np.zeros_like(mask)), 0)
 

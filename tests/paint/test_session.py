@@ -12,7 +12,7 @@ from PIL import Image
 from support import fakes
 from support.fakes import FakeMatter, run
 
-from diffmatte_cli.errors import DiffmatteError, ImageError, PlanError, UsageError
+from diffmatte_cli.errors import DiffmatteError, ImageError, MaskError, PlanError, UsageError
 from diffmatte_cli.imaging.receipts import read_receipt, sha256_of
 from diffmatte_cli.paint.guides import Guide
 from diffmatte_cli.paint.session import Session, TakenError
@@ -156,6 +156,7 @@ def test_the_latest_press_wins(session: Session, monkeypatch: pytest.MonkeyPatch
         ("absent.png", None, PlanError),
         (".", None, DiffmatteError),
         ("cat.png", Guide("trimap", Path("small.png")), ImageError),
+        ("cat.png", Guide("trimap", Path("small_mask.png")), MaskError),
         ("text.png", None, ImageError),
     ],
 )
@@ -164,6 +165,7 @@ def test_what_cannot_be_opened_leaves_the_one_before(
 ) -> None:
     session.open(CAT, TRIMAP)
     Image.new("L", (3, 3)).save("small.png")
+    Image.fromarray(255 * np.eye(3, dtype=np.uint8)).save("small_mask.png")
     Path("text.png").write_text("no picture")
     with pytest.raises(kind):
         session.open(Path(photo), guide)

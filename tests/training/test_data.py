@@ -350,7 +350,7 @@ def test_validation_pictures_are_read_as_evaluate_reads_them_and_that_is_told(tm
     ]
     for name in "ab":
         Image.fromarray(trimap * 0).save(tmp_path / "trimap" / f"{name}.png")
-    with pytest.raises(TrainingError, match="has an unknown region to validate on"):
+    with pytest.raises(TrainingError, match="has an unknown region: make them of masks by `diffmatte trimap`"):
         read_validation(config)
 
 

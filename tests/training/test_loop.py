@@ -32,6 +32,7 @@ from diffmatte_cli.training.loop import CHECKPOINT, WEIGHTS, Trainer
 from diffmatte_cli.training.objective import ALIGNMENTS
 from diffmatte_cli.training.synthesis.composition import compose
 from diffmatte_cli.training.synthesis.files import Assets, find_pictures
+from diffmatte_cli.training.validation import validate
 
 TRAINING = ROOT / "docs" / "training"
 
@@ -110,6 +111,17 @@ def test_a_run_that_is_to_stop_does_not_wait_for_all_of_a_validation(config_file
     assert trainer.run().step == 3
     assert [row["step"] for row in _rows(run / "validation.csv")] == ["0"]
     assert asked[-1]
+
+
+def test_a_validation_picture_of_two_levels_ends_no_run(config_file: Path) -> None:
+    """What is read of folders has an unknown region, but what is made need not."""
+    trainer = Trainer(read_config(config_file), config_file.parent, progress=False)
+    image, truth = np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.float32)
+    truth[16:] = 1
+    pair = ("two", image, (255 * truth).astype(np.uint8), truth)
+    scores, sheets = validate(trainer.average, [pair], trainer.config.run, trainer.processes, lambda: False)
+    assert all(row == {"sad": 0, "mse": 0} for row in scores.values())
+    assert list(sheets) == ["two"]
 
 
 def test_another_configuration_is_told_by_its_keys(config_file: Path, tmp_path: Path) -> None:

@@ -127,7 +127,13 @@ def test_another_shape_is_not(size: tuple[int, int]) -> None:
 
 
 def test_a_crop_by_a_few_pixels_is_no_scaling_however_large() -> None:
-    assert _codes(_examined(np.zeros((1000, 1009), np.uint8), (1000, 1000))) == {"size": False}
+    assert _codes(_examined(np.full((1000, 1009), 128, np.uint8), (1000, 1000))) == {"size": False}
+
+
+def test_a_mask_of_another_shape_is_told_to_be_one() -> None:
+    diagnosis = _examined(np.where(_drawn() == 255, np.uint8(255), np.uint8(0)), (HEIGHT, WIDTH + 5))
+    assert _codes(diagnosis) == {"size": False, "no-unknown": False}
+    assert diagnosis.findings[-1].text.endswith("if it is a mask, `diffmatte trimap` makes a trimap of it")
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])

@@ -57,8 +57,8 @@ def test_a_point_is_dilated_to_a_disc() -> None:
 @pytest.mark.parametrize(
     ("band", "shape", "expected"),
     [
-        (Band(), (1000, 2000), (30, 30)),
-        (Band(), (2000, 1000), (30, 30)),
+        (Band(), (1000, 2000), (20, 20)),
+        (Band(), (2000, 1000), (20, 20)),
         (Band(), (1, 1), (1, 1)),
         (Band(percent=4), (100, 200), (8, 8)),
         (Band(percent=50), (10, 20_000), (2000, 2000)),
@@ -70,6 +70,20 @@ def test_a_point_is_dilated_to_a_disc() -> None:
 )
 def test_widths_in_pixels(band: Band, shape: tuple[int, int], expected: tuple[int, int]) -> None:
     assert band.pixels(*shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("band", "name"),
+    [
+        (Band(), "1 %, less in gaps"),
+        (Band(percent=1), "1 %"),
+        (Band(percent=2.5), "2.5 %"),
+        (Band(erode=3), "3 px inside, 0 px outside"),
+        (Band(0, 5), "0 px inside, 5 px outside"),
+    ],
+)
+def test_names_for_receipts(band: Band, name: str) -> None:
+    assert band.name == name
 
 
 @pytest.mark.parametrize(
@@ -123,6 +137,52 @@ def test_each_side_gets_its_own_width() -> None:
 @pytest.mark.parametrize(("level", "label"), [(0, 0), (1, 255), (0.5, 128)])
 def test_a_mask_without_an_edge_gets_no_band_along_the_border(level: float, label: int) -> None:
     assert (trimap_from_mask(np.full((5, 7), level, np.float32), Band(3, 3)) == label).all()
+
+
+def _animal() -> np.ndarray:
+    """Draw a body and legs of 15 pixels with gaps of 15 and 8 in an image whose usual band is 10 wide."""
+    levels = np.zeros((600, 1000), np.float32)
+    levels[100:300, 200:600] = 1
+    for left in (300, 330, 353):
+        levels[300:500, left : left + 15] = 1
+    return levels
+
+
+def test_gaps_keep_a_core_unless_a_width_is_given() -> None:
+    levels = _animal()
+    usual, given = (trimap_from_mask(levels, band) for band in (Band(), Band(percent=1)))
+    expected = np.repeat([128, 0, 128], [30, 5, 43])  # the other gap is too narrow, and legs have none
+    np.testing.assert_array_equal(usual[400, 290:368], expected)
+    assert (given[400, 290:368] == 128).all()
+    np.testing.assert_array_equal(usual[:, :280], given[:, :280])
+    np.testing.assert_array_equal(usual[given != 128], given[given != 128])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 3), (90, 120)])
+@pytest.mark.parametrize(("level", "label"), [(0, 0), (1, 255), (0.5, 128)])
+def test_a_mask_of_one_level_has_no_band(shape: tuple[int, int], level: float, label: int) -> None:
+    assert (trimap_from_mask(np.full(shape, level, np.float32), Band()) == label).all()
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_an_edge_along_the_frame(value: int) -> None:
+    levels = np.pad(np.full((194, 294), value, np.float32), 3, constant_values=1 - value)
+    trimap = trimap_from_mask(levels, Band())
+    assert (trimap[6:-6, 6:-6] == 255 * value).all()
+    assert (trimap[:6, 6:-6] == 128).all()
+
+
+def test_a_gap_that_the_border_cuts_keeps_its_core_up_to_there() -> None:
+    levels = np.ones((600, 1000), np.float32)
+    levels[300:, 315:330] = 0
+    assert (trimap_from_mask(levels, Band())[400:, 320:325] == 0).all()
+
+
+@given(LEVELS)
+def test_the_usual_band_knows_nothing_that_was_unsure(levels: np.ndarray) -> None:
+    trimap = trimap_from_mask(levels, Band())
+    assert (levels[trimap == 255] >= 0.95).all()
+    assert (levels[trimap == 0] <= 0.05).all()
 
 
 def _photograph(height: int, width: int, orientation: int = 1) -> ColourImage:
