@@ -1,4 +1,4 @@
-"""The matting Laplacian over the unknown region, and its solution.
+"""The matting Laplacian around the unknown region, and its solution.
 
 In every 3x3 window alpha is close to a linear function of the colours (Levin,
 Lischinski, Weiss, "A Closed-Form Solution to Natural Image Matting", 2008). Only
@@ -6,13 +6,12 @@ windows that touch the unknown region matter, so that the cost follows that regi
 and not the picture.
 """
 
+from collections.abc import Callable
 from itertools import combinations_with_replacement, product
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from ..process.sharing import silence
 
 __all__ = ["MattingLaplacian"]
 
@@ -21,40 +20,40 @@ REGULARISATION = 1e-7
 WINDOW = tuple(product((-1, 0, 1), repeat=2))
 # Pixels that share a window are at most this many rows and columns apart.
 REACH = 2
-NEIGHBOURS = tuple(product(range(-REACH, REACH + 1), repeat=2))
-# Unknown pixels of each picture whose rows are made at a time, which bounds the memory beside the matrix itself.
-PART = 2**17
+# Half of those around a pixel, itself first: the matrix is symmetric.
+NEIGHBOURS = tuple(product(range(-REACH, REACH + 1), repeat=2))[12:]
+# Pixels that are computed at a time, so that they stay in the processor's cache.
+PART = 2**16
 # A curvature below this is rounding: the solution stands.
 NEGLIGIBLE = 1e-20
 
 
 class MattingLaplacian:
-    """Rows of the matting Laplacian for the N unknown pixels of a batch.
+    """The matting Laplacian for the N pixels of a batch within ``REACH`` of the unknown ones.
 
     Arguments: ``image`` [B, 3, H, W] in [0, 1]; ``trimap`` [B, 1, H, W] in {0, .5, 1}. Below 3 x 3
     there are no windows, and the solution is the start.
+
+    Pixels are numbered row by row. Those that share a window and a row follow each other, so that columns are
+    slices, and only other rows are looked up. ``REACH`` numbers of nothing, with zeros, come first and last.
     """
 
     def __init__(self, image: Tensor, trimap: Tensor) -> None:
-        self.unknown = trimap == 0.5
-        self.counts = self.unknown.flatten(1).sum(1)
-        total = int(self.counts.sum())
-        each = torch.arange(len(image), dtype=torch.int32, device=image.device)
-        self.samples = each.repeat_interleave(self.counts, output_size=total) if len(image) > 1 else None
-        self.right_side, self.diagonal = image.new_zeros(total), image.new_zeros(total)
-        values = image.new_zeros(total, len(NEIGHBOURS))
-        columns = torch.zeros(values.shape, dtype=torch.int32, device=image.device)
-        rows = _Rows(image, trimap)
-        length = PART * len(image)
-        for start in range(0, total, length):
-            part = slice(start, min(start + length, total))
-            weights, around, foreground = rows.of(part)
-            self.right_side[part] = -(weights * foreground).sum(0)
-            self.diagonal[part] = weights[len(NEIGHBOURS) // 2]
-            own = torch.arange(part.start, part.stop, dtype=torch.int32, device=image.device)
-            values[part] = weights.masked_fill_(around < 0, 0).T
-            columns[part] = torch.where(around < 0, own, around).T
-        self.matrix = _sparse(columns, values)
+        unknown = trimap == 0.5
+        touched = _around(unknown) > 0
+        near = _around(touched) > 0
+        self.counts = near.flatten(1).sum(1)
+        self.places = near.flatten().nonzero()[:, 0].int()
+        self.unknown = self._numbered(unknown)
+        self.rows = self._rows(near)
+        centres = F.pad(touched[..., 1:-1, 1:-1], (1,) * 4) if min(touched.shape[-2:]) > 2 else touched & False
+        self.values = image.new_zeros(len(NEIGHBOURS), len(self.unknown))
+        colours = [self._numbered(plane) for plane in image.unbind(1)]
+        exists = self._numbered(centres).to(image.dtype)
+        for part in self._parts(PART):
+            self._add(part, colours, exists[part])
+        self.values /= -len(WINDOW)
+        self.values[0] += self._numbered(_around(centres))
 
     def solve(self, start: Tensor, guess: Tensor, weight: Tensor, iterations: int) -> Tensor:
         """Return alpha that follows the colours where windows say so, and ``guess`` where ``weight`` does.
@@ -64,26 +63,88 @@ class MattingLaplacian:
         conjugate gradients, scaled by the diagonal. No sample depends on the others.
         Returns ``start`` with new unknown pixels, in [0, 1].
         """
-        x, pull = start[self.unknown], weight[self.unknown]
-        diagonal = (self.diagonal + pull).clamp(min=NEGLIGIBLE)
-        residual = self.right_side + pull * guess[self.unknown] - self._product(x, pull)
-        scaled = residual / diagonal
-        direction, energy = scaled, self._dot(residual, scaled)
+        x, pull = self._numbered(start), self._numbered(weight) * self.unknown
+        diagonal, direction = self.values[0] + pull, x.clone()
+        product = self._product(direction, diagonal)
+        residual = pull * self._numbered(guess) - product()
+        scale = self.unknown / diagonal.clamp(min=NEGLIGIBLE)  # 0 where alpha is known, which keeps it
+        torch.mul(residual, scale, out=direction)
+        energy = self._dot(residual, direction)
         for _ in range(iterations):
-            image = self._product(direction, pull)
+            image = product()
             pace = self._of_pixels(_ratio(energy, self._dot(direction, image)))
-            x, residual = x + pace * direction, residual - pace * image
-            scaled = residual / diagonal
+            x.addcmul_(pace, direction)
+            residual.addcmul_(pace, image, value=-1)
+            scaled = torch.mul(residual, scale, out=image)
             before, energy = energy, self._dot(residual, scaled)
-            direction = scaled + self._of_pixels(_ratio(energy, before)) * direction
-        return start.masked_scatter(self.unknown, x.clamp(0, 1))
+            direction.mul_(self._of_pixels(_ratio(energy, before))).add_(scaled)
+        found = x[REACH:-REACH].clamp_(0, 1)
+        return start.flatten().index_copy(0, self.places.long(), found).view_as(start)
 
-    def _product(self, x: Tensor, pull: Tensor) -> Tensor:
-        return torch.addcmul(self.matrix @ x, pull, x)
+    def _numbered(self, plane: Tensor) -> Tensor:
+        """Return the values of a plane [B, 1, H, W] by the pixels' numbers."""
+        return F.pad(plane.flatten().index_select(0, self.places), (REACH, REACH))
+
+    def _rows(self, near: Tensor) -> dict[int, Tensor]:
+        """Return for each other row within reach the number of the pixel of the same column, or 0."""
+        numbers = F.pad(torch.zeros_like(near, dtype=torch.int32), (0, 0, REACH, REACH))
+        places = F.pad(near, (0, 0, REACH, REACH)).flatten().nonzero()[:, 0]
+        flat, width = numbers.flatten(), near.shape[-1]
+        flat[places] = torch.arange(REACH, len(places) + REACH, dtype=torch.int32, device=flat.device)
+        others = (row for row in range(-REACH, REACH + 1) if row)
+        return {row: F.pad(flat.index_select(0, places + row * width), (REACH, REACH)) for row in others}
+
+    def _parts(self, size: int) -> list[slice]:
+        """Divide the pixels' numbers."""
+        end = len(self.unknown) - REACH
+        return [slice(start, min(start + size, end)) for start in range(REACH, end, size)]
+
+    def _add(self, part: slice, colours: list[Tensor], exists: Tensor) -> None:
+        """Add the windows around the pixels of ``part``, of which only those that ``exists`` count."""
+        count, wide = len(exists), slice(part.start - 1, part.stop + 1)
+        factors = exists.expand(len(WINDOW), 4, count).clone()
+        for row, channel in product((-1, 0, 1), range(3)):
+            line = colours[channel][wide] if row == 0 else colours[channel].index_select(0, self.rows[row][wide])
+            for column in range(3):
+                factors[3 * (row + 1) + column, channel] = line[column : column + count]
+        _whiten(factors[:, :3], exists)
+        sums = {-1: factors.new_zeros(13, count + 2), 0: self.values[:, wide], 1: factors.new_zeros(3, count + 2)}
+        for place, other in combinations_with_replacement(range(len(WINDOW)), 2):
+            (row, column), (row_2, column_2) = WINDOW[place], WINDOW[other]
+            total = sums[row][NEIGHBOURS.index((row_2 - row, column_2 - column)), 1 + column : 1 + column + count]
+            for one, two in zip(factors[place], factors[other], strict=True):
+                total.addcmul_(one, two)
+        for row in (-1, 1):
+            for total, more in zip(self.values, sums[row], strict=False):
+                total.index_add_(0, self.rows[row][wide], more)
+
+    def _product(self, x: Tensor, diagonal: Tensor) -> Callable[[], Tensor]:
+        """Return what multiplies ``x``, as it stands at each call, by the matrix with another diagonal."""
+        total, ahead, back = (torch.empty_like(x) for _ in range(3))
+        steps: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {0: [], 1: [], 2: []}
+        for part, (number, (row, column)) in product(self._parts(2 * PART), enumerate(NEIGHBOURS)):
+            if number:
+                values, other = self.values[number, part], slice(part.start + column, part.stop + column)
+                steps[row].append((total[part], values, ahead[other] if row else x[other]))
+                steps[row].append((back[other] if row else total[other], values, x[part]))
+
+        def multiplied() -> Tensor:
+            torch.mul(x, diagonal, out=total)
+            for row, parts in steps.items():
+                if row:
+                    torch.index_select(x, 0, self.rows[row], out=ahead)
+                    back.zero_()
+                for sums, one, two in parts:
+                    sums.addcmul_(one, two)
+                if row:
+                    total.add_(torch.index_select(back, 0, self.rows[-row], out=ahead))
+            return total
+
+        return multiplied
 
     def _dot(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the inner product of each sample, [B], or [] for one sample."""
-        products = (x * y).double()
+        products = (x * y)[REACH:-REACH].double()
         if len(self.counts) == 1:
             return products.sum().float()
         # Nothing is checked, since a GPU would have to be waited for.
@@ -92,90 +153,39 @@ class MattingLaplacian:
 
     def _of_pixels(self, values: Tensor) -> Tensor:
         """Return what samples have, [B], for each of their pixels, [N]."""
-        return values if self.samples is None else values.index_select(0, self.samples)
+        if len(self.counts) == 1:
+            return values
+        pixels = values.repeat_interleave(self.counts, output_size=len(self.unknown) - 2 * REACH)
+        return F.pad(pixels, (REACH, REACH))
 
 
-class _Rows:
-    """The Laplacian's entries for the unknown pixels, computed for a part of them at a time."""
-
-    def __init__(self, image: Tensor, trimap: Tensor) -> None:
-        unknown = trimap == 0.5
-        margin = (REACH,) * 4
-        self.colours = image.transpose(0, 1).flatten(1)  # [3, B * H * W]
-        self.steps = [row * image.shape[-1] + column for row, column in WINDOW]
-        inner = torch.zeros_like(unknown)
-        if min(unknown.shape[-2:]) > 2:
-            tall = unknown[..., :-2, :] | unknown[..., 1:-1, :] | unknown[..., 2:, :]
-            inner[..., 1:-1, 1:-1] = tall[..., :-2] | tall[..., 1:-1] | tall[..., 2:]
-        self.centres = inner.flatten().nonzero()[:, 0]
-        # With a margin, in which all neighbours of a pixel have a place.
-        self.foreground = F.pad(trimap == 1, margin).flatten()
-        self.pitch = trimap.shape[-1] + 2 * REACH
-        self.here = F.pad(unknown, margin).flatten().nonzero()[:, 0]
-        self.padded_centres = F.pad(inner, margin).flatten().nonzero()[:, 0]
-        self.numbers, self.windows = (
-            _numbered(places, len(self.foreground)) for places in (self.here, self.padded_centres)
-        )
-
-    def of(self, part: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Return for the pixels of ``part`` weights, neighbours' numbers or -1, who is foreground, [25, n] each."""
-        here = self.here[part]
-        reach = self.pitch + 1
-        first, last = torch.searchsorted(self.padded_centres, torch.stack([here[0] - reach, here[-1] + reach + 1]))
-        # The last window stands for those that would cross the picture's edge: it adds nothing.
-        whitened = _whitened(self.colours, self.centres[first:last], self.steps)
-        count = int(last - first)
-        windows = []
-        for row, column in WINDOW:
-            number = self.windows[here - row * self.pitch - column]
-            windows.append(torch.where(number < 0, count, number - first))
-        exists = torch.arange(count + 1, device=here.device) < count
-        planes = whitened.new_zeros(len(NEIGHBOURS), len(here))
-        for place, other in combinations_with_replacement(range(len(WINDOW)), 2):
-            affinity = ((whitened[place] * whitened[other]).sum(0) + 1) / len(WINDOW) * exists
-            (row, column), (row_2, column_2) = WINDOW[place], WINDOW[other]
-            planes[NEIGHBOURS.index((row_2 - row, column_2 - column))] -= affinity.index_select(0, windows[place])
-            if place != other:
-                planes[NEIGHBOURS.index((row - row_2, column - column_2))] -= affinity.index_select(0, windows[other])
-        planes[len(NEIGHBOURS) // 2] += torch.stack([exists[window] for window in windows]).sum(0)
-        around = torch.stack([here + row * self.pitch + column for row, column in NEIGHBOURS])
-        return planes, self.numbers[around], self.foreground[around]
+def _around(mask: Tensor) -> Tensor:
+    """Count for each pixel of a mask [B, 1, H, W] where it holds within one row and column."""
+    padded = F.pad(mask.to(torch.uint8), (1,) * 4)
+    tall = padded[..., :-2, :] + padded[..., 1:-1, :] + padded[..., 2:, :]
+    return tall[..., :-2] + tall[..., 1:-1] + tall[..., 2:]
 
 
-def _numbered(places: Tensor, total: int) -> Tensor:
-    """Return a map [total] of each place's number, -1 elsewhere."""
-    numbers = torch.full((total,), -1, dtype=torch.int32, device=places.device)
-    numbers[places] = torch.arange(len(places), dtype=torch.int32, device=places.device)
-    return numbers
-
-
-def _whitened(colours: Tensor, centres: Tensor, steps: list[int]) -> Tensor:
-    """Return each window's colours without mean and covariance, [9, 3, K + 1], the last window zero.
+def _whiten(colours: Tensor, exists: Tensor) -> None:
+    """Take mean and covariance out of the colours [9, 3, K] of windows, and all where not ``exists`` [K].
 
     Cholesky's factor of the covariance is divided out, which keeps its precision where colours are nearly flat.
     """
-    offset = torch.stack([colours[:, centres + step] for step in steps])
-    offset = F.pad(offset - offset.mean(0), (0, 1))
-    red, green, blue = offset.unbind(1)
+    colours -= colours.mean(0)
+    red, green, blue = colours.unbind(1)
     floor = REGULARISATION / len(WINDOW)
-    a = (red.square().mean(0) + floor).sqrt()
-    b, c = (red * green).mean(0) / a, (red * blue).mean(0) / a
-    d = (green.square().mean(0) - b * b + floor).clamp(min=floor).sqrt()
-    e = ((green * blue).mean(0) - b * c) / d
-    f = (blue.square().mean(0) - c * c - e * e + floor).clamp(min=floor).sqrt()
-    first = red / a
-    second = (green - b * first) / d
-    return torch.stack([first, second, (blue - c * first - e * second) / f], dim=1)
+    a = (_covariance(red, red) + floor).sqrt()
+    b, c = _covariance(red, green) / a, _covariance(red, blue) / a
+    d = (_covariance(green, green) - b * b + floor).clamp(min=floor).sqrt()
+    e = (_covariance(green, blue) - b * c) / d
+    f = (_covariance(blue, blue) - c * c - e * e + floor).clamp(min=floor).sqrt()
+    red *= exists / a
+    green.addcmul_(b, red, value=-1).mul_(exists / d)
+    blue.addcmul_(c, red, value=-1).addcmul_(e, green, value=-1).mul_(exists / f)
 
 
-def _sparse(columns: Tensor, values: Tensor) -> Tensor:
-    """Return a matrix [N, N] with the same number of entries in each row; ``columns`` and ``values`` are [N, K]."""
-    count, each = columns.shape
-    rows = torch.arange(0, count * each + 1, each, dtype=torch.int32, device=columns.device)
-    with silence:  # of the beta state of such tensors
-        return torch.sparse_csr_tensor(
-            rows, columns.flatten(), values.flatten(), (count, count), check_invariants=False
-        )
+def _covariance(one: Tensor, two: Tensor) -> Tensor:
+    return (one * two).mean(0)
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
