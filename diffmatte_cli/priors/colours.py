@@ -5,24 +5,22 @@ a pyramid; the alpha that they imply (Eq. 1 solved for alpha) is then made to fo
 the picture's local colours by the matting Laplacian, from coarse to fine.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .guess import guess_alpha, halve, mean, quarters
 from .laplacian import MattingLaplacian
 
 __all__ = ["WHOLE", "Priors", "Window", "colour_priors", "fill_colours"]
 
 # Iterations at the picture's size, at 1/2 and at 1/4.
 ITERATIONS = (30, 60, 120)
-# Weight of the filled-in colours' alpha against the matting Laplacian, at its most certain.
-COLOUR_WEIGHT = 3e-3
 # Pixels that are computed at a time, where pixels do not depend on each other.
 STRIP = 2**22
-# With more unknown pixels in a picture the last size is not iterated: its matrix has 200 bytes for each.
+# With more unknown pixels in a picture the last size is not iterated: it takes 140 bytes for each.
 MOST_UNKNOWN = 6_000_000
 
 # Rows and columns of a picture.
@@ -57,15 +55,19 @@ def colour_priors(image: Tensor, trimap: Tensor) -> Priors:
 
     Known pixels keep the trimap's alpha. Any size from 1x1 works.
     """
-    fills = [_half_colours(image, trimap == known) for known in (1.0, 0.0)]
-
-    def colours(rows: slice) -> tuple[Tensor, Tensor]:
-        part, classes = image[..., rows, :], trimap[..., rows, :]
-        window = (rows, slice(None))
-        foreground = _filled(part, (classes == 1).float(), fills[0], window)
-        return foreground, _filled(part, (classes == 0).float(), fills[1], window)
-
-    return Priors(fills[0], fills[1], _solve(image, trimap, colours, level=0))
+    foreground, background = (_half_colours(image, trimap == known) for known in (1, 0))
+    sizes = [(image.contiguous(), trimap.contiguous())]
+    while len(sizes) < len(ITERATIONS):
+        sizes.append((halve(sizes[-1][0]), _halve_trimap(sizes[-1][1])))
+    guesses = guess_alpha(sizes, foreground, background)
+    alpha = guesses[-1][0]
+    for iterations in reversed(ITERATIONS):
+        (image, trimap), (guess, weight) = sizes.pop(), guesses.pop()
+        start = alpha if alpha is guess else _double(alpha, WHOLE)[..., : image.shape[-2], : image.shape[-1]]
+        alpha = torch.where(trimap == 0.5, start, trimap)
+        if int((trimap == 0.5).flatten(1).sum(1).max()) <= MOST_UNKNOWN:
+            alpha = MattingLaplacian(image, trimap).solve(alpha, guess, weight, iterations)
+    return Priors(foreground, background, alpha)
 
 
 def fill_colours(image: Tensor, known: Tensor) -> Tensor:
@@ -80,80 +82,24 @@ def _half_colours(image: Tensor, known: Tensor) -> Tensor:
     """Return the filled-in colours at half the size, [B, 3, H/2, W/2]."""
     if max(image.shape[-2:]) == 1:
         return torch.full_like(image, 0.5)
-    strips = [
-        (_halve(image[..., rows, :] * known[..., rows, :]), _halve(known[..., rows, :].float()))
-        for rows in _strips(image)
-    ]
+    strips = []
+    for rows in _strips(image):
+        share = known[..., rows, :].to(image.dtype)
+        pairs = zip(quarters(image[..., rows, :]), quarters(share), strict=True)
+        strips.append((mean(part * own for part, own in pairs), halve(share)))
     sums, share = (torch.cat(parts, dim=2) for parts in zip(*strips, strict=True))
     return fill_colours(sums / share.clamp(min=1e-6), (4 * share).clamp(max=1))
 
 
 def _filled(image: Tensor, known: Tensor, half: Tensor, window: Window) -> Tensor:
     """Return a window's colours: the picture's own as far as ``known`` [B, 1, h, w] says, else those of ``half``."""
-    return known * image + (1 - known) * _double(half, window)[..., : image.shape[-2], : image.shape[-1]]
-
-
-def _solve(image: Tensor, trimap: Tensor, colours: Callable[[slice], tuple[Tensor, Tensor]], level: int) -> Tensor:
-    """Return alpha [B, 1, H, W] at this size, starting from the solution at half of it.
-
-    ``colours`` gives foreground and background for some of the rows.
-    """
-    alpha, weight, start = _without_windows(image, trimap, colours, level)
-    start = torch.where(trimap == 0.5, start, trimap)
-    if int((trimap == 0.5).flatten(1).sum(1).max()) > MOST_UNKNOWN:
-        return start
-    return MattingLaplacian(image, trimap).solve(start, alpha, weight, ITERATIONS[level])
-
-
-def _without_windows(
-    image: Tensor, trimap: Tensor, colours: Callable[[slice], tuple[Tensor, Tensor]], level: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the colours' own alpha, its weight and what the smaller sizes give to start from, [B, 1, H, W] each."""
-    goes_on = level + 1 < len(ITERATIONS)
-    strips = [
-        _strip(image[..., rows, :], trimap[..., rows, :], *colours(rows), goes_on=goes_on) for rows in _strips(image)
-    ]
-    alpha, weight, *smaller = (torch.cat(parts, dim=2) for parts in zip(*strips, strict=True))
-    del strips
-    if not goes_on:
-        return alpha, weight, alpha
-    half_image, half_trimap, foreground, background = smaller
-
-    def halves(rows: slice) -> tuple[Tensor, Tensor]:
-        return foreground[..., rows, :], background[..., rows, :]
-
-    coarse = _solve(half_image, half_trimap, halves, level + 1)
-    return alpha, weight, _double(coarse, WHOLE)[..., : image.shape[-2], : image.shape[-1]]
-
-
-def _strip(image: Tensor, trimap: Tensor, foreground: Tensor, background: Tensor, goes_on: bool) -> tuple[Tensor, ...]:
-    """Return what some rows give: the colours' alpha and weight, and if it ``goes_on`` everything at half the size."""
-    own = _colour_alpha(image, foreground, background)
-    if not goes_on:
-        return own
-    return *own, _halve(image), _halve_trimap(trimap), _halve(foreground), _halve(background)
-
-
-def _colour_alpha(image: Tensor, foreground: Tensor, background: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the alpha that the colours imply and the weight it deserves, [B, 1, H, W] each.
-
-    The weight falls where the colours do not explain the picture, or do not differ.
-    """
-    difference = foreground - background
-    contrast = difference.square().sum(1, keepdim=True)
-    alpha = (((image - background) * difference).sum(1, keepdim=True) / (contrast + 1e-3)).clamp(0, 1)
-    residual = (image - background - alpha * difference).abs().sum(1, keepdim=True)
-    return alpha, COLOUR_WEIGHT * torch.exp(-10 * residual) * contrast / (contrast + 0.05)
-
-
-def _halve(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False)
+    return torch.lerp(_double(half, window)[..., : image.shape[-2], : image.shape[-1]], image, known)
 
 
 def _halve_trimap(trimap: Tensor) -> Tensor:
     """Return a trimap of half the size; a pixel is known where all of its parts agree."""
-    mean = _halve(trimap)
-    return torch.where((mean == 0) | (mean == 1), mean, 0.5)
+    share = halve(trimap)
+    return torch.where((share == 0) | (share == 1), share, 0.5)
 
 
 def _double(x: Tensor, window: Window) -> Tensor:

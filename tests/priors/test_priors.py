@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from diffmatte_cli.priors import colours as priors_module
-from diffmatte_cli.priors import laplacian
+from diffmatte_cli.priors import guess, laplacian
 from diffmatte_cli.priors.colours import colour_priors, fill_colours
 
 
@@ -65,10 +65,11 @@ def test_computing_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     whole = colour_priors(image, trimap)
     monkeypatch.setattr(priors_module, "STRIP", 90 * 14)
     monkeypatch.setattr(laplacian, "PART", 100)
+    monkeypatch.setattr(guess, "BLOCKS", 7)
     parts = colour_priors(image, trimap)
-    torch.testing.assert_close(parts.alpha, whole.alpha, rtol=0, atol=1e-5)
+    torch.testing.assert_close(parts.alpha, whole.alpha, rtol=0, atol=2e-5)  # windows are summed in another order
     planes = whole.planes(image, trimap)
-    torch.testing.assert_close(parts.planes(image, trimap), planes, rtol=0, atol=1e-5)
+    torch.testing.assert_close(parts.planes(image, trimap), planes, rtol=0, atol=2e-5)
     window = slice(32, 71), slice(10, 90)
     seen = whole.planes(image[..., *window], trimap[..., *window], window)
     torch.testing.assert_close(seen, planes[..., *window])
