@@ -9,7 +9,7 @@ __all__ = ["local_threads", "wait_without_spinning"]
 
 # Turns that a waiting OpenMP thread makes before it sleeps. Of libgomp's own 300,000 most processor time goes into
 # waiting where other programs run, too; with this many a run on an idle machine is as fast.
-SPINS = "10000"
+SPINS = "1000"
 
 
 def wait_without_spinning() -> None:

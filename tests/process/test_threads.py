@@ -19,7 +19,7 @@ MATTE = ("-m", "diffmatte_cli", "matte", f"{EXAMPLE}.jpg", "--trimap", f"{EXAMPL
 @pytest.mark.parametrize(
     ("settings", "spins"),
     [
-        ({}, "10000"),
+        ({}, "1000"),
         ({"GOMP_SPINCOUNT": "77"}, "77"),
         ({"OMP_WAIT_POLICY": "PASSIVE"}, "0"),
     ],
