@@ -35,7 +35,7 @@ class Canvas:
         canvas = cls(model, pixels, torch.tensor(trimap, device=device)[None, None], None)
         if not model.config.priors:
             return canvas
-        # On the CPU if the device has no sparse products.
+        # On the CPU if the device has no double precision.
         where = torch.device("cpu") if device.type == "mps" else device
         found = colour_priors(pixels.to(where).float().div_(255), canvas.decided.to(where))
         planes = (plane.to(device) for plane in (found.foreground, found.background, found.alpha))
