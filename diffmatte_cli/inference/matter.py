@@ -87,7 +87,7 @@ class Matter:
         self.limit = self.computing.memory or default_limit(device)
         self.dtype = DTYPES[self.computing.precision]
         model.use_attention(self.computing.attention_grids or 1, whole=self.computing.plain)
-        self.encoder = folded_encoder(model.encoder)
+        self.encoder = model.encoder if self.computing.plain else folded_encoder(model.encoder)
         self.decoder = None if self.computing.plain else folded_decoder(model.decoder, self.dtype)
 
     def __repr__(self) -> str:

@@ -20,7 +20,8 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut"
 MATTE = [sys.executable, "-m", "diffmatte_cli", "matte", f"{EXAMPLE}.jpg", "--trimap", f"{EXAMPLE}_trimap.png"]
 MATTE += ["--cutout", "--overwrite", "--quiet", "--device", "cpu", "-o"]
 CHOSEN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
-SETTINGS = {"as it comes": {}, "300,000 spins": {"GOMP_SPINCOUNT": "300000"}, "asleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
+SPINS = {f"{count:,} spins": {"GOMP_SPINCOUNT": str(count)} for count in (10_000, 300_000)}
+SETTINGS = {"as it comes": {}, **SPINS, "asleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
 PLAIN = {name: value for name, value in os.environ.items() if name not in CHOSEN}
 
 
